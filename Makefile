@@ -1,0 +1,69 @@
+# GNU Make 3.81 (macOS) will do. An existing environment: make test VENV=path/to/it
+PYTHON ?= python3
+VENV ?= .venv
+CONFIG ?= configs/cnn.yaml
+ARGS ?=
+
+BIN = $(VENV)/bin
+RUN = "$(BIN)/python"
+INSTALLED = $(VENV)/.fmnist-installed
+
+# Debian's Python comes without ensurepip: take pip from its package, unpacked without root.
+define BOOTSTRAP
+set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+mkdir -p "$$folder/lists/partial" "$$folder/cache/archives/partial"; \
+apt="apt-get -qq -o Dir::State::Lists=$$folder/lists -o Dir::Cache=$$folder/cache -o APT::Sandbox::User=root"; \
+$$apt update || true; (cd "$$folder" && $$apt download python3-pip-whl && dpkg-deb -x python3-pip-whl_*.deb .); \
+"$(PYTHON)" -m venv --without-pip "$(VENV)"; \
+PYTHONPATH=$$(echo "$$folder"/usr/share/python-wheels/pip-*.whl) $(RUN) -m pip install --quiet pip
+endef
+
+.PHONY: help venv data train test lint format benchmark tensorboard clean
+
+help:  ## Show this list
+	@echo "make TARGET [VENV=.venv] [PYTHON=python3] [CONFIG=configs/cnn.yaml] [ARGS=\"flags passed on\"]"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+
+venv: $(INSTALLED)  ## Create the virtual environment and install into it what is pinned
+
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "error: PYTHON=$(PYTHON): Python 3.10 or newer is needed, e.g. make venv PYTHON=python3.12" >&2; exit 1; }
+	@if [ -x "$(BIN)/python" ]; then :; \
+	elif "$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null; then "$(PYTHON)" -m venv "$(VENV)"; \
+	elif command -v uv >/dev/null; then uv venv --seed --python "$(PYTHON)" "$(VENV)"; \
+	elif command -v virtualenv >/dev/null; then virtualenv --python "$(PYTHON)" "$(VENV)"; \
+	elif command -v apt-get dpkg-deb >/dev/null; then $(BOOTSTRAP); \
+	else echo "error: $(PYTHON) can't create virtual environments: install its venv module, or uv" >&2; exit 1; fi
+	@echo "Installing into $(VENV): a few minutes and about 6 GB, if it is new"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[dev]" -c constraints.txt
+	@touch "$(INSTALLED)"
+
+data: venv  ## Find or download Fashion-MNIST, and verify it
+	@$(RUN) -m fmnist.data.source
+
+train: data  ## Train CONFIG, by default the CNN
+	@$(RUN) scripts/train.py --config "$(CONFIG)" $(ARGS)
+
+test: venv  ## Run the tests; those that need the data skip where none can be had
+	@$(RUN) -m fmnist.data.source || echo "The tests marked real_data will be skipped."
+	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+lint: venv  ## Check style, format and types
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+
+format: venv  ## Put the code into its format
+	@$(RUN) -m ruff check --fix-only --quiet .
+	@$(RUN) -m ruff format .
+
+benchmark: data  ## Measure the loader and the training step
+	@$(RUN) scripts/benchmark.py $(ARGS)
+
+tensorboard: venv  ## Show all runs in TensorBoard
+	@"$(BIN)/tensorboard" --logdir logs $(ARGS)
+
+clean:  ## Remove caches and builds; environment, data and runs stay
+	@rm -rf build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	@find fmnist scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,295 @@
+"""The four Fashion-MNIST files: find them, or download them, verify them, and read them.
+
+Source: Xiao, Rasul and Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine
+Learning Algorithms", arXiv 1708.07747.
+"""
+
+import argparse
+import contextlib
+import gzip
+import hashlib
+import logging
+import math
+import os
+import shutil
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from filelock import FileLock
+
+from fmnist import CLASSES
+from fmnist.data.download import DEBIAN_FOLDER, DEBIAN_PACKAGE, MIRRORS, download
+from fmnist.errors import InputError, exits_cleanly
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+PUBLISHED = {
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+"""SHA-256 of each published file, of its decompressed bytes: gzip bytes differ between distributors."""
+
+MNIST = {
+    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+"""SHA-256 of MNIST's files, which have the same names and shapes: the commonest mistake."""
+
+SUMS = "SHA256SUMS"  # a set with sums of its own is verified against those
+LOCK = ".lock"
+DOWNLOADING = ".download"  # holds what is not verified yet
+
+WAYS = (
+    f"Get the files by `make data` or `apt install {DEBIAN_PACKAGE}`, or name their folder: --data.root DIR."
+)
+
+logger = logging.getLogger(__name__)
+
+
+def find(root: str | Path = "data") -> Path | None:
+    """Look for the four files without downloading or verifying them.
+
+    Args:
+        root: Folder that is looked into first; then ``$FMNIST_DATA``, then that of Debian's package.
+
+    Returns:
+        The folder that holds them, or None.
+
+    Raises:
+        InputError: The set in ``root`` or ``$FMNIST_DATA`` is incomplete.
+    """
+    root = Path(root)
+    names = _names(root)
+    if DOWNLOADING in names:
+        return None  # another process is at work: wait for its lock
+    if names & {SUMS, *PUBLISHED, *(f"{name}.gz" for name in PUBLISHED)}:
+        return _complete(root, names)
+    if chosen := os.environ.get("FMNIST_DATA"):
+        return _complete(Path(chosen), _names(Path(chosen)), named="$FMNIST_DATA ")
+    return DEBIAN_FOLDER if _missing(_names(DEBIAN_FOLDER)) is None else None
+
+
+def fetch(root: str | Path = "data") -> Path:
+    """Make sure that the four files are on this machine; download them into ``root`` if they are not.
+
+    Processes that start at once download once: the others wait.
+
+    Returns:
+        The folder that holds them, see `find`.
+
+    Raises:
+        InputError: A set is incomplete, ``root`` can't be written, or nothing can be downloaded.
+    """
+    root = Path(root)
+    if folder := find(root):
+        return folder
+    with _locked(root):
+        shutil.rmtree(root / DOWNLOADING, ignore_errors=True)  # left by a process that was killed
+        return find(root) or _download(root)
+
+
+def verified(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Read the four files of a folder and check every byte: 0.4 s to decompress, 0.04 s to hash.
+
+    Returns:
+        The decompressed bytes and their SHA-256, both by file name without ``.gz``.
+
+    Raises:
+        InputError: A file is unreadable, not gzip, truncated, altered, or MNIST's.
+    """
+    expected = _sums(folder)
+    names = _names(folder)
+    files = {}
+    for name in PUBLISHED:
+        path = folder / (name if name in names else f"{name}.gz")
+        files[name] = _read(path)
+        _verify(path, files[name], expected[name])
+    return files, expected
+
+
+def load(root: str | Path = "data") -> "FashionMNIST":
+    """Find or download the data set, verify it and read it.
+
+    Args:
+        root: Folder of the four files, raw or gzip; they are downloaded into it if they are nowhere.
+
+    Raises:
+        InputError: The files can't be had, or aren't what they should be.
+    """
+    folder = fetch(root)
+    files, digests = verified(folder)
+    train = _part(folder, "train", files)
+    test = _part(folder, "t10k", files)
+    return FashionMNIST(*train, *test, sha256=digests)
+
+
+def _part(folder: Path, part: str, files: dict[str, bytes]) -> "tuple[Tensor, Tensor]":
+    """Return uint8 images (N, 28, 28) and int64 labels (N,) of one part."""
+    import torch
+
+    images = _parse(folder, f"{part}-images-idx3-ubyte", files)
+    labels = _parse(folder, f"{part}-labels-idx1-ubyte", files)
+    if labels.ndim != 1 or labels.size == 0 or images.shape != (labels.size, 28, 28):
+        found = f"images {images.shape} and labels {labels.shape}"
+        raise InputError(f"{folder}: {part} {found}, must be (N, 28, 28) and (N,)")
+    if labels.max() >= len(CLASSES):
+        raise InputError(f"{folder}: {part} label {labels.max()}, must lie in 0..{len(CLASSES) - 1}")
+    return torch.from_numpy(images.copy()), torch.from_numpy(labels.astype("int64"))
+
+
+def _parse(folder: Path, name: str, files: dict[str, bytes]) -> "np.ndarray":
+    """Return the uint8 array of an idx file, read-only: it shares the file's memory."""
+    import numpy as np
+
+    data = files[name]
+    header = 4 + 4 * data[3] if data[:3] == b"\0\0\x08" and len(data) > 3 else 0
+    shape = np.frombuffer(data[4:header], ">u4").tolist() if 4 < header <= len(data) else []
+    if not shape or len(data) != header + math.prod(shape):
+        start = f"{len(data)} bytes that begin with {data[:4].hex()}"
+        raise InputError(f"{folder}: {name} is no idx file of unsigned bytes: {start}")
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+
+
+def _names(folder: Path) -> set[str]:
+    """Return the names in a folder: none where there is no such folder."""
+    try:
+        return set(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror}). {WAYS}") from None
+
+
+def _missing(names: set[str]) -> str | None:
+    return next((name for name in PUBLISHED if not names & {name, f"{name}.gz"}), None)
+
+
+def _complete(folder: Path, names: set[str], named: str = "") -> Path:
+    if name := _missing(names):
+        raise InputError(f"{named}{folder}: {name}, raw or .gz, is missing. {WAYS}")
+    return folder
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 that each file of a folder must have: its own, or the published ones."""
+    path = folder / SUMS
+    if SUMS not in _names(folder):
+        return PUBLISHED
+    words = [line.split() for line in _read(path).decode(errors="replace").splitlines()]
+    sums = {pair[1].lstrip("*"): pair[0].lower() for pair in words if len(pair) == 2}
+    if absent := sorted(PUBLISHED.keys() - sums.keys()):
+        raise InputError(
+            f"{path}: no line for {absent[0]}; it must list the four names without .gz, by `sha256sum`"
+        )
+    logger.warning("%s: verified against its own %s: not the published Fashion-MNIST", folder, SUMS)
+    return {name: sums[name] for name in PUBLISHED}
+
+
+def _read(path: Path) -> bytes:
+    """Return the bytes of a file, decompressed."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}). {WAYS}") from None
+    if path.suffix != ".gz":
+        return data
+    if data[:2] != b"\x1f\x8b":
+        raise InputError(f"{path}: not a gzip file, it begins with {data[:4].hex() or 'nothing'}. {WAYS}")
+    try:
+        return gzip.decompress(data)
+    except (EOFError, OSError, zlib.error) as error:
+        raise InputError(
+            f"{path}: truncated or altered, it can't be decompressed ({error}). {WAYS}"
+        ) from None
+
+
+def _verify(path: Path, data: bytes, expected: str) -> None:
+    found = hashlib.sha256(data).hexdigest()
+    if found == expected:
+        return
+    if found in MNIST:
+        raise InputError(f"{path}: this is MNIST, not Fashion-MNIST. {WAYS}")
+    digests = f"SHA-256 {found[:12]} over {len(data):,} bytes, expected {expected[:12]}"
+    raise InputError(f"{path}: truncated or altered, {digests}. {WAYS}")
+
+
+@contextlib.contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Create a folder and hold its lock."""
+    lock = FileLock(root / LOCK)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise InputError(f"{root}: cannot be written ({error.strerror}). {WAYS}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _download(root: Path) -> Path:
+    """Download into ``root`` from the first source that has the right files."""
+    mirror = os.environ.get("FMNIST_MIRROR")
+    partial = root / DOWNLOADING
+    failures = []
+    for source in (mirror,) if mirror else (*MIRRORS, DEBIAN_PACKAGE):
+        try:
+            partial.mkdir()
+            paths = download(source, list(PUBLISHED), partial)
+            for path in paths:
+                _verify(path, _read(path), PUBLISHED[path.stem])
+            for path in paths:
+                path.replace(root / path.name)
+            return root
+        except (OSError, ValueError, InputError) as error:
+            failures.append(f"{source}: {str(error).removesuffix(WAYS).strip()}")
+            logger.warning("no data from %s", failures[-1])
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    raise InputError(f"{root}: no data here, and none to download ({'; '.join(failures)}). {WAYS}")
+
+
+@exits_cleanly
+def main(args: Sequence[str] | None = None) -> None:
+    """Fetch and verify the data set from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fmnist.data.source",
+        description="Find or download Fashion-MNIST, verify every byte, and print the folder that holds it.",
+    )
+    parser.add_argument(
+        "--root", default="data", metavar="DIR", help="where to look first, and to download to"
+    )
+    folder = fetch(parser.parse_args(args).root)
+    verified(folder)
+    print(f"{folder}: the four files are there and verified")
+
+
+class FashionMNIST(NamedTuple):
+    """The data set in memory.
+
+    Attributes:
+        train_images: uint8 (60000, 28, 28).
+        train_labels: int64 (60000,), 0..9.
+        test_images: uint8 (10000, 28, 28).
+        test_labels: int64 (10000,), 0..9.
+        sha256: File name without ``.gz`` to the SHA-256 of its decompressed bytes.
+    """
+
+    train_images: "Tensor"
+    train_labels: "Tensor"
+    test_images: "Tensor"
+    test_labels: "Tensor"
+    sha256: dict[str, str]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""The one way to refuse bad input: an error for people, and the exit status that goes with it."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+class InputError(Exception):
+    """Bad input from a person: the message names the flag or file, the value found and what is allowed."""
+
+
+def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
+    """Make ``main`` end with the promised exit status: 2 after an ``InputError``, 130 after Ctrl-C.
+
+    An ``InputError`` is printed to standard error without a traceback; any other exception passes
+    through, because it is a defect and its traceback is wanted (status 1).
+    """
+
+    @functools.wraps(main)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return main(*args, **kwargs)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(130)
+
+    return wrapper

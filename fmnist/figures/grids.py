@@ -1,0 +1,181 @@
+"""Grids of 28 x 28 images: any images, the worst errors, augmented images beside their originals.
+
+A grid is laid out in output pixels; one image pixel fills a whole number of them, so nothing is resampled.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Rectangle
+from matplotlib.textpath import TextPath
+from numpy.typing import ArrayLike, NDArray
+
+from fmnist.figures.canvas import DPI, STYLE
+
+ZOOM = 5  # output pixels for one image pixel
+SIDE = 28 * ZOOM
+GAP = 14
+MARGIN = 24
+TITLE_SIZE = 7.5
+LINE = round(TITLE_SIZE * 1.3 * DPI / 72)
+HEADING = 40
+FRAME = "#CCCCCC"
+
+
+@rc_context(STYLE)
+def image_grid(
+    images: ArrayLike,
+    titles: Sequence[str] | None = None,
+    columns: int = 8,
+    title: str | None = None,
+    frame_colours: Sequence[str | None] | None = None,
+) -> Figure:
+    """Draw images row by row, dark on white as they were photographed.
+
+    Args:
+        images: ``(N, 28, 28)``, uint8 or floats in [0, 1] (clipped); none at all gives an empty grid.
+        titles: One text an image, written above it; lines are split at newlines.
+        columns: Images in a row.
+        title: A heading for the whole grid.
+        frame_colours: One colour an image for a thick frame; None for the plain one.
+
+    Raises:
+        ValueError: The images have another shape, or a sequence another length than the images.
+    """
+    pixels = _checked(images, "images", ndim=3)
+    for name, sequence in (("titles", titles), ("frame_colours", frame_colours)):
+        if sequence is not None and len(sequence) != len(pixels):
+            raise ValueError(f"{name} must have {len(pixels)} entries, one an image, got {len(sequence)}")
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1, got {columns}")
+    columns = max(1, min(columns, len(pixels)))
+    lines = [line for text in titles or () for line in text.split("\n")]
+    text_height = LINE * max((text.count("\n") + 1 for text in titles or ()), default=0)
+    across = max([SIDE, *(round(_width(line, TITLE_SIZE)) for line in lines)]) + GAP
+    down = text_height + SIDE + GAP
+    rows = -(-len(pixels) // columns)
+    figure, ax = _blank(columns * across - GAP, rows * down - GAP, title)
+    for place, image in enumerate(pixels):
+        row, column = divmod(place, columns)
+        centre, top = (column + 0.5) * across - GAP / 2, row * down + text_height
+        _tile(ax, image, centre - SIDE / 2, top, frame_colours[place] if frame_colours else None)
+        for above, line in enumerate(reversed(titles[place].split("\n") if titles else [])):
+            ax.text(centre, top - 8 - above * LINE, line, ha="center", va="baseline", size=TITLE_SIZE)
+    return figure
+
+
+def worst_errors(
+    images: ArrayLike,
+    true: ArrayLike,
+    predicted: ArrayLike,
+    probability: ArrayLike,
+    classes: Sequence[str],
+    number: int = 32,
+) -> Figure:
+    """Draw the most confident mistakes first, each with true class, predicted class and probability.
+
+    Args:
+        images: ``(N, 28, 28)``, uint8 or floats in [0, 1].
+        true: Labels ``(N,)``.
+        predicted: Predicted labels ``(N,)``.
+        probability: Probabilities of the predicted classes ``(N,)``.
+        classes: The names of the labels.
+        number: Mistakes to draw at most.
+    """
+    pixels = _checked(images, "images", ndim=3)
+    true, predicted, probability = np.asarray(true), np.asarray(predicted), np.asarray(probability)
+    for name, array in (("true", true), ("predicted", predicted), ("probability", probability)):
+        if array.shape != (len(pixels),):
+            raise ValueError(
+                f"{name} must have the shape ({len(pixels)},) like the images, got {array.shape}"
+            )
+    wrong = np.flatnonzero(true != predicted)
+    worst = wrong[np.argsort(-probability[wrong], kind="stable")][:number]
+    # Rounded down: 0.998 is not certainty, and must not read as 1.00.
+    titles = [
+        f"{classes[true[i]]} →\n{classes[predicted[i]]} {np.floor(probability[i] * 100) / 100:.2f}"
+        for i in worst
+    ]
+    which = (
+        f"The {len(worst)} most confident of {len(wrong):,}"
+        if len(worst) < len(wrong)
+        else f"All {len(wrong):,}"
+    )
+    heading = f"{which} errors in {len(pixels):,} images (true → predicted)"
+    if not len(worst):
+        heading = f"No errors in {len(pixels):,} images"
+    return image_grid(pixels[worst], titles, title=heading)
+
+
+@rc_context(STYLE)
+def augmented_grid(originals: ArrayLike, augmented: ArrayLike) -> Figure:
+    """Draw each original at the left of its row and its augmented versions beside it.
+
+    Args:
+        originals: ``(rows, 28, 28)``, uint8 or floats in [0, 1].
+        augmented: ``(rows, k, 28, 28)``, likewise.
+    """
+    firsts, versions = _checked(originals, "originals", ndim=3), _checked(augmented, "augmented", ndim=4)
+    if len(firsts) != len(versions):
+        raise ValueError(
+            f"augmented must have {len(firsts)} rows like originals, got the shape {versions.shape}"
+        )
+    across, start = SIDE + GAP // 2, SIDE + 3 * GAP
+    figure, ax = _blank(start + versions.shape[1] * across - GAP // 2, LINE + len(firsts) * across - GAP // 2)
+    ax.text(SIDE / 2, LINE - 8, "original", ha="center", va="baseline")
+    ax.text(start, LINE - 8, "augmented", ha="left", va="baseline")
+    for row, (first, others) in enumerate(zip(firsts, versions, strict=True)):
+        top = LINE + row * across
+        _tile(ax, first, 0, top)
+        for column, other in enumerate(others):
+            _tile(ax, other, start + column * across, top)
+    return figure
+
+
+def _checked(images: ArrayLike, name: str, ndim: int) -> NDArray[np.float32]:
+    """Return images as floats in [0, 1], or raise ValueError unless their shape is ``(..., 28, 28)``."""
+    array = np.asarray(images)
+    if array.ndim != ndim or array.shape[-2:] != (28, 28):
+        wanted = "(N, 28, 28)" if ndim == 3 else "(rows, k, 28, 28)"
+        raise ValueError(f"{name} must have the shape {wanted}, got {array.shape}")
+    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(f"{name} must be uint8 or floats in [0, 1], got {array.dtype}")
+    scale = 255 if array.dtype == np.uint8 else 1
+    return np.asarray(array / scale, np.float32)
+
+
+def _blank(width: int, height: int, title: str | None = None) -> tuple[Figure, Axes]:
+    """Return a figure whose axes count output pixels from the content's corner, margins outside it."""
+    above = MARGIN + (HEADING if title else 0)
+    if title:
+        width = max(width, round(_width(title, 10)))
+    outer_width, outer_height = width + 2 * MARGIN, max(height, 0) + MARGIN + above
+    # A hundredth of a pixel more, because matplotlib rounds 55 / 150 * 150 down to 54.
+    figure = Figure(figsize=((outer_width + 0.01) / DPI, (outer_height + 0.01) / DPI))
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.axis("off")
+    ax.set(xlim=(-MARGIN, width + MARGIN), ylim=(outer_height - above, -above))
+    if title:
+        ax.text(0, MARGIN - above, title, ha="left", va="top", size=10)
+    return figure, ax
+
+
+def _tile(ax: Axes, image: NDArray[np.float32], left: float, top: float, frame: str | None = None) -> None:
+    """Draw one image with its upper left corner at ``(left, top)``, and its frame."""
+    extent = (left, left + SIDE, top + SIDE, top)
+    limits = ax.get_xlim(), ax.get_ylim()
+    ax.imshow(image, cmap="gray_r", vmin=0, vmax=1, extent=extent, interpolation="nearest", aspect="auto")
+    ax.set(xlim=limits[0], ylim=limits[1])
+    thickness = 2.2 if frame else 0.5
+    ax.add_patch(
+        Rectangle((left, top), SIDE, SIDE, fill=False, edgecolor=frame or FRAME, linewidth=thickness)
+    )
+
+
+def _width(text: str, size: float) -> float:
+    """Return the width of one line of text in output pixels."""
+    return TextPath((0, 0), text, size=size, prop=FontProperties()).get_extents().width * DPI / 72

@@ -1,0 +1,84 @@
+"""Optimisers and learning-rate schedules by name."""
+
+import math
+from typing import Literal
+
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from fmnist.models.muon import Muon
+
+OptimizerName = Literal["adam", "adamw", "sgd", "muon"]
+ScheduleName = Literal["constant", "linear", "cosine", "onecycle"]
+
+FIRST_FACTOR, LAST_FACTOR = 1 / 25, 1e-5  # of the one-cycle schedule, relative to its peak
+
+
+def schedule_factor(name: ScheduleName, progress: float, warmup: float) -> float:
+    """Return the learning rate relative to its peak.
+
+    Args:
+        name: ``constant``, ``linear`` or ``cosine`` after a linear rise from 0; ``onecycle`` (Smith and
+            Topin 2018, arXiv 1708.07120) rises and falls along half cosines.
+        progress: Share of the steps done, from 0 to 1.
+        warmup: Share of the steps that the rise takes.
+    """
+    if progress < warmup:
+        rise = progress / warmup
+        return FIRST_FACTOR + (1 - FIRST_FACTOR) * _half_cosine(1 - rise) if name == "onecycle" else rise
+    fall = (progress - warmup) / (1 - warmup) if warmup < 1 else 0.0
+    match name:
+        case "constant":
+            return 1.0
+        case "linear":
+            return max(0.0, 1 - fall)
+        case "cosine":
+            return _half_cosine(min(1.0, fall))
+        case "onecycle":
+            return LAST_FACTOR + (1 - LAST_FACTOR) * _half_cosine(min(1.0, fall))
+
+
+def _half_cosine(progress: float) -> float:
+    return (1 + math.cos(math.pi * progress)) / 2
+
+
+def build_optimizer(
+    network: nn.Module,
+    name: OptimizerName,
+    learning_rate: float,
+    weight_decay: float,
+    momentum: float,
+    adam_learning_rate: float = 2e-3,
+) -> Optimizer:
+    """Build an optimiser over the parameters of a network.
+
+    Args:
+        network: Its head, for Muon, is the module ``head``.
+        name: ``muon`` updates matrices and convolutions by Muon, and vectors and the head by AdamW.
+        learning_rate: Peak learning rate; for Muon, of the matrices.
+        weight_decay: Of matrices and convolutions; biases and normalisation have none.
+        momentum: Of sgd and muon; first beta of adam and adamw.
+        adam_learning_rate: Peak learning rate of what Muon leaves to AdamW.
+    """
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if name == "muon":
+        head = set(network.head.parameters()) if isinstance(network.head, nn.Module) else set()
+        matrices = [p for p in parameters if p.ndim > 1 and p not in head]
+        rest = [p for p in parameters if p.ndim <= 1 or p in head]
+        return Muon(
+            [
+                {"params": matrices, "lr": learning_rate, "momentum": momentum, "weight_decay": weight_decay},
+                {"params": rest, "lr": adam_learning_rate, "use_muon": False},
+            ]
+        )
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    match name:
+        case "sgd":
+            return SGD(groups, learning_rate, momentum=momentum, nesterov=momentum > 0)
+        case "adam":
+            return Adam(groups, learning_rate, betas=(momentum, 0.999), fused=True)
+        case "adamw":
+            return AdamW(groups, learning_rate, betas=(momentum, 0.999), fused=True)

@@ -1,0 +1,231 @@
+"""The run folder: what every training leaves behind and every later step reads."""
+
+import csv
+import json
+import os
+import platform
+import re
+import subprocess
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmnist.errors import InputError
+
+PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "scikit-learn", "captum", "numpy")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said of a set of images.
+
+    Attributes:
+        logits: float32 (N, 10); of an estimator without probabilities, its decision scores.
+        labels: int64 (N,), the true classes.
+        indices: int64 (N,) into the source file.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+    indices: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        return float((self.logits.argmax(1) == self.labels).mean())
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of the logits, float64 (N, 10)."""
+        shifted = np.exp(self.logits.astype(np.float64) - self.logits.max(1, keepdims=True))
+        return shifted / shifted.sum(1, keepdims=True)
+
+
+class Run:
+    """A run folder ``logs/<name>/<version>/``.
+
+    Args:
+        path: An existing run folder.
+
+    Raises:
+        InputError: There is no ``run.json`` in it, or it cannot be read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        path = self.path / "run.json"
+        try:
+            record = json.loads(path.read_bytes())
+        except OSError:
+            raise InputError(f"{self.path}: is no run folder (it holds no readable run.json)") from None
+        except ValueError as error:  # no JSON, or no text at all
+            raise InputError(f"{path}: is damaged ({error})") from None
+        if not isinstance(record, dict):
+            raise InputError(f"{path}: is damaged (holds no object with fields)")
+        self.record: dict[str, Any] = record
+
+    @classmethod
+    def create(cls, logs: str | Path, name: str, **record: Any) -> "Run":
+        """Make a folder of its own for a new run; runs that start at once never share one.
+
+        Args:
+            logs: Folder of all runs.
+            name: What the run is called; letters, digits, ``.``, ``_`` and ``-``.
+            **record: First fields of ``run.json``.
+
+        Raises:
+            InputError: The name would leave ``logs``, or the folder cannot be written.
+        """
+        check_name(name)
+        parent = Path(logs) / name
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            version = 1 + max(
+                (int(match[1]) for match in map(_VERSION.fullmatch, os.listdir(parent)) if match), default=-1
+            )
+            while True:
+                try:
+                    (parent / f"version_{version}").mkdir()
+                    break
+                except FileExistsError:  # another run took it since
+                    version += 1
+            path = parent / f"version_{version}"
+            start = {"name": name, "status": "running", "started": _now(), "finished": None}
+            _write_json(path / "run.json", {**start, **record})
+        except OSError as error:
+            raise InputError(
+                f"--logs {logs}: cannot be written ({error.strerror}: {error.filename})"
+            ) from None
+        return cls(path)
+
+    @classmethod
+    def find(cls, path: str | Path) -> "Run":
+        """Open a run folder, or the newest finished run of a folder ``logs/<name>``.
+
+        Raises:
+            InputError: There is neither.
+        """
+        path = Path(path)
+        if (path / "run.json").exists() or not path.is_dir():
+            return cls(path)
+        runs = [cls(child.parent) for child in path.glob("*/run.json")]
+        finished = [run for run in runs if run.record.get("status") == "finished"]
+        if not finished:
+            raise InputError(f"{path}: holds no finished run (a run folder, or logs/NAME, is wanted)")
+        return max(finished, key=lambda run: run.record["started"])
+
+    def update(self, **record: Any) -> None:
+        """Write fields into ``run.json``, atomically."""
+        self.record |= record
+        _write_json(self.path / "run.json", self.record)
+
+    def finish(self, status: str) -> None:
+        """Mark the run ``finished``, ``failed`` or ``stopped``, now."""
+        self.update(status=status, finished=_now())
+
+    def save_predictions(self, part: str, predictions: Predictions) -> None:
+        """Write ``predictions/<part>.npz``, atomically; ``part`` is ``val`` or ``test``."""
+        path = self.path / "predictions" / f"{part}.npz"
+        path.parent.mkdir(exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            np.savez(
+                file,
+                logits=predictions.logits.astype(np.float32),
+                labels=predictions.labels.astype(np.int64),
+                indices=predictions.indices.astype(np.int64),
+            )
+        os.replace(temporary, path)
+
+    def predictions(self, part: str) -> Predictions:
+        """Read ``predictions/<part>.npz``.
+
+        Raises:
+            InputError: It is missing or damaged.
+        """
+        path = self.path / "predictions" / f"{part}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return Predictions(arrays["logits"], arrays["labels"], arrays["indices"])
+        except FileNotFoundError:
+            raise InputError(f"{path}: is missing, so this run has no predictions of {part}") from None
+        except Exception as error:  # a damaged archive raises nearly anything
+            raise InputError(f"{path}: is damaged ({error})") from None
+
+    def history(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Read ``metrics.csv``: each metric's epochs (n,) and values (n,), where it was measured."""
+        with (self.path / "metrics.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        return {
+            name: (
+                np.array([int(row["epoch"]) for row in rows if row[name]]),
+                np.array([float(row[name]) for row in rows if row[name]]),
+            )
+            for name in (rows[0] if rows else ())
+            if name != "epoch"
+        }
+
+
+_VERSION = re.compile(r"version_(\d+)")
+
+
+def check_name(name: str) -> None:
+    """Refuse a run name that is not one plain folder name.
+
+    Raises:
+        InputError: It is not.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+        raise InputError(
+            f"--name {name!r}: must be letters, digits, '.', '_' and '-', and not begin with '.'"
+        )
+
+
+def environment() -> dict[str, Any]:
+    """Return what a run was made with: ``git_commit``, ``versions`` and ``hardware``."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    hardware = {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()}",
+    }
+    return {"git_commit": _git_commit(), "versions": versions, "hardware": hardware}
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the code that runs, with ``-dirty`` where it was changed since."""
+    folder = Path(__file__).parent
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=folder, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit.stdout.strip() or None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(temporary, path)

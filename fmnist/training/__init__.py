@@ -1,0 +1,1 @@
+"""Training of networks: the command line, its callbacks and what it logs."""

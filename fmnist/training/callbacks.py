@@ -1,0 +1,131 @@
+"""Callbacks of a training: averaged weights, a stop at a loss that is not finite, and what people read."""
+
+import time
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from fmnist.errors import InputError
+
+
+class EMA(WeightAveraging):
+    """Exponential moving average of weights and buffers, used for validation and saved as the model.
+
+    Args:
+        decay: Share of the average that an optimiser step keeps.
+        every: Update once in so many steps, with ``decay ** every``; cheaper and nearly the same.
+    """
+
+    def __init__(self, decay: float, every: int = 4) -> None:
+        if not 0 < decay < 1:
+            raise InputError(f"--ema {decay}: must lie between 0 and 1, or be null for none")
+        super().__init__(use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(decay**every))
+        self.every = every
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        return step_idx is not None and (step_idx + 1) % self.every == 0
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._average_model = None  # or a later ``validate`` would swap it in for the loaded checkpoint
+
+
+class StopAtNonFiniteLoss(Callback):
+    """Ends the run at most one step after a loss that is NaN or infinite, before anything is saved.
+
+    Each loss is looked at after the next step is under way, so that a GPU never waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[int, Tensor] | None = None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._check(pl_module)
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        self._last = trainer.global_step, loss.detach()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._check(pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._check(pl_module)
+
+    def _check(self, pl_module: LightningModule) -> None:
+        if self._last is not None and not torch.isfinite(self._last[1]):
+            step, loss = self._last
+            raise InputError(
+                f"the loss was {loss.item()} at step {step}: try a --model.learning_rate below "
+                f"{pl_module.hparams['learning_rate']:g}, or --trainer.precision 32-true"
+            )
+        self._last = None
+
+
+class EpochClock(Callback):
+    """Logs training seconds since the start, images per second and the learning rate, once an epoch.
+
+    The learning rate is also logged every ``log_every_n_steps``, to the first logger alone.
+
+    Attributes:
+        seconds: From the start of training to the end of the last epoch, validation included.
+    """
+
+    seconds = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._start = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._epoch_start, self._images = time.perf_counter(), 0
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._images += len(batch[0]) * trainer.world_size
+        if trainer.is_last_batch:
+            self._epoch_seconds = time.perf_counter() - self._epoch_start
+        if trainer.loggers and trainer.global_step % trainer.log_every_n_steps == 0:
+            trainer.loggers[0].log_metrics(
+                {"step/learning_rate": _learning_rate(trainer)}, trainer.global_step
+            )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.seconds = time.perf_counter() - self._start
+        values = {
+            "learning_rate": _learning_rate(trainer),
+            "images_per_second": self._images / self._epoch_seconds,
+            "seconds": self.seconds,
+        }
+        pl_module.log_dict(values, rank_zero_only=True)
+
+
+class EpochLines(Callback):
+    """Prints one line an epoch, above the progress bar if there is one."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._print(trainer, trainer.current_epoch)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._print(trainer, trainer.current_epoch)
+
+    def _print(self, trainer: Trainer, epochs: int) -> None:
+        metrics = trainer.callback_metrics
+        if not trainer.is_global_zero or "train/loss" not in metrics:
+            return
+        parts = [f"epoch {epochs:3d}/{trainer.max_epochs}"]
+        for stage in ("train", "val"):
+            if f"{stage}/loss" in metrics:
+                loss, accuracy = metrics[f"{stage}/loss"], metrics[f"{stage}/accuracy"]
+                parts.append(f"{stage} loss {loss:.4f} accuracy {accuracy:.4f}")
+        parts.append(f"{metrics['images_per_second']:,.0f} images/s")
+        parts.append(f"{metrics['seconds']:.0f} s")
+        bar = trainer.progress_bar_callback
+        (bar.print if bar else print)("   ".join(parts))
+
+
+def _learning_rate(trainer: Trainer) -> float:
+    return trainer.optimizers[0].param_groups[0]["lr"]

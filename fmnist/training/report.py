@@ -1,0 +1,130 @@
+"""What a finished training leaves for people: figures, the text report, and TensorBoard's last pages."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from fmnist import CLASSES, figures
+from fmnist.data.datamodule import FashionMNISTDataModule
+from fmnist.models.classifier import Classifier
+from fmnist.runs import Predictions, Run
+
+
+def classification_report(predictions: Predictions) -> str:
+    """Return precision, recall, F1 and support of each class, as scikit-learn prints them."""
+    from sklearn import metrics
+
+    return metrics.classification_report(
+        predictions.labels,
+        predictions.logits.argmax(1),
+        labels=range(len(CLASSES)),
+        target_names=CLASSES,
+        digits=4,
+        zero_division=0,
+    )
+
+
+def draw_figures(
+    run: Run, test: Predictions, results: dict[str, Tensor], data: FashionMNISTDataModule
+) -> dict[str, Any]:
+    """Draw curves, confusion matrix, per-class F1, worst errors and augmented images into ``figures/``.
+
+    Args:
+        run: The run, its ``metrics.csv`` written.
+        test: Of the test set.
+        results: Metrics of the test set, with its ``confusion_matrix``.
+        data: Set up.
+
+    Returns:
+        The figures by name.
+    """
+    predicted = test.logits.argmax(1)
+    counts = results["confusion_matrix"].cpu().numpy()
+    hits = np.diag(counts)
+    f1 = 2 * hits / np.maximum(counts.sum(0) + counts.sum(1), 1)
+    originals, augmented = augmented_images(data)
+    drawn = {
+        "curves": figures.learning_curves(
+            {name: (epochs + 1, values) for name, (epochs, values) in run.history().items()}
+        ),
+        "confusion_matrix": figures.confusion_matrix(
+            counts, CLASSES, f"{run.record['name']} on the test set"
+        ),
+        "class_f1": figures.per_class_bars({"test": f1.tolist()}, CLASSES, "F1"),
+        "worst_errors": figures.worst_errors(
+            data.data.test_images.numpy()[test.indices],
+            test.labels,
+            predicted,
+            test.probabilities[np.arange(len(predicted)), predicted],
+            CLASSES,
+        ),
+        "augmented": figures.augmented_grid(originals, augmented),
+    }
+    for name, figure in drawn.items():
+        figures.save(figure, run.path / "figures" / f"{name}.png")
+    return drawn
+
+
+def augmented_images(
+    data: FashionMNISTDataModule, rows: int = 6, epochs: int = 9
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return training images (rows, 28, 28) and how each epoch sees them (rows, epochs, 28, 28)."""
+    loader = data.train_dataloader()
+    # one image of each of the first classes
+    labels = data.data.train_labels[data.train_indices]
+    indices = torch.stack([data.train_indices[labels == label][0] for label in labels.unique()[:rows]])
+    views = []
+    for epoch in range(epochs):
+        loader.sampler.set_epoch(epoch)
+        views.append(loader.augmenter.batch(indices.to(loader.augmenter.labels.device))[0][:, 0].cpu())
+    return data.data.train_images[indices].numpy(), torch.stack(views, 1).numpy()
+
+
+def write_tensorboard(
+    run: Run, drawn: dict[str, Any], model: Classifier, data: FashionMNISTDataModule
+) -> None:
+    """Add figures, model graph, embedding projector and hyperparameters to the run's event files.
+
+    Args:
+        run: The run, its metrics recorded.
+        drawn: Figures by name.
+        model: The trained model; its network has a method ``features``.
+        data: Set up.
+    """
+    network = model.network.cpu().eval()
+    images = data.data.test_images[:, None].float() / 255
+    names = [CLASSES[label] for label in data.data.test_labels]
+    metrics = {f"final/{part}_accuracy": values["accuracy"] for part, values in run.record["metrics"].items()}
+    hparams = {"seed": data.seed, "batch_size": data.batch_size, **asdict(data.augmentation), **model.hparams}
+    plain = {
+        name: value if isinstance(value, bool | int | float | str) else str(value)
+        for name, value in hparams.items()
+    }
+    with SummaryWriter(str(run.path)) as writer, torch.no_grad():
+        for name, figure in drawn.items():
+            writer.add_image(f"figures/{name}", figures.as_image(figure), dataformats="HWC")
+        writer.add_graph(network, images[:1])
+        embed: Any = network.features
+        features = torch.cat([embed(batch) for batch in images.split(1000)])
+        writer.add_embedding(principal_components(features), names, 1 - images, tag="test_embedding")
+        writer.add_hparams(plain, metrics, run_name=".")
+
+
+def principal_components(features: Tensor, largest: int = 64) -> Tensor:
+    """Return features (N, D) in the basis of their leading principal components, (N, min(D, largest)).
+
+    TensorBoard keeps embeddings as text, so that hundreds of dimensions take it minutes to show.
+    """
+    centred = features - features.mean(0)
+    _, directions = torch.linalg.eigh(centred.T @ centred)  # by rising variance
+    return centred @ directions.flip(1)[:, :largest]
+
+
+def add_curve_charts(writer: SummaryWriter) -> None:
+    """Lay out charts that hold training and validation curves together (TensorBoard's custom scalars)."""
+    charts = {name: ["Multiline", [f"train/{name}", f"val/{name}"]] for name in ("loss", "accuracy")}
+    writer.add_custom_scalars({"training and validation": charts})

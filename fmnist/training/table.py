@@ -1,0 +1,51 @@
+"""A logger that keeps ``metrics.csv``: one row an epoch, whatever was measured in it."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+
+class EpochTable(Logger):
+    """Writes metrics that come with an ``epoch`` to a CSV file, which is whole at every moment.
+
+    Args:
+        path: The file; the rows of an earlier part of the same run are kept.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self._rows: dict[int, dict[str, Any]] = {}
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                self._rows = {int(row["epoch"]): dict(row) for row in csv.DictReader(file)}
+
+    @property
+    def name(self) -> str | None:
+        return None
+
+    @property
+    def version(self) -> None:
+        return None
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        epoch = metrics.get("epoch")
+        if epoch is None:
+            return
+        row = self._rows.setdefault(int(epoch), {})
+        row |= {**metrics, "epoch": int(epoch), "step": step}
+        names = dict.fromkeys(["epoch", "step", *(name for row in self._rows.values() for name in row)])
+        temporary = self.path.with_suffix(".tmp")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(names), restval="")
+            writer.writeheader()
+            writer.writerows(self._rows[epoch] for epoch in sorted(self._rows))
+        os.replace(temporary, self.path)
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the run's ``config.yaml`` holds them."""

@@ -1,0 +1,49 @@
+"""What every test shares: the drawn data set, the published one where it is, and the marks' conditions."""
+
+import os
+
+os.environ["MPLBACKEND"] = "Agg"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core for each worker
+
+from pathlib import Path
+
+import pytest
+
+from fmnist.data import source
+from fmnist.data.synthetic import write_synthetic
+from fmnist.errors import InputError
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("real_data"):
+        _published_folder()
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device on this machine")
+
+
+@pytest.fixture(scope="session")
+def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small drawn data set: 600 training and 200 test images."""
+    return write_synthetic(tmp_path_factory.mktemp("synthetic"), train_size=600, test_size=200)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the published files; skips the test where they are not on this machine."""
+    return _published_folder()
+
+
+def _published_folder() -> Path:
+    try:
+        folder = source.find(Path(__file__).parents[1] / "data")
+    except InputError as error:
+        pytest.skip(str(error))
+    if folder is None:
+        pytest.skip("the published data are not on this machine: make data")
+    if (folder / source.SUMS).exists():
+        pytest.skip(f"{folder} holds a set of its own, not the published data")
+    return folder

@@ -1,0 +1,291 @@
+"""The one LightningModule on a drawn set: metrics, loss, schedule, checkpoints."""
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from sklearn import metrics as reference
+from torch import Tensor
+from torch.nn import functional as F
+
+from fmnist.data.datamodule import FashionMNISTDataModule
+from fmnist.errors import InputError
+from fmnist.models.classifier import classification_metrics
+from fmnist.models.lenet5 import LitLeNet5
+from fmnist.models.mlp import LitMLP
+from fmnist.models.optimization import OptimizerName, schedule_factor
+
+STEPS = 5  # in an epoch
+
+
+@pytest.fixture(scope="module")
+def data(synthetic_root: Path) -> FashionMNISTDataModule:
+    data = FashionMNISTDataModule(str(synthetic_root), batch_size=100, eval_batch_size=64, val_size=100)
+    data.setup()
+    data.test_indices = data.test_indices.flip(0)  # so that sorting shows
+    return data
+
+
+def trainer(*callbacks: Callback, **arguments: Any) -> Trainer:
+    quiet = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")
+    defaults = {"accelerator": "cpu", "devices": 1, "num_sanity_val_steps": 0, **dict.fromkeys(quiet, False)}
+    return Trainer(**{**defaults, **arguments}, callbacks=list(callbacks))
+
+
+def mlp(**training: Any) -> LitMLP:
+    torch.manual_seed(0)
+    return LitMLP([16], **training)
+
+
+@pytest.fixture(scope="module")
+def fitted(data: FashionMNISTDataModule) -> tuple[LitMLP, Trainer]:
+    """A perceptron after two epochs and a test."""
+    model = mlp(learning_rate=3e-3, label_smoothing=0.2)
+    fit = trainer(max_epochs=2)
+    fit.fit(model, data)
+    fit.test(model, data, verbose=False)
+    return model, fit
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+    """Return the expected calibration error of Guo et al. 2017 (arXiv 1706.04599, eq. 3)."""
+    confidence, hits = probabilities.max(1), probabilities.argmax(1) == labels
+    error = 0.0
+    for lower in np.arange(bins) / bins:
+        inside = (confidence > lower) & (confidence <= lower + 1 / bins)
+        if inside.any():
+            error += inside.mean() * abs(hits[inside].mean() - confidence[inside].mean())
+    return error
+
+
+@pytest.mark.parametrize("stage", ["val", "test"])
+def test_metrics_equal_scikit_learn(fitted: tuple[LitMLP, Trainer], stage: str) -> None:
+    model, _ = fitted
+    found = {name: value.numpy() for name, value in model.results[stage].items()}
+    logits, labels, _ = (values.numpy() for values in model.predictions[stage])
+    predicted = logits.argmax(1)
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(
+        labels, predicted, average="macro", zero_division=0
+    )
+    probabilities = torch.from_numpy(logits).double().softmax(1).numpy()
+    second = np.sort(logits)[:, -2]
+    expected = {
+        "loss": reference.log_loss(labels, probabilities, labels=range(10)),
+        "accuracy": reference.accuracy_score(labels, predicted),
+        "top2_accuracy": np.mean(logits[range(len(labels)), labels] >= second),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "class_accuracy": reference.recall_score(labels, predicted, average=None, zero_division=0),
+        "calibration_error": calibration_error(probabilities, labels),
+        "confusion_matrix": reference.confusion_matrix(labels, predicted, labels=range(10)),
+    }
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-6, err_msg=name)
+    assert 0.2 < expected["accuracy"] < 1  # neither chance nor perfection hides a mistake
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_metrics_of_arbitrary_logits_equal_scikit_learn(seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.randint(10, (500,), generator=random)
+    logits = torch.randn(500, 10, generator=random) + 1.5 * F.one_hot(labels, 10)
+    found = classification_metrics()(logits, labels)
+    predicted = logits.argmax(1)
+    assert float(found["f1"]) == pytest.approx(
+        reference.f1_score(labels, predicted, average="macro"), abs=1e-6
+    )
+    expected = calibration_error(logits.softmax(1).numpy(), labels.numpy())
+    assert float(found["calibration_error"]) == pytest.approx(expected, abs=1e-6)
+    top = reference.top_k_accuracy_score(labels, logits, k=2)
+    assert float(found["top2_accuracy"]) == pytest.approx(top, abs=1e-6)
+
+
+def test_scalar_metrics_are_logged_once_an_epoch(fitted: tuple[LitMLP, Trainer]) -> None:
+    model, fit = fitted
+    names = {"loss", "accuracy", "top2_accuracy", "precision", "recall", "f1", "calibration_error"}
+    assert {name for name in fit.callback_metrics if name.startswith("test/")} == {
+        f"test/{name}" for name in names
+    }
+    assert float(fit.callback_metrics["test/f1"]) == float(model.results["test"]["f1"])
+
+
+def test_predictions_are_whole_and_sorted_by_index(
+    fitted: tuple[LitMLP, Trainer], data: FashionMNISTDataModule
+) -> None:
+    logits, labels, indices = fitted[0].predictions["test"]
+    assert torch.equal(indices, torch.arange(200))
+    assert torch.equal(labels, data.data.test_labels)
+    assert logits.dtype == torch.float32
+    assert torch.equal(fitted[0].predictions["val"][2], data.val_indices)
+    with torch.no_grad():
+        expected = fitted[0].eval()(data.data.test_images[:, None].float() / 255)
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_flip_average_is_the_mean_of_two_passes(data: FashionMNISTDataModule) -> None:
+    model = mlp(flip_average=True)
+    trainer().test(model, data, verbose=False)
+    images = data.data.test_images[:, None].float() / 255
+    with torch.no_grad():
+        expected = (model(images) + model(torch.from_numpy(images.numpy()[..., ::-1].copy()))) / 2
+    torch.testing.assert_close(model.predictions["test"][0], expected, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(expected, model(images), atol=1e-3)
+
+
+def test_label_smoothing_changes_the_training_step_alone(data: FashionMNISTDataModule) -> None:
+    batch = next(iter(data.train_dataloader()))
+    images, labels, _ = batch
+    for smoothing in (0.0, 0.2):
+        model = mlp(label_smoothing=smoothing)
+        shares = F.one_hot(labels, 10) * (1 - smoothing) + smoothing / 10
+        expected = -(shares * model(images).log_softmax(1)).sum(1).mean()
+        torch.testing.assert_close(model.training_step(batch, 0), expected)
+
+
+def test_training_loss_of_an_epoch_is_plain_cross_entropy(
+    data: FashionMNISTDataModule,
+) -> None:
+    model = mlp(label_smoothing=0.3, learning_rate=1e-12)  # the network stays what it is
+    fit = trainer(max_epochs=1)
+    fit.fit(model, data)
+    images, labels = data.data.train_images[data.train_indices], data.data.train_labels[data.train_indices]
+    with torch.no_grad():
+        logits = model(images[:, None].float() / 255)
+    assert float(model.results["train"]["loss"]) == pytest.approx(
+        float(F.cross_entropy(logits, labels)), abs=1e-5
+    )
+    accuracy = float((logits.argmax(1) == labels).float().mean())
+    assert float(fit.callback_metrics["train/accuracy"]) == pytest.approx(accuracy, abs=1e-6)
+    assert "train" not in model.predictions
+
+
+def test_mixed_labels_train_by_their_shares(data: FashionMNISTDataModule) -> None:
+    images, labels, indices = next(iter(data.train_dataloader()))
+    shares = 0.7 * F.one_hot(labels, 10) + 0.3 * F.one_hot(labels.flip(0), 10)
+    model = mlp()
+    expected = -(shares * model(images).log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(model.training_step((images, shares, indices), 0), expected)
+    (_, classes, _) = model._batches["train"][0]
+    assert torch.equal(classes, labels)  # of its larger part
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"max_epochs": 2}, 2 * STEPS),
+        ({"max_steps": 7}, 7),
+        ({"max_steps": 7, "max_epochs": 10}, 7),
+        ({"max_steps": 100, "max_epochs": 2}, 2 * STEPS),
+        ({"max_epochs": 2, "limit_train_batches": 3}, 6),
+        ({"max_epochs": 2, "limit_train_batches": 100}, 2 * STEPS),
+        ({"max_epochs": 2, "limit_train_batches": 0.5}, 4),
+        ({"max_epochs": 2, "accumulate_grad_batches": 2}, 6),
+        ({"max_epochs": 2, "overfit_batches": 1}, 2),
+        ({"fast_dev_run": True}, 1),
+    ],
+)
+def test_the_schedule_ends_with_the_last_step(
+    data: FashionMNISTDataModule, arguments: dict[str, Any], expected: int
+) -> None:
+    model = mlp(schedule="linear", warmup=0.0)
+    fit = trainer(limit_val_batches=0, **arguments)
+    fit.fit(model, data)
+    assert fit.global_step == expected == model._total_steps()
+    assert fit.optimizers[0].param_groups[0]["lr"] == 0
+
+
+def test_a_schedule_without_an_end_is_refused(data: FashionMNISTDataModule) -> None:
+    with pytest.raises(InputError, match=r"^--trainer\.max_epochs: must be set"):
+        trainer(max_epochs=-1).fit(mlp(), data)
+
+
+class LearningRates(Callback):
+    """Keeps the learning rate of each group at each step."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[float]] = []
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        self.seen.append([group["lr"] for group in trainer.optimizers[0].param_groups])
+
+
+def test_every_group_follows_the_schedule_step_by_step(data: FashionMNISTDataModule) -> None:
+    rates = LearningRates()
+    model = mlp(optimizer="muon", learning_rate=0.02, schedule="onecycle", warmup=0.3)
+    trainer(rates, max_epochs=2, limit_val_batches=0).fit(model, data)
+    expected = [schedule_factor("onecycle", step / 10, 0.3) for step in range(10)]
+    np.testing.assert_allclose(rates.seen, np.outer(expected, [0.02, 1e-3]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", get_args(OptimizerName))
+def test_every_optimiser_overfits_one_batch(synthetic_root: Path, optimizer: OptimizerName) -> None:
+    data = FashionMNISTDataModule(str(synthetic_root), train_size=50, batch_size=50, val_size=100)
+    rate = {"adam": 3e-3, "adamw": 3e-3, "sgd": 0.05, "muon": 0.05}[optimizer]
+    losses: list[float] = []
+
+    class Losses(Callback):
+        def on_train_batch_end(
+            self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any
+        ) -> None:
+            losses.append(outputs["loss"].item())
+
+    fit = trainer(Losses(), max_epochs=25, limit_val_batches=0)
+    fit.fit(mlp(optimizer=optimizer, learning_rate=rate, warmup=0.0), data)
+    assert len(losses) == 25
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_hyperparameters_are_plain_and_the_checkpoint_loads_safely(
+    fitted: tuple[LitMLP, Trainer], data: FashionMNISTDataModule, tmp_path: Path
+) -> None:
+    model, fit = fitted
+    path = tmp_path / "model.ckpt"
+    fit.save_checkpoint(path)
+    checkpoint = torch.load(path, weights_only=True)
+    hparams = checkpoint["hyper_parameters"]
+    assert json.loads(json.dumps(hparams)) == hparams
+    assert hparams["widths"] == [16]
+    assert hparams["label_smoothing"] == 0.2
+    assert "network" not in hparams
+    assert "training" not in hparams
+    assert all(name.startswith("network.") for name in checkpoint["state_dict"])
+    loaded = LitMLP.load_from_checkpoint(path, weights_only=True).eval()
+    images = data.data.test_images[:8, None].float() / 255
+    assert torch.equal(loaded(images), model.eval()(images))
+
+
+def test_bf16_logits_are_kept_in_float32(data: FashionMNISTDataModule) -> None:
+    model = mlp()
+    trainer(precision="bf16-mixed").test(model, data, verbose=False)
+    logits: Tensor = model.predictions["test"][0]
+    assert logits.dtype == torch.float32
+    assert model.results["test"]["loss"].dtype == torch.float32
+
+
+def test_convolutions_hold_their_channels_innermost() -> None:
+    kernel = LitLeNet5().network.body[4].weight
+    assert kernel.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("learning_rate", 0.0),
+        ("learning_rate", -1.0),
+        ("learning_rate", float("nan")),
+        ("weight_decay", -0.1),
+        ("momentum", 1.0),
+        ("warmup", 1.5),
+        ("label_smoothing", 1.0),
+        ("label_smoothing", -0.1),
+    ],
+)
+def test_values_out_of_range_name_the_flag(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"^--model\.{name} {value}: must lie"):
+        LitMLP(**{name: value})

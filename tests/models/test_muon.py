@@ -1,0 +1,165 @@
+"""Muon against a plain implementation of its definition, and its AdamW groups against torch's."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fmnist.models.muon import Muon, orthogonalize
+
+SHAPES = [(6, 10), (6, 10), (12, 3), (8, 4, 3, 3)]
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def parameters(shapes: list[tuple[int, ...]] = SHAPES) -> list[nn.Parameter]:
+    random = generator()
+    return [nn.Parameter(torch.randn(shape, generator=random)) for shape in shapes]
+
+
+def descend(weights: list[nn.Parameter], optimizer: torch.optim.Optimizer, steps: range) -> None:
+    """Take steps along gradients that are a function of the step's number."""
+    for step in steps:
+        random = generator(100 + step)
+        for weight in weights:
+            weight.grad = torch.randn(weight.shape, generator=random)
+        optimizer.step()
+
+
+def newton_schulz(matrix: Tensor, steps: int = 5) -> Tensor:
+    """Orthogonalize one matrix as Jordan et al. (2024) write it."""
+    if matrix.size(0) > matrix.size(1):
+        return newton_schulz(matrix.T, steps).T
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrix / (matrix.norm() + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 8, 40), (3, 40, 8), (2, 1, 9)])
+def test_orthogonalized_matrices_have_singular_values_around_one(shape: tuple[int, ...]) -> None:
+    matrices = torch.randn(shape, generator=generator()) * 30
+    found = orthogonalize(matrices)
+    assert found.shape == shape
+    values = torch.linalg.svdvals(found)
+    assert values.min() > 0.5
+    assert values.max() < 1.3
+
+
+def test_orthogonalized_matrix_has_the_singular_vectors_of_the_original() -> None:
+    matrix = torch.randn(1, 8, 40, generator=generator())
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    inner = left.mT @ orthogonalize(matrix) @ right.mT
+    diagonal = torch.diagonal(inner, dim1=1, dim2=2)
+    torch.testing.assert_close(inner, torch.diag_embed(diagonal), rtol=0, atol=1e-3)
+    assert (diagonal - 1).abs().max() < 0.4
+
+
+def test_batched_orthogonalization_equals_the_published_iteration_one_by_one() -> None:
+    for shape in ((5, 8, 20), (5, 20, 8)):
+        matrices = torch.randn(shape, generator=generator())
+        expected = torch.stack([newton_schulz(matrix) for matrix in matrices])
+        torch.testing.assert_close(orthogonalize(matrices), expected, rtol=1e-3, atol=1e-3)
+
+
+@torch.no_grad()
+def test_steps_equal_a_plain_implementation() -> None:
+    lr, momentum, decay = 0.02, 0.9, 0.1
+    weights = parameters()
+    expected = [weight.detach().clone() for weight in weights]
+    buffers = [torch.zeros_like(weight) for weight in weights]
+    optimizer = Muon(weights, lr=lr, momentum=momentum, weight_decay=decay)
+    for step in range(4):
+        descend(weights, optimizer, range(step, step + 1))
+        for weight, buffer, original in zip(expected, buffers, weights, strict=True):
+            assert original.grad is not None
+            buffer.mul_(momentum).add_(original.grad, alpha=1 - momentum)
+            nesterov = momentum * buffer + (1 - momentum) * original.grad
+            matrix = nesterov.reshape(len(nesterov), -1)
+            scale = max(1, matrix.size(0) / matrix.size(1)) ** 0.5
+            weight.mul_(1 - lr * decay).sub_(lr * scale * newton_schulz(matrix).reshape(weight.shape))
+        torch.testing.assert_close(list(weights), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_weights_of_equal_shape_move_as_they_would_alone() -> None:
+    together, apart = parameters(), parameters()
+    descend(together, Muon(together), range(3))
+    for index, weight in enumerate(apart):
+        optimizer = Muon([weight])
+        for step in range(3):
+            random = generator(100 + step)
+            gradients = [torch.randn(shape, generator=random) for shape in SHAPES]
+            weight.grad = gradients[index]
+            optimizer.step()
+    torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
+
+
+def test_memory_layout_does_not_matter() -> None:
+    plain, innermost = parameters([(8, 4, 3, 3)]), parameters([(8, 4, 3, 3)])
+    innermost[0].data = innermost[0].data.contiguous(memory_format=torch.channels_last)
+    descend(plain, Muon(plain), range(3))
+    descend(innermost, Muon(innermost), range(3))
+    torch.testing.assert_close(plain[0], innermost[0].contiguous(), rtol=1e-4, atol=1e-5)
+
+
+def test_other_groups_equal_torch_adamw() -> None:
+    shapes = [(7,), (3, 5)]
+    weights, expected = parameters(shapes), parameters(shapes)
+    settings: dict[str, Any] = {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.1}
+    descend(weights, Muon(weights, use_muon=False, **settings), range(6))
+    descend(expected, torch.optim.AdamW(expected, **settings), range(6))
+    torch.testing.assert_close(weights, expected, rtol=1e-5, atol=1e-6)
+
+
+def mixed(weights: list[nn.Parameter]) -> Muon:
+    return Muon([{"params": weights[:2]}, {"params": weights[2:], "lr": 1e-2, "use_muon": False}])
+
+
+@pytest.mark.parametrize("build", [mixed, lambda weights: Muon(weights[:2])])
+def test_state_dict_round_trip_gives_the_same_next_step(build: Callable[[list[nn.Parameter]], Muon]) -> None:
+    weights = parameters([(4, 6), (6, 4), (5,)])
+    optimizer = build(weights)
+    descend(weights, optimizer, range(3))
+    copies = copy.deepcopy(weights)
+    restored = build(copies)
+    restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    descend(weights, optimizer, range(3, 5))
+    descend(copies, restored, range(3, 5))
+    torch.testing.assert_close(copies, weights, rtol=0, atol=0)
+
+
+def test_what_has_no_gradient_stays() -> None:
+    weights = parameters([(4, 6), (4, 6)])
+    before = weights[1].detach().clone()
+    weights[0].grad = torch.ones(4, 6)
+    Muon(weights, weight_decay=0.1).step()
+    assert torch.equal(weights[1], before)
+
+
+def test_closure_is_evaluated_with_gradients() -> None:
+    (weight,) = parameters([(3, 3)])
+    optimizer = Muon([weight])
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        loss = weight.square().sum()
+        loss.backward()
+        return loss.item()
+
+    first = optimizer.step(closure)
+    second = optimizer.step(closure)
+    assert first is not None
+    assert second is not None
+    assert second < first
+
+
+def test_vectors_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least two dimensions"):
+        Muon([nn.Parameter(torch.zeros(3))])

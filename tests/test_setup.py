@@ -1,0 +1,108 @@
+"""The set-up files agree with each other and with the code."""
+
+import ast
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "sklearnex": "scikit-learn-intelex",
+    "yaml": "pyyaml",
+}
+
+
+def _requirements() -> dict[str, Requirement]:
+    """Return everything that setup.cfg requires, by canonical name."""
+    config = configparser.ConfigParser(inline_comment_prefixes=["#"])
+    config.read(ROOT / "setup.cfg")
+    blocks = [config["options"]["install_requires"], *config["options.extras_require"].values()]
+    parsed = [Requirement(line) for block in blocks for line in block.splitlines() if line.strip()]
+    return {canonicalize_name(requirement.name): requirement for requirement in parsed}
+
+
+def _constraints() -> dict[str, Requirement]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    parsed = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(pin.name): pin for pin in parsed}
+
+
+def _imports(path: Path) -> set[str]:
+    """Return the top-level names of all imports in a file."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("folder", ["fmnist", "scripts"])
+def test_every_import_is_required(folder):
+    known = sys.stdlib_module_names | {"fmnist"}
+    for path in (ROOT / folder).rglob("*.py"):
+        for name in _imports(path) - known:
+            assert canonicalize_name(DISTRIBUTIONS.get(name, name)) in _requirements(), (
+                f"{path} imports {name}"
+            )
+
+
+def test_every_folder_is_a_package():
+    for path in (ROOT / "fmnist").rglob("*.py"):
+        assert (path.parent / "__init__.py").exists(), f"{path.parent} would not be installed"
+
+
+def test_constraints_pin_every_requirement_within_its_range():
+    pins = _constraints()
+    for name, requirement in _requirements().items():
+        (version,) = pins[name].specifier
+        assert version.operator == "=="
+        assert requirement.specifier.contains(version.version), f"{pins[name]} is not {requirement}"
+
+
+def test_constraints_suit_every_platform():
+    assert not [name for name in _constraints() if name.startswith(("nvidia", "cuda", "triton"))]
+    assert str(_constraints()["torch"].specifier) != "==2.13.0"
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_make_help_names_every_target():
+    shown = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, timeout=20
+    )
+    targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert shown.returncode == 0
+    assert [line.split()[0] for line in shown.stdout.splitlines()[1:]] == targets[1].split()
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [("sys.exit", "Python 3.10 or newer is needed"), ("ensurepip", "apt install python3-venv")],
+)
+def test_make_venv_says_what_is_missing(tmp_path, fails, said):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncase "$2" in *{fails}*) exit 1;; esac\n')
+    python.chmod(0o755)
+    for name in ("make", "sh", "touch"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    command = ["make", "venv", f"PYTHON={python}", f"VENV={tmp_path / 'venv'}"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_ci_runs_lint_and_tests():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "set -euo pipefail" in script
+    assert re.findall(r"^make (\w+)$", script, re.M) == ["lint", "test"]

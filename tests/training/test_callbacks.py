@@ -1,0 +1,214 @@
+"""Callbacks on a real, tiny fit: averaged weights, the stop at a broken loss, and what is printed."""
+
+import copy
+import csv
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from fmnist.data.datamodule import FashionMNISTDataModule
+from fmnist.errors import InputError
+from fmnist.models.mlp import LitMLP
+from fmnist.training.callbacks import EMA, EpochClock, EpochLines, StopAtNonFiniteLoss
+from fmnist.training.table import EpochTable
+
+STEPS = 5  # in an epoch
+
+
+@pytest.fixture(scope="module")
+def data(synthetic_root: Path) -> FashionMNISTDataModule:
+    return FashionMNISTDataModule(str(synthetic_root), batch_size=100, val_size=100)
+
+
+@pytest.fixture
+def model() -> LitMLP:
+    torch.manual_seed(0)
+    return LitMLP([16], batch_norm=True, optimizer="sgd", learning_rate=0.1, schedule="constant", warmup=0.0)
+
+
+def trainer(
+    *callbacks: Callback, checkpoints: bool = False, logger: Any = False, **arguments: Any
+) -> Trainer:
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": checkpoints}
+    defaults = {"accelerator": "cpu", "devices": 1, "max_epochs": 2, "num_sanity_val_steps": 0}
+    return Trainer(**quiet, **{**defaults, **arguments}, callbacks=list(callbacks), logger=logger)
+
+
+def weights(model: LightningModule) -> dict[str, Tensor]:
+    return copy.deepcopy(model.network.state_dict())
+
+
+class Recorder(Callback):
+    """Keeps the weights after each step."""
+
+    def __init__(self) -> None:
+        self.after: list[dict[str, Tensor]] = []
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        self.after.append(weights(pl_module))
+
+
+class Poison(Callback):
+    """Spoils a weight before one step, counted from 1 over all epochs."""
+
+    def __init__(self, step: int, value: float = math.nan) -> None:
+        self.step, self.value = step, value
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        if trainer.global_step + 1 == self.step:
+            torch.nn.init.constant_(pl_module.network.head.bias, self.value)
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_ema_is_the_exponential_average_of_weights_and_buffers(
+    data: FashionMNISTDataModule, model: LitMLP, every: int
+) -> None:
+    recorder, decay = Recorder(), 0.8
+    fit = trainer(recorder, EMA(decay, every))
+    fit.fit(model, data)
+    assert len(recorder.after) == 2 * STEPS
+    updates = recorder.after[every - 1 :: every]
+    assert len(updates) == {1: 10, 4: 2}[every]
+    for name, found in weights(model).items():
+        if not found.is_floating_point():
+            continue  # the number of batches seen
+        average = updates[0][name]
+        for update in updates[1:]:
+            average = decay**every * average + (1 - decay**every) * update[name]
+        torch.testing.assert_close(found, average, rtol=1e-5, atol=1e-6)
+    assert not torch.equal(model.network.head.weight, recorder.after[-1]["head.weight"])
+
+
+def test_validation_within_a_fit_uses_the_average(data: FashionMNISTDataModule, model: LitMLP) -> None:
+    trainer(EMA(0.8, 1)).fit(model, data)
+    logits, _, indices = model.predictions["val"]
+    with torch.no_grad():
+        expected = model.eval()(data.data.train_images[indices][:, None].float() / 255)
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_validation_after_a_fit_uses_the_weights_that_were_loaded(
+    data: FashionMNISTDataModule, model: LitMLP
+) -> None:
+    fit = trainer(EMA(0.8, 1))
+    fit.fit(model, data)
+    torch.nn.init.zeros_(model.network.head.weight)
+    torch.nn.init.zeros_(model.network.head.bias)
+    loaded = weights(model)
+    fit.validate(model, data, verbose=False)
+    assert model.predictions["val"][0].count_nonzero() == 0
+    assert all(torch.equal(value, loaded[name]) for name, value in weights(model).items())
+
+
+def test_checkpoints_hold_the_average(data: FashionMNISTDataModule, model: LitMLP, tmp_path: Path) -> None:
+    trainer(EMA(0.8, 1), ModelCheckpoint(tmp_path, filename="best"), checkpoints=True).fit(model, data)
+    state = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
+    for name, value in weights(model).items():
+        torch.testing.assert_close(state[f"network.{name}"], value)
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.0, -0.5, 2.0, math.nan])
+def test_a_decay_out_of_range_is_refused(decay: float) -> None:
+    with pytest.raises(InputError, match=rf"^--ema {decay}: must lie between 0 and 1"):
+        EMA(decay)
+
+
+@pytest.mark.parametrize("step", [2, STEPS, STEPS + 1])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_broken_loss_stops_within_a_step_and_names_it(
+    data: FashionMNISTDataModule, model: LitMLP, step: int, value: float
+) -> None:
+    fit = trainer(StopAtNonFiniteLoss(), Poison(step, value))
+    with pytest.raises(
+        InputError, match=rf"^the loss was (nan|inf) at step {step}: try a --model\.learning_rate below 0\.1"
+    ):
+        fit.fit(model, data)
+    assert fit.global_step <= step + 1
+
+
+@pytest.mark.parametrize("validation", [True, False])
+def test_a_broken_last_step_is_not_saved(
+    synthetic_root: Path, model: LitMLP, tmp_path: Path, validation: bool
+) -> None:
+    data = FashionMNISTDataModule(str(synthetic_root), batch_size=100, val_size=100 if validation else 0)
+    last = 2 * (5 if validation else 6)
+    saver = ModelCheckpoint(tmp_path, filename="{epoch}", save_last=True, save_top_k=-1)
+    fit = trainer(StopAtNonFiniteLoss(), Poison(last), saver, checkpoints=True)
+    with pytest.raises(InputError, match=f"at step {last}:"):
+        fit.fit(model, data)
+    assert {path.name for path in tmp_path.iterdir()} == {"epoch=0.ckpt", "last.ckpt"}
+    for path in tmp_path.iterdir():
+        state = torch.load(path, weights_only=True)["state_dict"]
+        assert all(value.isfinite().all() for value in state.values())
+
+
+def test_the_clock_and_the_lines(
+    data: FashionMNISTDataModule, model: LitMLP, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = EpochClock()
+    table = EpochTable(tmp_path / "metrics.csv")
+    trainer(StopAtNonFiniteLoss(), clock, EpochLines(), logger=table, log_every_n_steps=1).fit(model, data)
+    with table.path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    names = {
+        "train/loss",
+        "train/accuracy",
+        "val/loss",
+        "val/accuracy",
+        "learning_rate",
+        "images_per_second",
+        "seconds",
+    }
+    for row in rows:
+        assert names < row.keys()
+        assert all(row[name] for name in names)
+        assert float(row["learning_rate"]) == pytest.approx(0.1)
+        assert float(row["images_per_second"]) > 0
+    assert 0 < float(rows[0]["seconds"]) < float(rows[1]["seconds"])
+    assert clock.seconds == pytest.approx(float(rows[1]["seconds"]), rel=1e-5)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert len(lines) == 2
+    for number, (line, row) in enumerate(zip(lines, rows, strict=True), 1):
+        assert re.match(rf"epoch +{number}/2 ", line)
+        assert (
+            f"train loss {float(row['train/loss']):.4f} accuracy {float(row['train/accuracy']):.4f}" in line
+        )
+        assert f"val loss {float(row['val/loss']):.4f} accuracy {float(row['val/accuracy']):.4f}" in line
+        assert line.endswith(
+            f"{float(row['images_per_second']):,.0f} images/s   {float(row['seconds']):.0f} s"
+        )
+
+
+def test_images_per_second_count_every_image_and_leave_validation_out(
+    data: FashionMNISTDataModule, model: LitMLP, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = iter(range(100))
+    monkeypatch.setattr("fmnist.training.callbacks.time.perf_counter", lambda: next(readings))
+    fit = trainer(EpochClock(), max_epochs=1)
+    fit.fit(model, data)
+    # the readings are start, epoch start, last batch, end: 500 images in the second between the middle two
+    assert fit.callback_metrics["images_per_second"] == 500
+    assert fit.callback_metrics["seconds"] == 3
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_learning_rate_is_logged_by_step_to_the_first_logger(
+    data: FashionMNISTDataModule, model: LitMLP, tmp_path: Path, step: int
+) -> None:
+    class Steps(EpochTable):
+        def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+            if "step/learning_rate" in metrics:
+                seen.append((step, metrics["step/learning_rate"]))
+
+    seen: list[tuple[int | None, float]] = []
+    loggers = [Steps(tmp_path / "a.csv"), EpochTable(tmp_path / "b.csv")]
+    trainer(EpochClock(), logger=loggers, log_every_n_steps=step, max_epochs=1).fit(model, data)
+    assert seen == [(number, pytest.approx(0.1)) for number in range(step, STEPS + 1, step)]

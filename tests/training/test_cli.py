@@ -1,0 +1,247 @@
+"""The command line: what it makes of flags and YAML files, and how it refuses them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from fmnist.errors import InputError
+from fmnist.training import cli, train
+from fmnist.training.callbacks import EMA
+from fmnist.training.cli import configure, explain
+
+NO_GPU = not (torch.cuda.is_available() or torch.backends.mps.is_available())
+TRAINER = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.precision", "32-true"]
+
+
+@pytest.fixture(autouse=True)
+def _no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py"])  # Lightning warns of flags beside given ones
+
+
+@pytest.fixture
+def flags(synthetic_root: Path, tmp_path: Path) -> list[str]:
+    data = ["--data.root", str(synthetic_root), "--data.batch_size", "100", "--data.val_size", "100"]
+    model = ["--model", "fmnist.models.mlp.LitMLP", "--model.widths", "[8]"]
+    return [*model, *data, *TRAINER, "--logs", str(tmp_path / "logs"), "--trainer.max_epochs", "1"]
+
+
+@pytest.fixture
+def refusal(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[[list[str]], str]:
+    """Run ``main`` with flags that it must refuse before anything is written; return what it said."""
+
+    def run(extra: list[str]) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(SystemExit) as stop:
+            train.main([*flags, *extra])
+        said = capsys.readouterr()
+        assert stop.value.code == 2
+        assert said.out == ""
+        assert sorted(tmp_path.rglob("*")) == before
+        assert "Traceback" not in said.err
+        assert said.err.startswith("error: ")
+        assert len(said.err.splitlines()) <= 2
+        return said.err.removeprefix("error: ").rstrip("\n")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["--model.learning_rat", "1"], "--model.learning_rat: no such flag; did you mean --model.learning_rate?"),
+        (["--model.width", "[3]"], "--model.width: no such flag; did you mean --model.widths?"),
+        (["--data.batchsize=9"], "--data.batchsize=9: no such flag; did you mean --data.batch_size?"),
+        (["--trainer.max_epoch", "1"], "--trainer.max_epoch: no such flag; did you mean --trainer.max_epochs?"),
+        (["--nam", "x"], "--nam: no such flag; did you mean --name?"),
+        (["--zzzz", "x"], "--zzzz: no such flag (--help lists them)"),
+        (["stray"], "stray: no such flag (--help lists them)"),
+        (["--name"], "--name: expected one argument"),
+        (["--config"], "--config: expected one argument"),
+        (["--data.seed", "3"], "--data.seed: cannot be set apart, it is --seed_everything"),
+        (["--model", "fmnist.models.mlp.LitMPL"], "has no attribute 'LitMPL'"),
+        (["--model", "fmnist.models.none.Lit"], "has no attribute 'none'"),
+        (["--model", "Nonsense"], "--model Nonsense: "),
+        (["--model", "torch.nn.Linear"], "not correspond to a subclass of Classifier"),
+        (["--model.learning_rate", "fast"], "--model.learning_rate fast: must be float"),
+        (["--model.widths", "[a]"], "--model.widths a: must be int"),
+        (["--model.widths", "[-8]"], "--model: "),
+        (["--model.dropout", "1.5"], "1.5"),
+        (["--model.learning_rate", "-1"], "--model.learning_rate -1.0: must lie above 0"),
+        (["--model.weight_decay", "-1"], "--model.weight_decay -1.0: must lie between 0 and 100"),
+        (["--model.optimizer", "adamm"], "--model.optimizer adamm: must be one of adam, adamw, sgd, muon"),
+        (["--model.schedule", "cosin"], "must be one of constant, linear, cosine, onecycle"),
+        (["--data.batch_size", "1.5"], "--data.batch_size 1.5: must be int"),
+        (["--data.batch_size", "-5"], "--data.batch_size -5: must be at least 1"),
+        (["--data.eval_batch_size", "0"], "--data.eval_batch_size 0: must be at least 1"),
+        (["--data.flip", "maybe"], "--data.flip maybe: must be bool"),
+        (["--data.val_size", "-5"], "--data.val_size -5: must lie between 0 and 599"),
+        (["--data.val_size", "600"], "--data.val_size 600: must lie between 0 and 599"),
+        (["--data.train_size", "501"], "--data.train_size 501: must lie between 1 and 500"),
+        (["--data.shift", "-1"], "--data.shift -1: must lie between 0 and 27"),
+        (["--seed_everything", "-1"], "--seed_everything -1 is not in bounds, "),
+        (["--seed_everything", "abc"], "--seed_everything abc: must be int"),
+        (["--name", "../x"], "--name '../x': must be letters"),
+        (["--name", ""], "--name '': must be letters"),
+        (["--ema", "1.5"], "--ema 1.5: must lie between 0 and 1"),
+        (["--ema", "x"], "--ema x: must be float"),
+        (["--early_stopping", "0"], "--early_stopping 0: must be at least 1"),
+        (["--early_stopping", "2", "--data.val_size", "0"], "--early_stopping 2: needs a validation set"),
+        (["--early_stopping", "2", "--trainer.limit_val_batches", "0"], "needs a validation set"),
+        (["--trainer.accelerator", "abacus"], "`accelerator='abacus'`. Available names are: "),
+        (["--trainer.devices", "0"], "--trainer.devices 0: must be at least 1"),
+        (["--trainer.devices", "-3"], "--trainer.devices -3: must be at least 1"),
+        (["--trainer.devices", "many"], "--trainer: `devices` selected with `CPUAccelerator`"),
+        (["--trainer.strategy", "teleport"], "`strategy='teleport'`"),
+        (["--trainer.precision", "17"], "--trainer.precision 17: must be one of 64, 32, 16, "),
+        (["--trainer.max_epochs", "0"], "--trainer.max_epochs 0: must be at least 1"),
+        (["--trainer.max_epochs", "-1"], "--trainer.max_epochs -1: must be at least 1, or -1 with"),
+        (["--trainer.max_epochs", "-5"], "`max_epochs` must be a non-negative integer or -1"),
+        (["--trainer.max_steps", "0"], "--trainer.max_steps 0: must be at least 1"),
+        (["--trainer.limit_train_batches", "0"], "--trainer.limit_train_batches 0: must be above 0"),
+        (["--trainer.limit_train_batches", "-1"], "invalid value -1 for limit_train_batches"),
+        (["--trainer.enable_checkpointing", "false"], "`enable_checkpointing=False`"),
+        (["--trainer.callbacks", "Nonsense"], "--trainer.callbacks Nonsense: must be list"),
+        (["--data.batch_size", "101", "--trainer.devices", "2", "--trainer.strategy", "ddp"], "multiple of 2"),
+    ],
+)  # fmt: skip
+def test_a_wrong_flag_is_refused(refusal: Callable[[list[str]], str], extra: list[str], said: str) -> None:
+    assert said in refusal(extra)
+
+
+@pytest.mark.skipif(not NO_GPU, reason="there is a GPU on this machine")
+@pytest.mark.parametrize("precision", ["32-true", "null"])
+@pytest.mark.parametrize("name", ["gpu", "cuda"])
+def test_a_gpu_that_is_not_there_is_refused(
+    refusal: Callable[[list[str]], str], name: str, precision: str
+) -> None:
+    said = refusal(["--trainer.accelerator", name, "--trainer.precision", precision])
+    assert said.startswith("--trainer")
+    assert "cpu" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("trainer: {max_epochs: [\n", "{path}: is no YAML (while parsing"),
+        ("trainer:\n\tmax_epochs: 1\n", "{path}: is no YAML (while scanning"),
+        ("\0", "{path}: is no YAML (unacceptable character"),
+        ("- a\n- b\n", "{path}: must hold keys like 'trainer:', holds ['a', 'b']"),
+        ("", "{path}: must hold keys like 'trainer:', holds None"),
+        ("nme: x\n", "--nme: no such flag; did you mean --name?"),
+        ("trainer:\n  max_epoch: 1\n", "did you mean --trainer.max_epochs?"),
+        ("data:\n  batchsize: 1\n", "did you mean --data.batch_size?"),
+        (
+            "model:\n  class_path: fmnist.models.mlp.LitMLP\n  init_args:\n    learning_rat: 1\n",
+            "--model.learning_rat: no such flag; did you mean --model.learning_rate?",
+        ),
+        ("model:\n  class_path: fmnist.models.mlp.Lit\n", "has no attribute 'Lit'"),
+        ("data:\n  batch_size: many\n", "--data.batch_size many: must be int"),
+        ("data:\n  seed: 3\n", "--data.seed: cannot be set apart, it is --seed_everything"),
+        ("data:\n  batch_size: -5\n", "--data.batch_size -5: must be at least 1"),
+    ],
+)
+def test_a_wrong_yaml_is_refused(
+    refusal: Callable[[list[str]], str], tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    assert said.format(path=path) in refusal(["--config", str(path)])
+
+
+def test_a_missing_yaml_is_refused(refusal: Callable[[list[str]], str], tmp_path: Path) -> None:
+    assert refusal(["--config", "none.yaml"]).startswith("--config none.yaml: cannot be read (No such file")
+    assert refusal(["--config", str(tmp_path)]).startswith(f"--config {tmp_path}: cannot be read (Is a dir")
+
+
+def test_missing_data_are_refused(
+    refusal: Callable[[list[str]], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.setenv("FMNIST_DATA", str(empty))
+    said = refusal(["--data.root", str(tmp_path / "none")])
+    assert str(empty) in said
+    assert "train-images-idx3-ubyte" in said
+    assert "--data.root DIR" in said
+
+
+def test_a_logs_folder_that_cannot_be_made_is_refused(
+    refusal: Callable[[list[str]], str], tmp_path: Path
+) -> None:
+    path = tmp_path / "taken"
+    path.touch()
+    assert refusal(["--logs", str(path)]).startswith(f"--logs {path}: cannot be written (")
+
+
+@pytest.mark.parametrize("reason", ["No space left on device", "Read-only file system"])
+def test_a_full_or_read_only_disk_is_refused(
+    refusal: Callable[[list[str]], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    def fail(path: Path, **_: bool) -> None:
+        raise OSError(28, reason, str(path))
+
+    monkeypatch.setattr(Path, "mkdir", fail)
+    logs = tmp_path / "logs"
+    assert refusal([]) == f"--logs {logs}: cannot be written ({reason}: {logs / 'run'})"
+
+
+def test_a_model_is_required(synthetic_root: Path) -> None:
+    with pytest.raises(InputError, match=r"^--model: is required; --config configs/cnn\.yaml has one$"):
+        configure(["--data.root", str(synthetic_root)])
+
+
+def test_an_account_without_a_type_keeps_its_reasons() -> None:
+    account = "Parser key \"a.b\":\n  Problem with given class_path 'X':\n    it is odd\n  Given value: 3"
+    assert explain(account) == "--a.b 3: it is odd"
+
+
+def test_a_defect_of_a_class_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(cli, "TrainCLI", fail)
+    with pytest.raises(ValueError, match="a defect"):
+        configure([])
+
+
+def test_later_files_and_flags_win(flags: list[str], tmp_path: Path) -> None:
+    for number in (2, 3):
+        text = f"trainer:\n  max_epochs: {number}\ndata:\n  shift: {number}\nseed_everything: {number}\n"
+        (tmp_path / f"{number}.yaml").write_text(text)
+    files = ["--config", str(tmp_path / "2.yaml"), "--config", str(tmp_path / "3.yaml")]
+    made = configure([*flags, *files, "--data.shift", "4"])
+    assert made.trainer.max_epochs == 3
+    assert made.datamodule.augmentation.shift == 4
+    assert made.datamodule.seed == 3
+
+
+def test_callbacks_are_added_to_ours(flags: list[str]) -> None:
+    made = configure([*flags, "--ema", "0.9", "--trainer.callbacks", "LearningRateFinder"])
+    kinds = [type(callback).__name__ for callback in made.trainer.callbacks]
+    assert {"LearningRateFinder", "StopAtNonFiniteLoss", "EMA", "ModelCheckpoint"} <= set(kinds)
+    assert [callback for callback in made.trainer.callbacks if isinstance(callback, EMA)]
+
+
+@pytest.mark.parametrize("asked", [None, "32-true", "bf16-mixed"])
+def test_precision_is_chosen_only_where_none_is_asked_for(
+    flags: list[str], monkeypatch: pytest.MonkeyPatch, asked: str | None
+) -> None:
+    monkeypatch.setattr(cli, "choose_precision", lambda accelerator: ("64-true", f"best on {accelerator}"))
+    made = configure([*flags, "--trainer.precision", asked or "null"])
+    assert made.trainer.precision == (asked or "64-true")
+    assert made.precision_reason == ("as asked" if asked else "best on cpu")
+
+
+def test_help_says_what_a_run_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as stop:
+        train.main(["--help"])
+    assert stop.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for flag in ("--config", "--name", "--logs", "--ema", "--early_stopping", "--seed_everything"):
+        assert f"{flag} " in shown
+    assert "its folder is LOGS/NAME/VERSION" in shown

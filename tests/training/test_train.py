@@ -1,0 +1,384 @@
+"""A whole training, as the command line starts it: the run folder, what is scored, how it ends."""
+
+import contextlib
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn import metrics
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
+
+from fmnist import CLASSES
+from fmnist.data.datamodule import FashionMNISTDataModule
+from fmnist.models.mlp import MLP, LitMLP
+from fmnist.runs import Run
+from fmnist.training import report
+from fmnist.training.train import main
+
+TRAIN, VAL, TEST, STEPS = 500, 100, 200, 5  # images, and steps in an epoch
+FIGURES = {"curves", "confusion_matrix", "class_f1", "worst_errors", "augmented"}
+PARAMETERS = 784 * 16 + 2 * 16 + 16 * 10 + 10
+
+
+def flags(root: Path, logs: Path) -> list[str]:
+    model = ["--model", "fmnist.models.mlp.LitMLP", "--model.widths", "[16]", "--model.batch_norm", "true"]
+    recipe = ["--model.dropout", "0.1", "--model.learning_rate", "0.01", "--data.shift", "1"]
+    data = ["--data.root", str(root), "--data.batch_size", "100", "--data.val_size", str(VAL)]
+    trainer = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.precision", "32-true"]
+    return [*model, *recipe, *data, *trainer, "--trainer.max_epochs", "2", "--logs", str(logs)]
+
+
+@pytest.fixture(autouse=True)
+def _no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py"])  # Lightning warns of flags beside given ones
+
+
+@pytest.fixture(scope="module")
+def finished(synthetic_root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, str]:
+    """A run with everything it leaves, and what it printed; of the other runs figures are left out."""
+    output = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
+        patch.setattr("sys.argv", ["train.py"])
+        logs = tmp_path_factory.mktemp("logs")
+        run = main([*flags(synthetic_root, logs), "--name", "mlp", "--seed_everything", "3"])
+    assert run is not None
+    return Run(run.path), output.getvalue()
+
+
+@pytest.fixture
+def train(synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+    monkeypatch.setattr(report, "draw_figures", lambda *_: {})
+    monkeypatch.setattr(report, "write_tensorboard", lambda *_: None)
+
+    def run(*extra: str) -> Run:
+        made = main([*flags(synthetic_root, tmp_path / "logs"), *extra])
+        assert made is not None
+        return Run(made.path)
+
+    return run
+
+
+def checkpoint(run: Run, name: str = "best") -> dict[str, Tensor]:
+    return torch.load(run.path / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def rows(run: Run) -> list[dict[str, str]]:
+    with (run.path / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def score(state: dict[str, Tensor], root: Path) -> Tensor:
+    """Score the test set by hand."""
+    network = MLP([16], batch_norm=True, dropout=0.1).eval()
+    network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
+    with torch.no_grad():
+        return network(FashionMNISTDataModule(str(root)).data.test_images[:, None] / 255)
+
+
+def test_the_folder_holds_what_is_promised(finished: tuple[Run, str]) -> None:
+    run = finished[0]
+    assert run.path.parts[-2:] == ("mlp", "version_0")
+    files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
+    assert files >= {
+        *("config.yaml", "run.json", "metrics.csv", "projector_config.pbtxt"),
+        *("predictions/val.npz", "predictions/test.npz"),
+        *("checkpoints/best.ckpt", "checkpoints/last.ckpt"),
+        *(f"figures/{name}.png" for name in FIGURES),
+    }
+    assert not [name for name in files if name.endswith(".tmp")]
+    events = [path for path in run.path.iterdir() if "tfevents" in path.name]
+    assert events
+
+
+def test_run_json_holds_every_field(finished: tuple[Run, str], synthetic_root: Path) -> None:
+    record = dict(finished[0].record)
+    data = FashionMNISTDataModule(str(synthetic_root)).data
+    exact = {
+        "name": "mlp",
+        "kind": "lightning",
+        "seed": 3,
+        "status": "finished",
+        "data_sha256": data.sha256,
+        "split": {"split_seed": 0, "train": TRAIN, "val": VAL, "test": TEST},
+        "classes": list(CLASSES),
+        "parameters": PARAMETERS,
+        "epochs": 2,
+        "precision": "32-true",
+        "flip_average": False,
+    }
+    assert {name: record.pop(name) for name in exact} == exact
+    assert record.pop("command").startswith("python scripts/train.py --model fmnist.models.mlp.LitMLP ")
+    assert record.pop("started") <= record.pop("finished")
+    assert 0 < record.pop("train_seconds") < 60
+    assert record.pop("versions")["torch"] == torch.__version__.partition("+")[0]
+    assert record.pop("hardware").keys() == {"processor", "cores", "system"}
+    assert record.pop("metrics").keys() == {"val", "test"}
+    assert record.keys() == {"git_commit"}
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_predictions_are_of_every_image_once_in_order(
+    finished: tuple[Run, str], synthetic_root: Path, part: str
+) -> None:
+    with np.load(finished[0].path / "predictions" / f"{part}.npz", allow_pickle=False) as arrays:
+        assert set(arrays) == {"logits", "labels", "indices"}
+        logits, labels, indices = arrays["logits"], arrays["labels"], arrays["indices"]
+    data = FashionMNISTDataModule(str(synthetic_root), val_size=VAL)
+    data.setup()
+    expected, source = {
+        "val": (data.val_indices, data.data.train_labels),
+        "test": (torch.arange(TEST), data.data.test_labels),
+    }[part]
+    assert (logits.dtype, labels.dtype, indices.dtype) == (np.float32, np.int64, np.int64)
+    assert logits.shape == (len(expected), 10)
+    assert np.isfinite(logits).all()
+    assert np.array_equal(indices, expected)
+    assert np.array_equal(labels, source[expected])
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_every_metric_can_be_recomputed_from_the_predictions(finished: tuple[Run, str], part: str) -> None:
+    run = finished[0]
+    predictions, found = run.predictions(part), run.record["metrics"][part]
+    labels, predicted = predictions.labels, predictions.logits.argmax(1)
+    second = np.argsort(predictions.logits, axis=1)[:, -2:]
+    kwargs: dict[str, Any] = {"average": "macro", "zero_division": 0}
+    recall = metrics.recall_score(labels, predicted, average=None)
+    expected = {
+        "accuracy": metrics.accuracy_score(labels, predicted),
+        "top2_accuracy": (second == labels[:, None]).any(1).mean(),
+        "precision": metrics.precision_score(labels, predicted, **kwargs),
+        "recall": metrics.recall_score(labels, predicted, **kwargs),
+        "f1": metrics.f1_score(labels, predicted, **kwargs),
+        "loss": metrics.log_loss(labels, predictions.probabilities, labels=range(10)),
+    }
+    assert predictions.accuracy == pytest.approx(found["accuracy"], abs=1e-6)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-5)
+    assert found["class_accuracy"] == pytest.approx(dict(zip(CLASSES, recall, strict=True)), abs=1e-6)
+    assert found["confusion_matrix"] == metrics.confusion_matrix(labels, predicted).tolist()
+    assert found.keys() == {*expected, "class_accuracy", "confusion_matrix", "calibration_error"}
+
+
+def test_the_table_has_a_row_an_epoch(finished: tuple[Run, str]) -> None:
+    table = rows(finished[0])
+    assert [row["epoch"] for row in table] == ["0", "1"]
+    assert [row["step"] for row in table] == ["4", "9"]
+    columns = {f"{part}/{name}" for part in ("train", "val") for name in ("loss", "accuracy")}
+    columns |= {"learning_rate", "images_per_second", "seconds", "val/f1", "val/calibration_error"}
+    for row in table:
+        assert all(math.isfinite(float(row[name])) for name in columns)
+    best = max(float(row["val/accuracy"]) for row in table)
+    assert finished[0].record["metrics"]["val"]["accuracy"] == pytest.approx(best, abs=1e-6)
+
+
+def test_the_figures_are_pictures(finished: tuple[Run, str]) -> None:
+    for name in FIGURES:
+        with Image.open(finished[0].path / "figures" / f"{name}.png") as picture:
+            picture.load()
+            assert picture.format == "PNG"
+            assert min(picture.size) > 200
+            assert len(set(np.asarray(picture.convert("L")).flat)) > 10  # something is drawn
+
+
+def test_tensorboard_shows_everything(finished: tuple[Run, str]) -> None:
+    run = finished[0]
+    events = EventAccumulator(str(run.path), size_guidance={"images": 0, "scalars": 0})
+    events.Reload()
+    tags = events.Tags()
+    pairs = {f"{part}/{name}" for part in ("train", "val") for name in ("loss", "accuracy")}
+    assert pairs | {"learning_rate", "images_per_second"} <= set(tags["scalars"])
+    assert {"final/val_accuracy", "final/test_accuracy"} <= set(tags["scalars"])
+    assert [event.step for event in events.Scalars("val/accuracy")] == [4, 9]
+    accuracy = events.Scalars("final/test_accuracy")[-1].value
+    assert accuracy == pytest.approx(run.record["metrics"]["test"]["accuracy"])
+    assert {f"figures/{name}" for name in FIGURES} <= set(tags["images"])
+    assert tags["graph"]
+    assert "custom_scalars__config__" in tags["tensors"]
+    layout = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
+    assert all(tag.encode() in layout for tag in pairs)
+    assert "_hparams_/session_start_info" in events.summary_metadata
+    folder = run.path / "00000" / "test_embedding"
+    assert (
+        'tensor_path: "00000/test_embedding/tensors.tsv"' in (run.path / "projector_config.pbtxt").read_text()
+    )
+    assert np.loadtxt(folder / "tensors.tsv").shape[0] == TEST
+    names = (folder / "metadata.tsv").read_text().splitlines()
+    assert names == [CLASSES[label] for label in run.predictions("test").labels]
+    with Image.open(folder / "sprite.png") as sprite:
+        assert sprite.size == (15 * 28, 15 * 28)  # the smallest square of 200 images
+
+
+def test_what_is_printed(finished: tuple[Run, str]) -> None:
+    run, output = finished
+    first, second, *lines = output.splitlines()
+    assert first.startswith(f"MLP, {PARAMETERS:,} parameters, on 1 x cpu, ")
+    assert first.endswith("32-true (as asked), channels last")
+    assert second == f"500 training and 100 validation images; run folder {run.path}"
+    assert [line[:11] for line in lines[:2]] == ["epoch   1/2", "epoch   2/2"]
+    assert report.classification_report(run.predictions("test")) in output
+    accuracy = run.record["metrics"]["test"]["accuracy"]
+    assert re.fullmatch(rf"test accuracy {accuracy:.4f} after 2 epochs in \d+ s; run folder .*", lines[-1])
+
+
+def test_the_configuration_gives_the_same_run_again(
+    finished: tuple[Run, str], train: Callable[..., Run]
+) -> None:
+    first = finished[0]
+    again = main(["--config", str(first.path / "config.yaml")])
+    assert again is not None
+    assert again.path == first.path.with_name("version_1")
+    for part in ("val", "test"):
+        assert np.array_equal(again.predictions(part).logits, first.predictions(part).logits)
+    assert same(checkpoint(again, "last"), checkpoint(first, "last"))
+
+
+def test_the_seed_chooses_weights_and_order_but_not_the_split(train: Callable[..., Run]) -> None:
+    first, again, other = train(), train("--seed_everything", "0"), train("--seed_everything", "1")
+    assert same(checkpoint(first, "last"), checkpoint(again, "last"))
+    assert not same(checkpoint(first, "last"), checkpoint(other, "last"))
+    assert np.array_equal(first.predictions("val").indices, other.predictions("val").indices)
+    shifted = train("--data.split_seed", "1")
+    assert not np.array_equal(first.predictions("val").indices, shifted.predictions("val").indices)
+
+
+@pytest.mark.parametrize("extra", [[], ["--ema", "0.5"]], ids=["plain", "ema"])
+def test_the_best_epoch_by_validation_is_scored(
+    train: Callable[..., Run], synthetic_root: Path, monkeypatch: pytest.MonkeyPatch, extra: list[str]
+) -> None:
+    def spoil(self: LitMLP) -> None:
+        self._batches["train"].clear()
+        if self.current_epoch == 2:
+            torch.nn.init.normal_(self.network.head.weight)
+
+    monkeypatch.setattr(LitMLP, "on_train_epoch_start", spoil)
+    run = train("--trainer.max_epochs", "3", "--model.schedule", "constant", "--model.warmup", "0", *extra)
+    accuracies = [float(row["val/accuracy"]) for row in rows(run)]
+    assert accuracies[2] < max(accuracies)
+    assert run.record["metrics"]["val"]["accuracy"] == pytest.approx(max(accuracies), abs=1e-6)
+    logits = score(checkpoint(run), synthetic_root)
+    np.testing.assert_allclose(run.predictions("test").logits, logits, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(score(checkpoint(run, "last"), synthetic_root), logits, atol=0.1)
+
+
+def test_without_validation_the_last_epoch_is_scored(train: Callable[..., Run], synthetic_root: Path) -> None:
+    run = train("--data.val_size", "0")
+    assert run.record["split"] == {"split_seed": 0, "train": 600, "val": 0, "test": TEST}
+    assert run.record["metrics"].keys() == {"test"}
+    assert not (run.path / "predictions" / "val.npz").exists()
+    assert same(checkpoint(run, "best"), checkpoint(run, "last"))
+    assert not [name for name in rows(run)[0] if name.startswith("val/")]
+    logits = score(checkpoint(run, "last"), synthetic_root)
+    np.testing.assert_allclose(run.predictions("test").logits, logits, rtol=1e-4, atol=1e-4)
+
+
+def test_early_stopping_stops(train: Callable[..., Run]) -> None:
+    still = ["--model.optimizer", "sgd", "--model.learning_rate", "1e-20", "--model.batch_norm", "false"]
+    run = train(*still, "--trainer.max_epochs", "6", "--early_stopping", "2")
+    assert run.record["epochs"] == 3
+    assert run.record["status"] == "finished"
+
+
+def test_a_fast_development_run(train: Callable[..., Run]) -> None:
+    run = train("--trainer.fast_dev_run", "true")
+    assert run.record["status"] == "finished"
+    assert len(run.predictions("test").labels) == TEST
+
+
+def test_averaging_with_the_mirror_image_is_recorded(train: Callable[..., Run], synthetic_root: Path) -> None:
+    run = train("--model.flip_average", "true")
+    assert run.record["flip_average"] is True
+    plain = score(checkpoint(run), synthetic_root)
+    assert not np.allclose(run.predictions("test").logits, plain, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("extra", "steps"),
+    [
+        (["--trainer.max_steps", "7"], 7),
+        (["--trainer.max_epochs", "-1", "--trainer.max_steps", "7"], 7),
+        (["--trainer.accumulate_grad_batches", "2"], 6),
+        (["--trainer.overfit_batches", "1"], 2),
+        (["--trainer.limit_train_batches", "0.4"], 4),
+    ],
+)
+def test_the_schedule_ends_with_training(train: Callable[..., Run], extra: list[str], steps: int) -> None:
+    run = train(*extra)
+    state = torch.load(run.path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert run.record["status"] == "finished"
+    assert state["global_step"] == steps
+    assert state["lr_schedulers"][0]["_last_lr"] == pytest.approx([0, 0], abs=1e-12)
+
+
+def test_one_batch_is_learnt_by_heart(train: Callable[..., Run]) -> None:
+    run = train("--trainer.overfit_batches", "1", "--trainer.max_epochs", "30", "--data.shift", "0")
+    accuracy = [float(row["train/accuracy"]) for row in rows(run)]
+    assert accuracy[-1] > max(0.8, accuracy[0])
+
+
+@pytest.mark.parametrize("step", [1, STEPS + 3])
+def test_a_loss_that_is_not_a_number_fails_the_run(
+    train: Callable[..., Run],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    step: int,
+) -> None:
+    original = LitMLP.training_step
+
+    def poisoned(self: LitMLP, batch: Any, batch_idx: int) -> Tensor:
+        loss = original(self, batch, batch_idx)
+        return loss * math.nan if self.global_step + 1 == step else loss
+
+    monkeypatch.setattr(LitMLP, "training_step", poisoned)
+    with pytest.raises(SystemExit) as stop:
+        train()
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert f"error: the loss was nan at step {step}: try " in said
+    assert "Traceback" not in said
+    run = Run(tmp_path / "logs" / "run" / "version_0")
+    assert run.record["status"] == "failed"
+    assert run.record["finished"] is not None
+    assert not (run.path / "predictions").exists()
+    saved = run.path / "checkpoints" / "best.ckpt"
+    assert saved.exists() == (step > STEPS)
+    if saved.exists():
+        assert all(value.isfinite().all() for value in checkpoint(run).values())
+
+
+def test_a_learning_rate_that_explodes_fails_the_run(
+    train: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wild = ["--model.optimizer", "sgd", "--model.learning_rate", "90", "--model.batch_norm", "false"]
+    with pytest.raises(SystemExit) as stop:
+        train(*wild, "--model.warmup", "0", "--trainer.max_epochs", "20")
+    assert stop.value.code == 2
+    assert re.search(
+        r"the loss was (nan|inf) at step \d+: try a --model\.learning_rate below 90", capsys.readouterr().err
+    )
+
+
+def test_a_defect_fails_the_run_and_keeps_its_traceback(
+    train: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(LitMLP, "validation_step", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        train()
+    assert json.loads((tmp_path / "logs/run/version_0/run.json").read_text())["status"] == "failed"
