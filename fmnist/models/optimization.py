@@ -62,9 +62,13 @@ def build_optimizer(
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if name == "muon":
-        head = set(network.head.parameters()) if isinstance(network.head, nn.Module) else set()
-        matrices = [p for p in parameters if p.ndim > 1 and p not in head]
-        rest = [p for p in parameters if p.ndim <= 1 or p in head]
+        matrices = [p for p in parameters if p.ndim > 1 and p is not network.head.weight]
+        if (
+            matrices and matrices[0].ndim == 2
+        ):  # pixels are no hidden features, and the widest matrix is the dearest
+            del matrices[0]
+        kept = set(matrices)
+        rest = [p for p in parameters if p not in kept]
         return Muon(
             [
                 {"params": matrices, "lr": learning_rate, "momentum": momentum, "weight_decay": weight_decay},

@@ -27,7 +27,8 @@ class EMA(WeightAveraging):
         self.every = every
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        return step_idx is not None and (step_idx + 1) % self.every == 0
+        # the first step too, so that the shortest run averages trained weights
+        return step_idx is not None and (step_idx == 0 or (step_idx + 1) % self.every == 0)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._average_model = None  # or a later ``validate`` would swap it in for the loaded checkpoint
@@ -81,23 +82,26 @@ class EpochClock(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._epoch_start, self._images = time.perf_counter(), 0
+        self._last_batch: float | None = None
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._images += len(batch[0]) * trainer.world_size
         if trainer.is_last_batch:
-            self._epoch_seconds = time.perf_counter() - self._epoch_start
+            self._last_batch = time.perf_counter()
         if trainer.loggers and trainer.global_step % trainer.log_every_n_steps == 0:
             trainer.loggers[0].log_metrics(
                 {"step/learning_rate": _learning_rate(trainer)}, trainer.global_step
             )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.seconds = time.perf_counter() - self._start
+        now = time.perf_counter()
+        self.seconds = now - self._start
+        end = self._last_batch or now  # the last batch never came where ``max_steps`` ended the epoch
         values = {
             "learning_rate": _learning_rate(trainer),
-            "images_per_second": self._images / self._epoch_seconds,
+            "images_per_second": self._images / (end - self._epoch_start),
             "seconds": self.seconds,
         }
         pl_module.log_dict(values, rank_zero_only=True)

@@ -87,14 +87,13 @@ class TrainCLI(LightningCLI):
             callbacks.append(EMA(config.ema))
         if config.early_stopping is not None:
             callbacks.append(EarlyStopping("val/accuracy", mode="max", patience=config.early_stopping))
-        monitor: dict[str, Any] = {"monitor": "val/accuracy", "mode": "max"} if config.data.val_size else {}
-        self.checkpoint = ModelCheckpoint(
-            filename="best",
-            save_last=True,
-            auto_insert_metric_name=False,
-            enable_version_counter=False,
-            **monitor,
-        )
+        naming: dict[str, Any] = {"auto_insert_metric_name": False, "enable_version_counter": False}
+        if config.data.val_size:
+            self.checkpoint = ModelCheckpoint(filename="best", monitor="val/accuracy", mode="max", **naming)
+            # not by `save_last`, which copies the best one
+            callbacks.append(ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **naming))
+        else:
+            self.checkpoint = ModelCheckpoint(filename="best", save_last=True, **naming)
         callbacks.append(self.checkpoint)
         bar = config.trainer.enable_progress_bar is not False and sys.stderr.isatty()
         if bar:
@@ -183,7 +182,7 @@ def _check_configs(args: list[str] | None) -> None:
         InputError: A file is missing or is none.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--config", action="append", default=[])
+    parser.add_argument("-c", "--config", action="append", default=[])
     for path in parser.parse_known_args(args)[0].config:
         try:
             content = yaml.safe_load(Path(path).read_text())
@@ -193,6 +192,8 @@ def _check_configs(args: list[str] | None) -> None:
             raise InputError(f"--config {path}: is no YAML ({' '.join(str(error).split())})") from None
         if not isinstance(content, dict):
             raise InputError(f"--config {path}: must hold keys like 'trainer:', holds {content!r:.40}")
+        if isinstance(content.get("data"), dict) and "seed" in content["data"]:  # would be ignored
+            raise InputError(f"--config {path}: data.seed cannot be set apart, it is seed_everything")
 
 
 def explain(message: str) -> str:

@@ -4,6 +4,8 @@ import logging
 import os
 import shlex
 import sys
+import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,6 +33,7 @@ def main(args: list[str] | None = None) -> Run | None:
         The finished run, on the main process.
     """
     _quieten()
+    torch.set_flush_denormal(True)  # weights that decay to nothing would slow a processor down
     cli = configure(args)
     if os.environ.get("LOCAL_RANK", "0") == "0":
         cli.datamodule.prepare_data()
@@ -75,7 +78,8 @@ def _start_run(cli: TrainCLI, args: list[str] | None) -> Run | None:
         epochs=None,
         metrics={},
     )
-    (run.path / "config.yaml").write_text(cli.parser.dump(config, skip_none=False))
+    # by position: jsonargparse 4.49 renamed `skip_none`, which must be off so that null overrides a default
+    (run.path / "config.yaml").write_text(cli.parser.dump(config, "yaml", False))
     board = TensorBoardLogger(config.logs, name=config.name, version=run.path.name, default_hp_metric=False)
     cli.trainer.loggers = [board, EpochTable(run.path / "metrics.csv"), *cli.trainer.loggers]
     report.add_curve_charts(board.experiment)
@@ -95,8 +99,10 @@ def _evaluate(cli: TrainCLI, run: Run | None) -> Run | None:
     epochs = trainer.current_epoch
     trainer.loggers = []  # the curves end with training
     best = cli.checkpoint.best_model_path
-    if best:  # none in a fast_dev_run
+    if best:
         model.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+    elif cli.checkpoint.dirpath:  # it never came to a validation; a fast_dev_run saves nothing
+        trainer.save_checkpoint(Path(cli.checkpoint.dirpath) / "best.ckpt")
     if data.val_size:
         trainer.validate(model, data, verbose=False)
     trainer.test(model, data, verbose=False)
@@ -107,7 +113,10 @@ def _evaluate(cli: TrainCLI, run: Run | None) -> Run | None:
     }
     for part, arrays in predictions.items():
         run.save_predictions(part, arrays)
-    metrics = {part: _to_plain(model.results[part]) for part in predictions}
+    metrics = {
+        part: {"images": len(arrays.labels), **_to_plain(model.results[part])}
+        for part, arrays in predictions.items()
+    }
     run.update(train_seconds=round(cli.clock.seconds, 2), epochs=epochs, metrics=metrics)
     drawn = report.draw_figures(run, predictions["test"], model.results["test"], data)
     report.write_tensorboard(run, drawn, model, data)
@@ -140,3 +149,8 @@ def _quieten() -> None:
     """Silence what Lightning says of itself; warnings that concern the user stay."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
+    warnings.filterwarnings(
+        "ignore", "The number of training batches .* is smaller than the logging interval"
+    )
+    warnings.filterwarnings("ignore", "`torch.jit.trace", FutureWarning)  # how TensorBoard draws the graph

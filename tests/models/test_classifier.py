@@ -217,7 +217,9 @@ class LearningRates(Callback):
 
 def test_every_group_follows_the_schedule_step_by_step(data: FashionMNISTDataModule) -> None:
     rates = LearningRates()
-    model = mlp(optimizer="muon", learning_rate=0.02, schedule="onecycle", warmup=0.3)
+    model = mlp(
+        optimizer="muon", learning_rate=0.02, adam_learning_rate=1e-3, schedule="onecycle", warmup=0.3
+    )
     trainer(rates, max_epochs=2, limit_val_batches=0).fit(model, data)
     expected = [schedule_factor("onecycle", step / 10, 0.3) for step in range(10)]
     np.testing.assert_allclose(rates.seen, np.outer(expected, [0.02, 1e-3]), rtol=1e-6)

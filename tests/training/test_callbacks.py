@@ -139,7 +139,8 @@ def test_a_broken_last_step_is_not_saved(
 ) -> None:
     data = FashionMNISTDataModule(str(synthetic_root), batch_size=100, val_size=100 if validation else 0)
     last = 2 * (5 if validation else 6)
-    saver = ModelCheckpoint(tmp_path, filename="{epoch}", save_last=True, save_top_k=-1)
+    monitor = "val/accuracy" if validation else None
+    saver = ModelCheckpoint(tmp_path, filename="{epoch}", monitor=monitor, save_last=True, save_top_k=-1)
     fit = trainer(StopAtNonFiniteLoss(), Poison(last), saver, checkpoints=True)
     with pytest.raises(InputError, match=f"at step {last}:"):
         fit.fit(model, data)

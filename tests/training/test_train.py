@@ -1,9 +1,8 @@
-"""A whole training, as the command line starts it: the run folder, what is scored, how it ends."""
+"""A whole training, as the command line starts it: what it leaves in its folder."""
 
 import contextlib
 import csv
 import io
-import json
 import math
 import re
 from collections.abc import Callable
@@ -19,53 +18,27 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 
 from fmnist import CLASSES
+from fmnist.data import source
 from fmnist.data.datamodule import FashionMNISTDataModule
-from fmnist.models.mlp import MLP, LitMLP
 from fmnist.runs import Run
 from fmnist.training import report
 from fmnist.training.train import main
 
-TRAIN, VAL, TEST, STEPS = 500, 100, 200, 5  # images, and steps in an epoch
+TRAIN, VAL, TEST = 500, 100, 200  # images
 FIGURES = {"curves", "confusion_matrix", "class_f1", "worst_errors", "augmented"}
 PARAMETERS = 784 * 16 + 2 * 16 + 16 * 10 + 10
 
 
-def flags(root: Path, logs: Path) -> list[str]:
-    model = ["--model", "fmnist.models.mlp.LitMLP", "--model.widths", "[16]", "--model.batch_norm", "true"]
-    recipe = ["--model.dropout", "0.1", "--model.learning_rate", "0.01", "--data.shift", "1"]
-    data = ["--data.root", str(root), "--data.batch_size", "100", "--data.val_size", str(VAL)]
-    trainer = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.precision", "32-true"]
-    return [*model, *recipe, *data, *trainer, "--trainer.max_epochs", "2", "--logs", str(logs)]
-
-
-@pytest.fixture(autouse=True)
-def _no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["train.py"])  # Lightning warns of flags beside given ones
-
-
 @pytest.fixture(scope="module")
-def finished(synthetic_root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, str]:
+def finished(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, str]:
     """A run with everything it leaves, and what it printed; of the other runs figures are left out."""
     output = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
         patch.setattr("sys.argv", ["train.py"])
         logs = tmp_path_factory.mktemp("logs")
-        run = main([*flags(synthetic_root, logs), "--name", "mlp", "--seed_everything", "3"])
+        run = main([*tiny, "--logs", str(logs), "--name", "mlp", "--seed_everything", "3"])
     assert run is not None
     return Run(run.path), output.getvalue()
-
-
-@pytest.fixture
-def train(synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
-    monkeypatch.setattr(report, "draw_figures", lambda *_: {})
-    monkeypatch.setattr(report, "write_tensorboard", lambda *_: None)
-
-    def run(*extra: str) -> Run:
-        made = main([*flags(synthetic_root, tmp_path / "logs"), *extra])
-        assert made is not None
-        return Run(made.path)
-
-    return run
 
 
 def checkpoint(run: Run, name: str = "best") -> dict[str, Tensor]:
@@ -79,14 +52,6 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 def rows(run: Run) -> list[dict[str, str]]:
     with (run.path / "metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def score(state: dict[str, Tensor], root: Path) -> Tensor:
-    """Score the test set by hand."""
-    network = MLP([16], batch_norm=True, dropout=0.1).eval()
-    network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
-    with torch.no_grad():
-        return network(FashionMNISTDataModule(str(root)).data.test_images[:, None] / 255)
 
 
 def test_the_folder_holds_what_is_promised(finished: tuple[Run, str]) -> None:
@@ -106,16 +71,16 @@ def test_the_folder_holds_what_is_promised(finished: tuple[Run, str]) -> None:
 
 def test_run_json_holds_every_field(finished: tuple[Run, str], synthetic_root: Path) -> None:
     record = dict(finished[0].record)
-    data = FashionMNISTDataModule(str(synthetic_root)).data
     exact = {
         "name": "mlp",
         "kind": "lightning",
         "seed": 3,
         "status": "finished",
-        "data_sha256": data.sha256,
+        "data_sha256": source.load(synthetic_root).sha256,
         "split": {"split_seed": 0, "train": TRAIN, "val": VAL, "test": TEST},
         "classes": list(CLASSES),
         "parameters": PARAMETERS,
+        "multiply_adds": 784 * 16 + 16 * 10,
         "epochs": 2,
         "precision": "32-true",
         "flip_average": False,
@@ -139,7 +104,7 @@ def test_predictions_are_of_every_image_once_in_order(
         logits, labels, indices = arrays["logits"], arrays["labels"], arrays["indices"]
     data = FashionMNISTDataModule(str(synthetic_root), val_size=VAL)
     data.setup()
-    expected, source = {
+    expected, labelled = {
         "val": (data.val_indices, data.data.train_labels),
         "test": (torch.arange(TEST), data.data.test_labels),
     }[part]
@@ -147,7 +112,7 @@ def test_predictions_are_of_every_image_once_in_order(
     assert logits.shape == (len(expected), 10)
     assert np.isfinite(logits).all()
     assert np.array_equal(indices, expected)
-    assert np.array_equal(labels, source[expected])
+    assert np.array_equal(labels, labelled[expected])
 
 
 @pytest.mark.parametrize("part", ["val", "test"])
@@ -246,6 +211,11 @@ def test_the_configuration_gives_the_same_run_again(
     assert same(checkpoint(again, "last"), checkpoint(first, "last"))
 
 
+def test_the_configuration_keeps_a_null_that_overrides_a_default(train: Callable[..., Run]) -> None:
+    run = train("--trainer.max_epochs", "null", "--trainer.max_steps", "3")
+    assert "\n  max_epochs: null\n" in (run.path / "config.yaml").read_text()
+
+
 def test_the_seed_chooses_weights_and_order_but_not_the_split(train: Callable[..., Run]) -> None:
     first, again, other = train(), train("--seed_everything", "0"), train("--seed_everything", "1")
     assert same(checkpoint(first, "last"), checkpoint(again, "last"))
@@ -253,132 +223,3 @@ def test_the_seed_chooses_weights_and_order_but_not_the_split(train: Callable[..
     assert np.array_equal(first.predictions("val").indices, other.predictions("val").indices)
     shifted = train("--data.split_seed", "1")
     assert not np.array_equal(first.predictions("val").indices, shifted.predictions("val").indices)
-
-
-@pytest.mark.parametrize("extra", [[], ["--ema", "0.5"]], ids=["plain", "ema"])
-def test_the_best_epoch_by_validation_is_scored(
-    train: Callable[..., Run], synthetic_root: Path, monkeypatch: pytest.MonkeyPatch, extra: list[str]
-) -> None:
-    def spoil(self: LitMLP) -> None:
-        self._batches["train"].clear()
-        if self.current_epoch == 2:
-            torch.nn.init.normal_(self.network.head.weight)
-
-    monkeypatch.setattr(LitMLP, "on_train_epoch_start", spoil)
-    run = train("--trainer.max_epochs", "3", "--model.schedule", "constant", "--model.warmup", "0", *extra)
-    accuracies = [float(row["val/accuracy"]) for row in rows(run)]
-    assert accuracies[2] < max(accuracies)
-    assert run.record["metrics"]["val"]["accuracy"] == pytest.approx(max(accuracies), abs=1e-6)
-    logits = score(checkpoint(run), synthetic_root)
-    np.testing.assert_allclose(run.predictions("test").logits, logits, rtol=1e-4, atol=1e-4)
-    assert not torch.allclose(score(checkpoint(run, "last"), synthetic_root), logits, atol=0.1)
-
-
-def test_without_validation_the_last_epoch_is_scored(train: Callable[..., Run], synthetic_root: Path) -> None:
-    run = train("--data.val_size", "0")
-    assert run.record["split"] == {"split_seed": 0, "train": 600, "val": 0, "test": TEST}
-    assert run.record["metrics"].keys() == {"test"}
-    assert not (run.path / "predictions" / "val.npz").exists()
-    assert same(checkpoint(run, "best"), checkpoint(run, "last"))
-    assert not [name for name in rows(run)[0] if name.startswith("val/")]
-    logits = score(checkpoint(run, "last"), synthetic_root)
-    np.testing.assert_allclose(run.predictions("test").logits, logits, rtol=1e-4, atol=1e-4)
-
-
-def test_early_stopping_stops(train: Callable[..., Run]) -> None:
-    still = ["--model.optimizer", "sgd", "--model.learning_rate", "1e-20", "--model.batch_norm", "false"]
-    run = train(*still, "--trainer.max_epochs", "6", "--early_stopping", "2")
-    assert run.record["epochs"] == 3
-    assert run.record["status"] == "finished"
-
-
-def test_a_fast_development_run(train: Callable[..., Run]) -> None:
-    run = train("--trainer.fast_dev_run", "true")
-    assert run.record["status"] == "finished"
-    assert len(run.predictions("test").labels) == TEST
-
-
-def test_averaging_with_the_mirror_image_is_recorded(train: Callable[..., Run], synthetic_root: Path) -> None:
-    run = train("--model.flip_average", "true")
-    assert run.record["flip_average"] is True
-    plain = score(checkpoint(run), synthetic_root)
-    assert not np.allclose(run.predictions("test").logits, plain, atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("extra", "steps"),
-    [
-        (["--trainer.max_steps", "7"], 7),
-        (["--trainer.max_epochs", "-1", "--trainer.max_steps", "7"], 7),
-        (["--trainer.accumulate_grad_batches", "2"], 6),
-        (["--trainer.overfit_batches", "1"], 2),
-        (["--trainer.limit_train_batches", "0.4"], 4),
-    ],
-)
-def test_the_schedule_ends_with_training(train: Callable[..., Run], extra: list[str], steps: int) -> None:
-    run = train(*extra)
-    state = torch.load(run.path / "checkpoints" / "last.ckpt", weights_only=True)
-    assert run.record["status"] == "finished"
-    assert state["global_step"] == steps
-    assert state["lr_schedulers"][0]["_last_lr"] == pytest.approx([0, 0], abs=1e-12)
-
-
-def test_one_batch_is_learnt_by_heart(train: Callable[..., Run]) -> None:
-    run = train("--trainer.overfit_batches", "1", "--trainer.max_epochs", "30", "--data.shift", "0")
-    accuracy = [float(row["train/accuracy"]) for row in rows(run)]
-    assert accuracy[-1] > max(0.8, accuracy[0])
-
-
-@pytest.mark.parametrize("step", [1, STEPS + 3])
-def test_a_loss_that_is_not_a_number_fails_the_run(
-    train: Callable[..., Run],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    step: int,
-) -> None:
-    original = LitMLP.training_step
-
-    def poisoned(self: LitMLP, batch: Any, batch_idx: int) -> Tensor:
-        loss = original(self, batch, batch_idx)
-        return loss * math.nan if self.global_step + 1 == step else loss
-
-    monkeypatch.setattr(LitMLP, "training_step", poisoned)
-    with pytest.raises(SystemExit) as stop:
-        train()
-    assert stop.value.code == 2
-    said = capsys.readouterr().err
-    assert f"error: the loss was nan at step {step}: try " in said
-    assert "Traceback" not in said
-    run = Run(tmp_path / "logs" / "run" / "version_0")
-    assert run.record["status"] == "failed"
-    assert run.record["finished"] is not None
-    assert not (run.path / "predictions").exists()
-    saved = run.path / "checkpoints" / "best.ckpt"
-    assert saved.exists() == (step > STEPS)
-    if saved.exists():
-        assert all(value.isfinite().all() for value in checkpoint(run).values())
-
-
-def test_a_learning_rate_that_explodes_fails_the_run(
-    train: Callable[..., Run], capsys: pytest.CaptureFixture[str]
-) -> None:
-    wild = ["--model.optimizer", "sgd", "--model.learning_rate", "90", "--model.batch_norm", "false"]
-    with pytest.raises(SystemExit) as stop:
-        train(*wild, "--model.warmup", "0", "--trainer.max_epochs", "20")
-    assert stop.value.code == 2
-    assert re.search(
-        r"the loss was (nan|inf) at step \d+: try a --model\.learning_rate below 90", capsys.readouterr().err
-    )
-
-
-def test_a_defect_fails_the_run_and_keeps_its_traceback(
-    train: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: Any) -> None:
-        raise RuntimeError("a defect")
-
-    monkeypatch.setattr(LitMLP, "validation_step", fail)
-    with pytest.raises(RuntimeError, match="a defect"):
-        train()
-    assert json.loads((tmp_path / "logs/run/version_0/run.json").read_text())["status"] == "failed"

@@ -1,0 +1,88 @@
+"""``scripts/train.py`` as a process: help, signals, and two processes that train together."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fmnist.data import source
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+
+
+def command(root: Path, logs: Path, *extra: str) -> list[str]:
+    model = ["--model", "fmnist.models.mlp.LitMLP", "--model.widths", "[8]"]
+    data = ["--data.root", str(root), "--data.batch_size", "100", "--data.val_size", "100"]
+    trainer = ["--trainer.accelerator", "cpu", "--trainer.precision", "32-true", "--logs", str(logs)]
+    return [sys.executable, str(ROOT / "scripts" / "train.py"), *model, *data, *trainer, *extra]
+
+
+def test_help() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/train.py", "--help"],
+        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=90,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "--name" in done.stdout
+    assert "--ema" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+def test_a_signal_leaves_a_usable_run(
+    synthetic_root: Path, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    run = tmp_path / "logs" / "run" / "version_0"
+    last = run / "checkpoints" / "last.ckpt"
+    with subprocess.Popen(
+        command(synthetic_root, tmp_path / "logs", "--trainer.max_epochs", "100000"),
+        cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            end = time.monotonic() + 90
+            while not last.exists() and process.poll() is None and time.monotonic() < end:
+                time.sleep(0.1)
+            process.send_signal(number)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == status, said
+    assert "Traceback" not in said
+    record = json.loads((run / "run.json").read_text())
+    assert record["status"] == "stopped"
+    assert record["finished"] is not None
+    state = torch.load(last, weights_only=True)
+    assert all(value.isfinite().all() for value in state["state_dict"].values())
+    assert (run / "metrics.csv").read_text().startswith("epoch,")
+
+
+def test_two_processes_make_one_run(synthetic_root: Path, tmp_path: Path) -> None:
+    together = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.max_epochs", "1"]
+    done = subprocess.run(
+        command(synthetic_root, tmp_path / "logs", *together, "--data.eval_batch_size", "64"),
+        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=150,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "logs" / "run").iterdir()
+    record = json.loads((run / "run.json").read_text())
+    assert record["status"] == "finished"
+    assert done.stdout.count("test accuracy ") == 1
+    labels = source.load(synthetic_root).test_labels.numpy()
+    with np.load(run / "predictions" / "test.npz") as arrays:
+        logits, found, indices = arrays["logits"], arrays["labels"], arrays["indices"]
+    assert np.array_equal(indices, np.arange(len(labels)))
+    assert np.array_equal(found, labels)
+    confusion = np.zeros((10, 10), int)
+    np.add.at(confusion, (labels, logits.argmax(1)), 1)
+    assert record["metrics"]["test"]["confusion_matrix"] == confusion.tolist()
+    assert sum(map(sum, record["metrics"]["val"]["confusion_matrix"])) == 100

@@ -1,0 +1,74 @@
+"""The README's commands parse, and what it points at exists."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from fmnist.training.cli import TrainCLI
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```bash\n(.*?)^```", README, re.S | re.M)
+INLINE = re.findall(
+    r"`((?:make|python scripts/\S+) [^`]+)`", re.sub(r"^```.*?^```", "", README, flags=re.S | re.M)
+)
+LINES = [line for block in BLOCKS for line in block.replace("\\\n", " ").splitlines()]
+COMMANDS = [words for line in (*LINES, *INLINE) if (words := shlex.split(line, comments=True))]
+TRAININGS = [words for words in COMMANDS if "scripts/train.py" in words and "--help" not in words]
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory like a clone, with the files that the README tells to write."""
+    for name in ("configs", "scripts", "fmnist"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    for kind, suffix in (("python", "py"), ("yaml", "yaml")):
+        (code,) = re.findall(rf"^```{kind}\n(.*?)^```", README, re.S | re.M)
+        (tmp_path / f"my_model.{suffix}").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    return tmp_path
+
+
+def test_there_are_commands() -> None:
+    assert len(TRAININGS) >= 4
+    assert ["make", "train"] in COMMANDS
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_what_a_command_names_exists(words: list[str], clone: Path) -> None:
+    for word in words:
+        if re.match(r"(configs|fmnist|scripts|tests)/", word) or word.endswith((".yaml", ".py")):
+            assert (clone / word).exists(), f"{word} does not exist"
+
+
+@pytest.mark.parametrize("words", [w for w in COMMANDS if w[0] == "make"], ids=" ".join)
+def test_make_has_the_target(words: list[str]) -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+    assert {word for word in words[1:] if "=" not in word} <= set(targets)
+
+
+@pytest.mark.parametrize("words", TRAININGS, ids=" ".join)
+def test_a_training_parses(words: list[str], clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = words[words.index("scripts/train.py") + 1 :]
+    with pytest.raises(SystemExit) as stop:
+        TrainCLI([*arguments, "--print_config"])  # which ends before anything is built
+    assert stop.value.code == 0
+    assert "class_path: " in capsys.readouterr().out
+
+
+def test_links_lead_somewhere() -> None:
+    anchors = {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in _titles()}
+    for target in re.findall(r"\]\(([^)\s]+)\)", README):
+        if re.match(r"https?://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        assert (ROOT / path).exists(), f"{target} does not exist"
+        assert path or anchor in anchors, f"there is no section #{anchor}"
+
+
+def _titles() -> list[str]:
+    return re.findall(r"^#+ (.*)$", README, re.M)

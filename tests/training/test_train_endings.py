@@ -1,0 +1,182 @@
+"""Which weights are scored, when a training ends, and how it fails."""
+
+import csv
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from fmnist.data import source
+from fmnist.models.mlp import MLP, LitMLP
+from fmnist.runs import Run
+
+TEST, STEPS = 200, 5  # images, and steps in an epoch
+
+
+def checkpoint(run: Run, name: str = "best") -> dict[str, Tensor]:
+    return torch.load(run.path / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def rows(run: Run) -> list[dict[str, str]]:
+    with (run.path / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def score(state: dict[str, Tensor], root: Path) -> Tensor:
+    """Score the test set by hand."""
+    network = MLP([16], batch_norm=True, dropout=0.1).eval()
+    network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
+    with torch.no_grad():
+        return network(source.load(root).test_images[:, None] / 255)
+
+
+@pytest.mark.parametrize("extra", [[], ["--ema", "0.5"]], ids=["plain", "ema"])
+def test_the_best_epoch_by_validation_is_scored(
+    train: Callable[..., Run], synthetic_root: Path, monkeypatch: pytest.MonkeyPatch, extra: list[str]
+) -> None:
+    def spoil(self: LitMLP) -> None:
+        self._batches["train"].clear()
+        if self.current_epoch == 2:
+            torch.nn.init.normal_(self.network.head.weight)
+
+    monkeypatch.setattr(LitMLP, "on_train_epoch_start", spoil)
+    run = train("--trainer.max_epochs", "3", "--model.schedule", "constant", "--model.warmup", "0", *extra)
+    accuracies = [float(row["val/accuracy"]) for row in rows(run)]
+    assert accuracies[2] < max(accuracies)
+    assert run.record["metrics"]["val"]["accuracy"] == pytest.approx(max(accuracies), abs=1e-6)
+    logits = score(checkpoint(run), synthetic_root)
+    np.testing.assert_allclose(run.predictions("test").logits, logits, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(score(checkpoint(run, "last"), synthetic_root), logits, atol=0.1)
+
+
+def test_without_validation_the_last_epoch_is_scored(train: Callable[..., Run], synthetic_root: Path) -> None:
+    run = train("--data.val_size", "0")
+    assert run.record["split"] == {"split_seed": 0, "train": 600, "val": 0, "test": TEST}
+    assert run.record["metrics"].keys() == {"test"}
+    assert not (run.path / "predictions" / "val.npz").exists()
+    assert same(checkpoint(run, "best"), checkpoint(run, "last"))
+    assert not [name for name in rows(run)[0] if name.startswith("val/")]
+    logits = score(checkpoint(run, "last"), synthetic_root)
+    np.testing.assert_allclose(run.predictions("test").logits, logits, rtol=1e-4, atol=1e-4)
+
+
+def test_early_stopping_stops(train: Callable[..., Run]) -> None:
+    still = ["--model.optimizer", "sgd", "--model.learning_rate", "1e-20", "--model.batch_norm", "false"]
+    run = train(*still, "--trainer.max_epochs", "6", "--early_stopping", "2")
+    assert run.record["epochs"] == 3
+    assert run.record["status"] == "finished"
+
+
+def test_a_fast_development_run(train: Callable[..., Run]) -> None:
+    run = train("--trainer.fast_dev_run", "true")
+    assert run.record["status"] == "finished"
+    assert len(run.predictions("test").labels) == TEST
+
+
+def test_averaging_with_the_mirror_image_is_recorded(train: Callable[..., Run], synthetic_root: Path) -> None:
+    run = train("--model.flip_average", "true")
+    assert run.record["flip_average"] is True
+    plain = score(checkpoint(run), synthetic_root)
+    assert not np.allclose(run.predictions("test").logits, plain, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("extra", "steps"),
+    [
+        (["--trainer.max_steps", "7"], 7),
+        (["--trainer.max_epochs", "-1", "--trainer.max_steps", "7"], 7),
+        (["--trainer.accumulate_grad_batches", "2"], 6),
+        (["--trainer.overfit_batches", "1"], 2),
+        (["--trainer.limit_train_batches", "0.4"], 4),
+    ],
+)
+def test_the_schedule_ends_with_training(train: Callable[..., Run], extra: list[str], steps: int) -> None:
+    run = train("--data.val_size", "0", *extra)
+    state = torch.load(run.path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert run.record["status"] == "finished"
+    assert state["global_step"] == steps
+    assert state["lr_schedulers"][0]["_last_lr"] == pytest.approx([0, 0], abs=1e-12)
+
+
+@pytest.mark.parametrize("extra", [[], ["--ema", "0.5"]], ids=["plain", "ema"])
+def test_a_run_without_a_validation_scores_where_it_ended(
+    train: Callable[..., Run], synthetic_root: Path, extra: list[str]
+) -> None:
+    run = train("--trainer.max_steps", "4", *extra)
+    assert float(rows(run)[0]["images_per_second"]) > 0
+    for name in ("best", "last"):
+        logits = score(checkpoint(run, name), synthetic_root)
+        np.testing.assert_allclose(run.predictions("test").logits, logits, rtol=1e-4, atol=1e-4)
+    assert run.record["metrics"].keys() == {"val", "test"}
+
+
+def test_one_batch_is_learnt_by_heart(train: Callable[..., Run]) -> None:
+    run = train("--trainer.overfit_batches", "1", "--trainer.max_epochs", "30", "--data.shift", "0")
+    accuracy = [float(row["train/accuracy"]) for row in rows(run)]
+    assert accuracy[-1] > max(0.8, accuracy[0])
+
+
+@pytest.mark.parametrize("step", [1, STEPS + 3])
+def test_a_loss_that_is_not_a_number_fails_the_run(
+    train: Callable[..., Run],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    step: int,
+) -> None:
+    original = LitMLP.training_step
+
+    def poisoned(self: LitMLP, batch: Any, batch_idx: int) -> Tensor:
+        loss = original(self, batch, batch_idx)
+        return loss * math.nan if self.global_step + 1 == step else loss
+
+    monkeypatch.setattr(LitMLP, "training_step", poisoned)
+    with pytest.raises(SystemExit) as stop:
+        train()
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert f"error: the loss was nan at step {step}: try " in said
+    assert "Traceback" not in said
+    run = Run(tmp_path / "logs" / "run" / "version_0")
+    assert run.record["status"] == "failed"
+    assert run.record["finished"] is not None
+    assert not (run.path / "predictions").exists()
+    saved = run.path / "checkpoints" / "best.ckpt"
+    assert saved.exists() == (step > STEPS)
+    if saved.exists():
+        assert all(value.isfinite().all() for value in checkpoint(run).values())
+
+
+def test_a_learning_rate_that_explodes_fails_the_run(
+    train: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wild = ["--model.optimizer", "sgd", "--model.learning_rate", "90", "--model.weight_decay", "1"]
+    with pytest.raises(SystemExit) as stop:
+        train(*wild, "--model.warmup", "0", "--trainer.max_epochs", "20")
+    assert stop.value.code == 2
+    assert re.search(
+        r"the loss was (nan|inf) at step \d+: try a --model\.learning_rate below 90", capsys.readouterr().err
+    )
+
+
+def test_a_defect_fails_the_run_and_keeps_its_traceback(
+    train: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(LitMLP, "validation_step", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        train()
+    assert json.loads((tmp_path / "logs/run/version_0/run.json").read_text())["status"] == "failed"
