@@ -201,7 +201,7 @@ class Classifier(LightningModule):
                 "--trainer.max_epochs: must be set (or --trainer.max_steps), the schedule needs an end"
             )
         batches = len(trainer.datamodule.train_dataloader())
-        limit = trainer.overfit_batches or trainer.limit_train_batches
+        limit = trainer.limit_train_batches
         batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
         steps = max(1, trainer.max_epochs * -(-batches // trainer.accumulate_grad_batches))
         return min(steps, trainer.max_steps) if trainer.max_steps > 0 else steps
@@ -209,6 +209,5 @@ class Classifier(LightningModule):
 
 def _check_range(name: str, value: float, low: float, high: float, above: bool = False) -> None:
     if not low <= value <= high or (above and value == low):
-        raise InputError(
-            f"--model.{name} {value}: must lie {'above' if above else 'between'} {low} and {high}"
-        )
+        allowed = f"be above {low} and at most {high}" if above else f"lie between {low} and {high}"
+        raise InputError(f"--model.{name} {value}: must {allowed}")

@@ -1,7 +1,7 @@
 """Optimisers and learning-rate schedules by name."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
@@ -54,7 +54,8 @@ def build_optimizer(
 
     Args:
         network: Its head, for Muon, is the module ``head``.
-        name: ``muon`` updates matrices and convolutions by Muon, and vectors and the head by AdamW.
+        name: ``muon`` updates matrices and convolutions by Muon, and the rest by AdamW: vectors, the
+            head, and a first layer that is dense.
         learning_rate: Peak learning rate; for Muon, of the matrices.
         weight_decay: Of matrices and convolutions; biases and normalisation have none.
         momentum: Of sgd and muon; first beta of adam and adamw.
@@ -62,7 +63,8 @@ def build_optimizer(
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if name == "muon":
-        matrices = [p for p in parameters if p.ndim > 1 and p is not network.head.weight]
+        head: Any = network.head
+        matrices = [p for p in parameters if p.ndim > 1 and p is not head.weight]
         if (
             matrices and matrices[0].ndim == 2
         ):  # pixels are no hidden features, and the widest matrix is the dearest

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from fmnist.models.cnn import CNN
 from fmnist.models.layers import Normalize
 from fmnist.models.lenet5 import LeNet5
 from fmnist.models.mlp import MLP
@@ -15,6 +16,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "mlp": lambda: MLP([64, 32]),
     "mlp, batch norm and dropout": lambda: MLP([64], dropout=0.2, batch_norm=True),
     "lenet5": LeNet5,
+    "cnn": CNN,
     "resnet-8": lambda: ResNet(8),
     "wrn-10-1": lambda: ResNet(10, 16, "preactivation", dropout=0.1),
 }
@@ -109,6 +111,8 @@ def test_every_parameter_gets_a_gradient(name: str, images: torch.Tensor) -> Non
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_number_of_classes_is_an_argument_of_the_head_alone(name: str) -> None:
-    parts = {module_name.split(".")[0] for module_name, _ in NETWORKS[name]().named_parameters()}
-    assert parts == {"body", "head"}
+def test_the_head_is_the_last_layer_and_gives_the_classes(name: str) -> None:
+    network = NETWORKS[name]()
+    *_, (last, _) = network.named_parameters()
+    assert last == "head.bias"
+    assert network.head.out_features == 10

@@ -65,7 +65,7 @@ def refusal(
         (["--model.widths", "[a]"], "--model.widths a: must be int"),
         (["--model.widths", "[-8]"], "--model: "),
         (["--model.dropout", "1.5"], "1.5"),
-        (["--model.learning_rate", "-1"], "--model.learning_rate -1.0: must lie above 0"),
+        (["--model.learning_rate", "-1"], "--model.learning_rate -1.0: must be above 0"),
         (["--model.weight_decay", "-1"], "--model.weight_decay -1.0: must lie between 0 and 100"),
         (["--model.optimizer", "adamm"], "--model.optimizer adamm: must be one of adam, adamw, sgd, muon"),
         (["--model.schedule", "cosin"], "must be one of constant, linear, cosine, onecycle"),
