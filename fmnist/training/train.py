@@ -150,6 +150,7 @@ def _quieten() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
+    warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")  # no validation set
     warnings.filterwarnings(
         "ignore", "The number of training batches .* is smaller than the logging interval"
     )

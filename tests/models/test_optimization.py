@@ -89,7 +89,7 @@ def test_every_parameter_is_in_one_group(name: OptimizerName) -> None:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_biases_and_normalisation_do_not_decay(name: OptimizerName) -> None:
-    network = MLP([8], batch_norm=True)
+    network = MLP([8, 8], batch_norm=True)
     decay = {
         id(parameter): group["weight_decay"]
         for group in build_optimizer(network, name, 0.1, 0.01, 0.9).param_groups
@@ -98,7 +98,7 @@ def test_biases_and_normalisation_do_not_decay(name: OptimizerName) -> None:
     for parameter in network.parameters():
         if parameter.ndim == 1:
             assert decay[id(parameter)] == 0
-    assert decay[id(network.body[2].weight)] == 0.01
+    assert decay[id(network.body[5].weight)] == 0.01
 
 
 def test_names_give_their_optimisers() -> None:
@@ -121,6 +121,14 @@ def test_muon_leaves_vectors_and_the_head_to_adamw() -> None:
     assert (matrices["lr"], matrices["momentum"], rest["lr"]) == (0.05, 0.95, 2e-3)
     assert all(p.ndim > 1 and id(p) not in head for p in matrices["params"])
     assert head < {id(parameter) for parameter in rest["params"]}
+
+
+def test_muon_leaves_a_dense_first_layer_to_adamw_but_not_a_convolution() -> None:
+    dense, convolution = MLP([8, 8]), LeNet5()
+    matrices = build_optimizer(dense, "muon", 0.05, 0.0, 0.95).param_groups[0]["params"]
+    assert [id(p) for p in matrices] == [id(dense.body[4].weight)]
+    matrices = build_optimizer(convolution, "muon", 0.05, 0.0, 0.95).param_groups[0]["params"]
+    assert id(matrices[0]) == id(convolution.body[1].weight)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
