@@ -84,7 +84,7 @@ class FashionMNISTDataModule(LightningDataModule):
         self,
         root: str = "data",
         batch_size: int = 500,
-        eval_batch_size: int = 1000,
+        eval_batch_size: int = 250,
         val_size: int = 5000,
         train_size: int | None = None,
         split_seed: int = 0,

@@ -109,7 +109,7 @@ def write_tensorboard(
             writer.add_image(f"figures/{name}", figures.as_image(figure), dataformats="HWC")
         writer.add_graph(network, images[:1])
         embed: Any = network.features
-        features = torch.cat([embed(batch) for batch in images.split(1000)])
+        features = torch.cat([embed(batch) for batch in images.split(250)])
         writer.add_embedding(principal_components(features), names, 1 - images, tag="test_embedding")
         writer.add_hparams(plain, metrics, run_name=".")
 

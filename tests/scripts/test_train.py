@@ -86,3 +86,18 @@ def test_two_processes_make_one_run(synthetic_root: Path, tmp_path: Path) -> Non
     np.add.at(confusion, (labels, logits.argmax(1)), 1)
     assert record["metrics"]["test"]["confusion_matrix"] == confusion.tolist()
     assert sum(map(sum, record["metrics"]["val"]["confusion_matrix"])) == 100
+
+
+@pytest.mark.gpu
+def test_a_gpu_learns_what_the_processor_learns(synthetic_root: Path, tmp_path: Path) -> None:
+    accuracy = {}
+    for accelerator in ("cpu", "gpu"):
+        flags = ["--trainer.accelerator", accelerator, "--trainer.max_epochs", "5", "--name", accelerator]
+        done = subprocess.run(
+            command(synthetic_root, tmp_path / "logs", *flags, "--model.widths", "[64]"),
+            cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=150,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        record = json.loads((tmp_path / "logs" / accelerator / "version_0" / "run.json").read_text())
+        accuracy[accelerator] = record["metrics"]["test"]["accuracy"]
+    assert accuracy["gpu"] == pytest.approx(accuracy["cpu"], abs=0.05)
