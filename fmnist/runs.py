@@ -1,5 +1,6 @@
 """The run folder: what every training leaves behind and every later step reads."""
 
+import contextlib
 import csv
 import json
 import os
@@ -111,20 +112,30 @@ class Run:
         path = Path(path)
         if (path / "run.json").exists() or not path.is_dir():
             return cls(path)
-        runs = [cls(child.parent) for child in path.glob("*/run.json")]
-        finished = [run for run in runs if run.record.get("status") == "finished"]
+        finished = []
+        for child in path.glob("*/run.json"):
+            with contextlib.suppress(InputError):  # a damaged run hides no other
+                run = cls(child.parent)
+                if run.record.get("status") == "finished":
+                    finished.append(run)
         if not finished:
             raise InputError(f"{path}: holds no finished run (a run folder, or logs/NAME, is wanted)")
-        return max(finished, key=lambda run: run.record["started"])
+        return max(finished, key=lambda run: (run.record["started"], run.version))
+
+    @property
+    def version(self) -> int:
+        """The number in the folder's name, or -1."""
+        match = _VERSION.fullmatch(self.path.name)
+        return int(match[1]) if match else -1
 
     def update(self, **record: Any) -> None:
         """Write fields into ``run.json``, atomically."""
         self.record |= record
         _write_json(self.path / "run.json", self.record)
 
-    def finish(self, status: str) -> None:
-        """Mark the run ``finished``, ``failed`` or ``stopped``, now."""
-        self.update(status=status, finished=_now())
+    def finish(self, status: str, **record: Any) -> None:
+        """Mark the run ``finished``, ``failed`` or ``stopped``, now, with last fields of ``run.json``."""
+        self.update(status=status, finished=_now(), **record)
 
     def save_predictions(self, part: str, predictions: Predictions) -> None:
         """Write ``predictions/<part>.npz``, atomically; ``part`` is ``val`` or ``test``."""

@@ -17,8 +17,8 @@ def main(args: list[str] | None = None) -> None:
     options = parser.parse_args(args)
 
     import torch
-    from fmnist.models.cnn import CNN, LitCNN
 
+    from fmnist.models.cnn import CNN, LitCNN
     from fmnist.models.lenet5 import LeNet5
     from fmnist.models.mlp import MLP, LitMLP
     from fmnist.models.resnet import ResNet

@@ -140,6 +140,15 @@ def test_find_takes_the_newest_finished_run(tmp_path: Path) -> None:
     assert Run.find(str(tmp_path)).path.name == "version_0"
 
 
+def test_find_passes_over_a_damaged_run_and_takes_the_higher_number_of_one_second(tmp_path: Path) -> None:
+    for number in range(11):
+        run = Run.create(tmp_path, "cnn")
+        run.finish("finished", started="2026-01-01T00:00:00+00:00")
+        assert run.version == number
+    (tmp_path / "cnn" / "version_3" / "run.json").write_text("{")
+    assert Run.find(tmp_path / "cnn").version == 10
+
+
 def test_find_says_what_is_wanted(tmp_path: Path) -> None:
     recorded(tmp_path / "cnn", "version_0", "2026-01-03T00:00:00+00:00", "failed")
     with pytest.raises(InputError, match=r"holds no finished run \(a run folder, or logs/NAME, is wanted\)"):

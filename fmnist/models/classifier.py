@@ -23,7 +23,7 @@ from fmnist.models.optimization import OptimizerName, ScheduleName, build_optimi
 Stage = Literal["train", "val", "test"]
 Batch = tuple[Tensor, Tensor, Tensor]
 """Images float32 (N, 1, 28, 28); labels int64 (N,) or class shares (N, 10); indices int64 (N,)."""
-Predictions = tuple[Tensor, Tensor, Tensor]
+Outputs = tuple[Tensor, Tensor, Tensor]
 """Logits float32 (N, 10), labels int64 (N,), indices int64 (N,) into the source file."""
 
 
@@ -56,8 +56,8 @@ class Classifier(LightningModule):
         learning_rate: Peak learning rate; with muon, of the matrices.
         adam_learning_rate: Peak learning rate of what muon leaves to AdamW.
         weight_decay: Decoupled for adamw and muon, an L2 penalty for adam and sgd; biases and
-            normalisation are exempt.
-        momentum: Of sgd and muon; first beta of adam and adamw.
+            normalisation are exempt, and with muon the head.
+        momentum: Of sgd and of muon's matrices; first beta of adam and adamw.
         schedule: Course of the learning rate, by step: ``constant``, ``linear`` or ``cosine`` to zero,
             ``onecycle``.
         warmup: Share of the steps that the learning rate takes to rise to its peak.
@@ -102,8 +102,8 @@ class Classifier(LightningModule):
         training = MetricCollection({"accuracy": evaluation["accuracy"].clone()})
         self.metrics = nn.ModuleDict({"train_": training, "val_": evaluation, "test_": evaluation.clone()})
         self.results: dict[str, dict[str, Tensor]] = {}
-        self.predictions: dict[str, Predictions] = {}
-        self._batches: dict[str, list[Predictions]] = {"train": [], "val": [], "test": []}
+        self.predictions: dict[str, Outputs] = {}
+        self._batches: dict[str, list[Outputs]] = {"train": [], "val": [], "test": []}
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, 10) of images, float32 (N, 1, 28, 28) in [0, 1]."""
@@ -181,6 +181,7 @@ class Classifier(LightningModule):
             hparams["weight_decay"],
             hparams["momentum"],
             hparams["adam_learning_rate"],
+            fused=not self.trainer.gradient_clip_val,
         )
         steps = self._total_steps()
         scheduler = torch.optim.lr_scheduler.LambdaLR(

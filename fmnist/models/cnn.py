@@ -4,8 +4,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from fmnist.errors import InputError
 from fmnist.models.classifier import Classifier
-from fmnist.models.layers import Normalize
+from fmnist.models.layers import Normalize, check_widths
 
 
 def _stage(inputs: int, outputs: int) -> nn.Sequential:
@@ -37,6 +38,12 @@ class CNN(nn.Module):
         self, stem_width: int = 24, widths: tuple[int, ...] = (32, 64, 128), num_classes: int = 10
     ) -> None:
         super().__init__()
+        check_widths("stem_width", [stem_width])
+        check_widths("widths", widths)
+        if not 1 <= len(widths) <= 4:
+            raise InputError(
+                f"--model.widths of {len(widths)} stages: must be 1 to 4, as each halves 27 pixels"
+            )
         inputs = (stem_width, *widths[:-1])
         self.stem = nn.Sequential(Normalize(), nn.Conv2d(1, stem_width, kernel_size=2), nn.GELU())
         self.stages = nn.Sequential(*(_stage(i, o) for i, o in zip(inputs, widths, strict=True)))

@@ -1,7 +1,11 @@
 """Layers that several networks share."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+
+from fmnist.errors import InputError
 
 
 class Normalize(nn.Module):
@@ -23,6 +27,16 @@ def initialize_kaiming(network: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def check_widths(flag: str, widths: Sequence[int]) -> None:
+    """Refuse numbers of units or channels below 1.
+
+    Raises:
+        InputError: There is one; ``flag`` is named.
+    """
+    if any(width < 1 for width in widths):
+        raise InputError(f"--model.{flag} {', '.join(map(str, widths))}: must be at least 1")
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from fmnist.models.classifier import Classifier
-from fmnist.models.layers import Normalize
+from fmnist.models.layers import Normalize, check_widths
 
 
 class MLP(nn.Module):
@@ -27,6 +27,7 @@ class MLP(nn.Module):
         num_classes: int = 10,
     ) -> None:
         super().__init__()
+        check_widths("widths", widths)
         layers: list[nn.Module] = [Normalize(), nn.Flatten()]
         inputs = 28 * 28
         for width in widths:

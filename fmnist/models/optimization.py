@@ -49,28 +49,27 @@ def build_optimizer(
     weight_decay: float,
     momentum: float,
     adam_learning_rate: float = 2e-3,
+    fused: bool = True,
 ) -> Optimizer:
     """Build an optimiser over the parameters of a network.
 
     Args:
         network: Its head, for Muon, is the module ``head``.
-        name: ``muon`` updates matrices and convolutions by Muon, and the rest by AdamW: vectors, the
-            head, and a first layer that is dense.
+        name: ``muon`` updates matrices and convolutions by Muon, and the rest by AdamW: vectors and
+            the head.
         learning_rate: Peak learning rate; for Muon, of the matrices.
-        weight_decay: Of matrices and convolutions; biases and normalisation have none.
-        momentum: Of sgd and muon; first beta of adam and adamw.
+        weight_decay: Of matrices and convolutions; biases and normalisation have none, nor has what
+            Muon leaves to AdamW.
+        momentum: Of sgd and of Muon's matrices; first beta of adam and adamw.
         adam_learning_rate: Peak learning rate of what Muon leaves to AdamW.
+        fused: Use the fused kernels of adam and adamw, which do not go with gradient clipping in
+            Lightning's mixed precision.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if name == "muon":
         head: Any = network.head
         matrices = [p for p in parameters if p.ndim > 1 and p is not head.weight]
-        if (
-            matrices and matrices[0].ndim == 2
-        ):  # pixels are no hidden features, and the widest matrix is the dearest
-            del matrices[0]
-        kept = set(matrices)
-        rest = [p for p in parameters if p not in kept]
+        rest = [p for p in parameters if p.ndim <= 1 or p is head.weight]
         return Muon(
             [
                 {"params": matrices, "lr": learning_rate, "momentum": momentum, "weight_decay": weight_decay},
@@ -85,6 +84,6 @@ def build_optimizer(
         case "sgd":
             return SGD(groups, learning_rate, momentum=momentum, nesterov=momentum > 0)
         case "adam":
-            return Adam(groups, learning_rate, betas=(momentum, 0.999), fused=True)
+            return Adam(groups, learning_rate, betas=(momentum, 0.999), fused=fused)
         case "adamw":
-            return AdamW(groups, learning_rate, betas=(momentum, 0.999), fused=True)
+            return AdamW(groups, learning_rate, betas=(momentum, 0.999), fused=fused)

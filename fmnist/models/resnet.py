@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from fmnist.errors import InputError
 from fmnist.models.classifier import Classifier
-from fmnist.models.layers import Normalize, initialize_kaiming
+from fmnist.models.layers import Normalize, check_widths, initialize_kaiming
 
 
 def _conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -87,6 +87,7 @@ class ResNet(nn.Module):
         num_classes: int = 10,
     ) -> None:
         super().__init__()
+        check_widths("width", [width])
         extra = 2 if block == "basic" else 4
         blocks, rest = divmod(depth - extra, 6)
         if blocks < 1 or rest:

@@ -26,9 +26,12 @@ class EMA(WeightAveraging):
         super().__init__(use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(decay**every))
         self.every = every
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._device = trainer.strategy.root_device  # the module itself moves there only later
+        super().setup(trainer, pl_module, stage)
+
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        # the first step too, so that the shortest run averages trained weights
-        return step_idx is not None and (step_idx == 0 or (step_idx + 1) % self.every == 0)
+        return step_idx is not None and (step_idx + 1) % self.every == 0
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._average_model = None  # or a later ``validate`` would swap it in for the loaded checkpoint
@@ -37,18 +40,23 @@ class EMA(WeightAveraging):
 class StopAtNonFiniteLoss(Callback):
     """Ends the run at most one step after a loss that is NaN or infinite, before anything is saved.
 
-    Each loss is looked at after the next step is under way, so that a GPU never waits for it.
+    On a GPU the answer for a step is fetched while the next one runs, so that nothing waits for it.
     """
 
     def __init__(self) -> None:
-        self._last: tuple[int, Tensor] | None = None
+        self._last: tuple[int, Tensor, torch.cuda.Event | None] | None = None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._check(pl_module)
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        self._last = trainer.global_step, loss.detach()
+        loss = (outputs["loss"] if isinstance(outputs, dict) else outputs).detach()
+        fetched = None
+        if loss.is_cuda:
+            loss = torch.empty_like(loss, device="cpu", pin_memory=True).copy_(loss, non_blocking=True)
+            fetched = torch.cuda.Event()
+            fetched.record()
+        self._last = trainer.global_step, loss, fetched
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._check(pl_module)
@@ -57,13 +65,17 @@ class StopAtNonFiniteLoss(Callback):
         self._check(pl_module)
 
     def _check(self, pl_module: LightningModule) -> None:
-        if self._last is not None and not torch.isfinite(self._last[1]):
-            step, loss = self._last
+        if self._last is None:
+            return
+        step, loss, fetched = self._last
+        self._last = None
+        if fetched is not None:
+            fetched.synchronize()
+        if not torch.isfinite(loss):
             raise InputError(
                 f"the loss was {loss.item()} at step {step}: try a --model.learning_rate below "
                 f"{pl_module.hparams['learning_rate']:g}, or --trainer.precision 32-true"
             )
-        self._last = None
 
 
 class EpochClock(Callback):
@@ -72,10 +84,12 @@ class EpochClock(Callback):
     The learning rate is also logged every ``log_every_n_steps``, to the first logger alone.
 
     Attributes:
+        epochs: Number of epochs done.
         seconds: From the start of training to the end of the last epoch, validation included.
     """
 
     seconds = 0.0
+    epochs = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._start = time.perf_counter()
@@ -97,7 +111,7 @@ class EpochClock(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         now = time.perf_counter()
-        self.seconds = now - self._start
+        self.epochs, self.seconds = trainer.current_epoch + 1, now - self._start
         end = self._last_batch or now  # the last batch never came where ``max_steps`` ended the epoch
         values = {
             "learning_rate": _learning_rate(trainer),

@@ -65,7 +65,7 @@ class TrainCLI(LightningCLI):
         )
         parser.add_argument(
             "--early_stopping", type=int | None, default=None,
-            help="Stop after so many epochs without a better val/accuracy; null never does.",
+            help="Stop after so many validations without a better val/accuracy; null never does.",
         )  # fmt: skip
         parser.link_arguments("seed_everything", "data.seed")
 
@@ -95,7 +95,7 @@ class TrainCLI(LightningCLI):
         else:
             self.checkpoint = ModelCheckpoint(filename="best", save_last=True, **naming)
         callbacks.append(self.checkpoint)
-        bar = config.trainer.enable_progress_bar is not False and sys.stderr.isatty()
+        bar = config.trainer.enable_progress_bar is not False and sys.stdout.isatty()
         if bar:
             callbacks.append(TQDMProgressBar(refresh_rate=20))  # each refresh waits for the device
         users = self.config_init.trainer.callbacks or []
@@ -105,7 +105,7 @@ class TrainCLI(LightningCLI):
                 enable_progress_bar=bar,
                 **kwargs,
             )
-        except (MisconfigurationException, TypeError, ValueError) as error:
+        except (MisconfigurationException, ImportError, TypeError, ValueError) as error:
             raise InputError(f"--trainer: {' '.join(str(error).split())}") from None
 
 
@@ -131,8 +131,15 @@ def _check_trainer(trainer: Any) -> None:
             f"--trainer.max_epochs {trainer.max_epochs}: must be at least 1, or -1 with --trainer.max_steps, "
             "as the schedule needs an end"
         )
-    if trainer.limit_train_batches == 0:
-        raise InputError("--trainer.limit_train_batches 0: must be above 0")
+    for flag in (
+        *("limit_train_batches", "limit_test_batches"),
+        *("check_val_every_n_epoch", "accumulate_grad_batches", "log_every_n_steps"),
+    ):
+        if trainer[flag] == 0:
+            raise InputError(f"--trainer.{flag} 0: must be above 0")
+    for flag in ("enable_checkpointing", "barebones"):
+        if trainer[flag] is (flag == "barebones"):
+            raise InputError(f"--trainer.{flag} {trainer[flag]}: a run must leave checkpoints and metrics")
     if re.fullmatch(r"0|-(?!1$)\d+", str(trainer.devices)):
         raise InputError(f"--trainer.devices {trainer.devices}: must be at least 1, or auto for all")
     if trainer.accelerator == "gpu" and _resolved_accelerator("gpu") == "cpu":

@@ -1,5 +1,6 @@
 """What a finished training leaves for people: figures, the text report, and TensorBoard's last pages."""
 
+import copy
 from dataclasses import asdict
 from typing import Any
 
@@ -95,7 +96,7 @@ def write_tensorboard(
         model: The trained model; its network has a method ``features``.
         data: Set up.
     """
-    network = model.network.cpu().eval()
+    network = copy.deepcopy(model.network).cpu().eval()  # a copy is never compiled, so it can be traced
     images = data.data.test_images[:, None].float() / 255
     names = [CLASSES[label] for label in data.data.test_labels]
     metrics = {f"final/{part}_accuracy": values["accuracy"] for part, values in run.record["metrics"].items()}

@@ -1,10 +1,14 @@
 """What ``scripts/train.py`` does: configure, fit, test the best checkpoint, leave a run folder."""
 
+import contextlib
+import errno
 import logging
-import os
 import shlex
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +18,15 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from fmnist import CLASSES
-from fmnist.errors import exits_cleanly
+from fmnist.errors import InputError, exits_cleanly
 from fmnist.models.layers import multiply_adds, parameter_count
 from fmnist.runs import Predictions, Run, environment
 from fmnist.training import report
 from fmnist.training.cli import TrainCLI, configure
 from fmnist.training.table import EpochTable
+
+SIGTERM_STATUS = 128 + signal.SIGTERM
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
 
 @exits_cleanly
@@ -35,38 +42,59 @@ def main(args: list[str] | None = None) -> Run | None:
     _quieten()
     torch.set_flush_denormal(True)  # weights that decay to nothing would slow a processor down
     cli = configure(args)
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        cli.datamodule.prepare_data()
+    cli.datamodule.prepare_data()
     cli.datamodule.setup()
     cli.datamodule.check_processes(cli.trainer.world_size)
-    run = _start_run(cli, args)
+    run = _create_run(cli, args)
     try:
+        if run is not None:
+            _log_to(run, cli)
         cli.trainer.fit(cli.model, cli.datamodule)
-        finished = _evaluate(cli, run)
-    except SIGTERMException:
-        _finish(run, "stopped")
-        sys.exit(143)
-    except SystemExit:  # how Lightning ends a fit after Ctrl-C
-        _finish(run, "stopped")
-        raise KeyboardInterrupt from None
+        with _exit_on_sigterm():  # within a fit, Lightning sees to it
+            _evaluate(cli, run)
+    except SystemExit as stop:
+        _finish(cli, run, "stopped")
+        if isinstance(stop, SIGTERMException) or stop.code == SIGTERM_STATUS:
+            sys.exit(SIGTERM_STATUS)
+        raise KeyboardInterrupt from None  # Lightning ends a fit with SystemExit(1) after Ctrl-C
     except BaseException as error:
-        _finish(run, "stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+        _finish(cli, run, "stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            raise InputError(f"--logs {cli.config.logs}: cannot be written ({error})") from None
         raise
-    return finished
+    return run
 
 
-def _start_run(cli: TrainCLI, args: list[str] | None) -> Run | None:
-    """Make the run folder on the main process, and point the loggers and checkpoints at it."""
+@contextlib.contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(SIGTERM_STATUS))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _create_run(cli: TrainCLI, args: list[str] | None) -> Run | None:
+    """Make the run folder, on the main process, and record what is known before training."""
     if not cli.trainer.is_global_zero:
         return None
     data, model, config = cli.datamodule, cli.model, cli.config
-    run = Run.create(
+    made_with = environment()
+    made_with["hardware"] |= {
+        "device": _device_name(cli.trainer.strategy.root_device),
+        "processes": cli.trainer.world_size,
+        "threads": torch.get_num_threads(),
+    }
+    return Run.create(
         config.logs,
         config.name,
         kind="lightning",
         command=shlex.join(["python", "scripts/train.py", *(sys.argv[1:] if args is None else args)]),
         seed=config.seed_everything,
-        **environment(),
+        **made_with,
         data_sha256=data.data.sha256,
         split=data.split,
         classes=list(CLASSES),
@@ -78,6 +106,11 @@ def _start_run(cli: TrainCLI, args: list[str] | None) -> Run | None:
         epochs=None,
         metrics={},
     )
+
+
+def _log_to(run: Run, cli: TrainCLI) -> None:
+    """Write the configuration into the run folder, and point the loggers, hence the checkpoints, at it."""
+    data, model, config = cli.datamodule, cli.model, cli.config
     # by position: jsonargparse 4.49 renamed `skip_none`, which must be off so that null overrides a default
     (run.path / "config.yaml").write_text(cli.parser.dump(config, "yaml", False))
     board = TensorBoardLogger(config.logs, name=config.name, version=run.path.name, default_hp_metric=False)
@@ -90,13 +123,15 @@ def _start_run(cli: TrainCLI, args: list[str] | None) -> Run | None:
         f"{config.trainer.precision} ({cli.precision_reason}), channels last\n"
         f"{data.split['train']:,} training and {data.split['val']:,} validation images; run folder {run.path}"
     )
-    return run
 
 
-def _evaluate(cli: TrainCLI, run: Run | None) -> Run | None:
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _evaluate(cli: TrainCLI, run: Run | None) -> None:
     """Score the best checkpoint on validation and test; leave predictions, figures, TensorBoard pages."""
     trainer, model, data = cli.trainer, cli.model, cli.datamodule
-    epochs = trainer.current_epoch
     trainer.loggers = []  # the curves end with training
     best = cli.checkpoint.best_model_path
     if best:
@@ -107,7 +142,7 @@ def _evaluate(cli: TrainCLI, run: Run | None) -> Run | None:
         trainer.validate(model, data, verbose=False)
     trainer.test(model, data, verbose=False)
     if run is None:
-        return None
+        return
     predictions = {
         part: _to_numpy(model.predictions[part]) for part in ("val", "test") if part in model.predictions
     }
@@ -117,16 +152,15 @@ def _evaluate(cli: TrainCLI, run: Run | None) -> Run | None:
         part: {"images": len(arrays.labels), **_to_plain(model.results[part])}
         for part, arrays in predictions.items()
     }
-    run.update(train_seconds=round(cli.clock.seconds, 2), epochs=epochs, metrics=metrics)
+    run.update(metrics=metrics)
     drawn = report.draw_figures(run, predictions["test"], model.results["test"], data)
     report.write_tensorboard(run, drawn, model, data)
-    run.finish("finished")
+    _finish(cli, run, "finished")
     print(report.classification_report(predictions["test"]))
     print(
-        f"test accuracy {predictions['test'].accuracy:.4f} after {epochs} epochs "
+        f"test accuracy {predictions['test'].accuracy:.4f} after {cli.clock.epochs} epochs "
         f"in {cli.clock.seconds:.0f} s; run folder {run.path}"
     )
-    return run
 
 
 def _to_numpy(predictions: tuple[Tensor, Tensor, Tensor]) -> Predictions:
@@ -135,20 +169,27 @@ def _to_numpy(predictions: tuple[Tensor, Tensor, Tensor]) -> Predictions:
 
 def _to_plain(results: dict[str, Tensor]) -> dict[str, Any]:
     """Return metrics as JSON takes them: numbers, lists, and per-class values by class."""
-    plain: dict[str, Any] = {name: value.tolist() for name, value in results.items()}
-    plain["class_accuracy"] = dict(zip(CLASSES, plain["class_accuracy"], strict=True))
+    # float64 of a rounded float32 would have nine more digits that mean nothing
+    plain: dict[str, Any] = {
+        name: round(value.item(), 7) if not value.ndim else value.tolist() for name, value in results.items()
+    }
+    accuracies = (round(value, 7) for value in plain["class_accuracy"])
+    plain["class_accuracy"] = dict(zip(CLASSES, accuracies, strict=True))
     return plain
 
 
-def _finish(run: Run | None, status: str) -> None:
+def _finish(cli: TrainCLI, run: Run | None, status: str) -> None:
+    """Record how the run ended, as far as the disk lets it."""
     if run is not None:
-        run.finish(status)
+        with contextlib.suppress(OSError):
+            run.finish(status, epochs=cli.clock.epochs, train_seconds=round(cli.clock.seconds, 2))
 
 
 def _quieten() -> None:
     """Silence what Lightning says of itself; warnings that concern the user stay."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # prints its table so
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")  # no validation set
     warnings.filterwarnings(

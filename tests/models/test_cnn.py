@@ -1,8 +1,10 @@
 """The CNN layer by layer."""
 
+import pytest
 import torch
 from torch import nn
 
+from fmnist.errors import InputError
 from fmnist.models.cnn import CNN, LitCNN
 from fmnist.models.layers import multiply_adds, parameter_count
 
@@ -49,3 +51,17 @@ def test_module_trains_it() -> None:
     model = LitCNN(stem_width=8, widths=(8, 8))
     assert isinstance(model.network, CNN)
     assert model.network.head.in_features == 8
+
+
+@pytest.mark.parametrize(
+    ("stem", "widths", "said"),
+    [
+        (0, (8,), "--model.stem_width 0: must be at least 1"),
+        (8, (8, -1), "--model.widths 8, -1: must be at least 1"),
+        (8, (), "--model.widths of 0 stages: must be 1 to 4"),
+        (8, (8,) * 5, "--model.widths of 5 stages: must be 1 to 4"),
+    ],
+)
+def test_sizes_that_make_no_network_are_refused(stem: int, widths: tuple[int, ...], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        CNN(stem, widths)

@@ -123,14 +123,6 @@ def test_muon_leaves_vectors_and_the_head_to_adamw() -> None:
     assert head < {id(parameter) for parameter in rest["params"]}
 
 
-def test_muon_leaves_a_dense_first_layer_to_adamw_but_not_a_convolution() -> None:
-    dense, convolution = MLP([8, 8]), LeNet5()
-    matrices = build_optimizer(dense, "muon", 0.05, 0.0, 0.95).param_groups[0]["params"]
-    assert [id(p) for p in matrices] == [id(dense.body[4].weight)]
-    matrices = build_optimizer(convolution, "muon", 0.05, 0.0, 0.95).param_groups[0]["params"]
-    assert id(matrices[0]) == id(convolution.body[1].weight)
-
-
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_frozen_parameters_are_left_out(name: OptimizerName) -> None:
     network = MLP([8])

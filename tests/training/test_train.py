@@ -90,7 +90,9 @@ def test_run_json_holds_every_field(finished: tuple[Run, str], synthetic_root: P
     assert record.pop("started") <= record.pop("finished")
     assert 0 < record.pop("train_seconds") < 60
     assert record.pop("versions")["torch"] == torch.__version__.partition("+")[0]
-    assert record.pop("hardware").keys() == {"processor", "cores", "system"}
+    hardware = record.pop("hardware")
+    assert hardware.keys() == {"processor", "cores", "system", "device", "processes", "threads"}
+    assert (hardware["device"], hardware["processes"]) == ("cpu", 1)
     assert record.pop("metrics").keys() == {"val", "test"}
     assert record.keys() == {"git_commit"}
 
@@ -135,7 +137,8 @@ def test_every_metric_can_be_recomputed_from_the_predictions(finished: tuple[Run
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-5)
     assert found["class_accuracy"] == pytest.approx(dict(zip(CLASSES, recall, strict=True)), abs=1e-6)
     assert found["confusion_matrix"] == metrics.confusion_matrix(labels, predicted).tolist()
-    assert found.keys() == {*expected, "class_accuracy", "confusion_matrix", "calibration_error"}
+    assert found["images"] == len(labels)
+    assert found.keys() == {*expected, "images", "class_accuracy", "confusion_matrix", "calibration_error"}
 
 
 def test_the_table_has_a_row_an_epoch(finished: tuple[Run, str]) -> None:

@@ -1,9 +1,12 @@
 """Which weights are scored, when a training ends, and how it fails."""
 
 import csv
+import errno
 import json
 import math
+import os
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from torch import Tensor
 from fmnist.data import source
 from fmnist.models.mlp import MLP, LitMLP
 from fmnist.runs import Run
+from fmnist.training import report
 
 TEST, STEPS = 200, 5  # images, and steps in an epoch
 
@@ -180,3 +184,48 @@ def test_a_defect_fails_the_run_and_keeps_its_traceback(
     with pytest.raises(RuntimeError, match="a defect"):
         train()
     assert json.loads((tmp_path / "logs/run/version_0/run.json").read_text())["status"] == "failed"
+
+
+def test_sigterm_while_the_figures_are_drawn_stops_the_run(
+    train: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "draw_figures", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stop:
+        train("--name", "killed")
+    assert stop.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+    run = Run(next(tmp_path.rglob("killed/version_0")))
+    assert (run.record["status"], run.record["epochs"]) == ("stopped", 2)
+    assert run.predictions("test").accuracy > 0
+
+
+def test_a_disk_that_fills_up_is_said(
+    train: Callable[..., Run],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "best.ckpt")
+
+    monkeypatch.setattr(report, "draw_figures", full)
+    with pytest.raises(SystemExit) as stop:
+        train("--name", "full")
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert "cannot be written" in said
+    assert "best.ckpt" in said
+    assert Run(next(tmp_path.rglob("full/version_0"))).record["status"] == "failed"
+
+
+def test_gradients_are_clipped_in_mixed_precision(train: Callable[..., Run]) -> None:
+    run = train(
+        "--trainer.gradient_clip_val", "1", "--trainer.precision", "bf16-mixed", "--model.optimizer", "adamw"
+    )
+    assert run.record["status"] == "finished"
+
+
+def test_the_profiler_prints_its_table(train: Callable[..., Run], caplog: pytest.LogCaptureFixture) -> None:
+    train("--trainer.profiler", "simple")
+    assert "run_training_batch" in caplog.text
