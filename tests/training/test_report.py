@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from fmnist import CLASSES
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.classifier import classification_metrics
+from fmnist.models.mlp import LitMLP
 from fmnist.runs import Predictions, Run
 from fmnist.training import report
 
@@ -112,3 +113,13 @@ def test_curves_share_a_chart(tmp_path: Path) -> None:
     for name in ("loss", "accuracy"):
         assert f"train/{name}".encode() in layout
         assert f"val/{name}".encode() in layout
+
+
+def test_a_compiled_network_is_drawn_too(data: FashionMNISTDataModule, tmp_path: Path) -> None:
+    model = LitMLP(widths=(8,))
+    model.network.compile(backend="eager")  # needs no compiler
+    model(torch.rand(2, 1, 28, 28))
+    run = Run.create(tmp_path, "compiled", metrics={})
+    report.write_tensorboard(run, {}, model, data)
+    events = [path for path in run.path.iterdir() if path.name.startswith("events")]
+    assert any(EventAccumulator(str(path)).Reload().Tags()["graph"] for path in events)
