@@ -47,6 +47,38 @@ def classification_metrics(num_classes: int = 10) -> MetricCollection:
     )
 
 
+class Rows:
+    """Logits, labels and indices of an epoch, in memory that the next epoch uses again.
+
+    Small tensors kept between the large ones of a step would scatter over the heap, and it would grow.
+    """
+
+    def __init__(self) -> None:
+        self._columns: list[Tensor] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def append(self, *columns: Tensor) -> None:
+        """Copy the rows of a batch, each column (n, ...)."""
+        end = self._size + len(columns[0])
+        if not self._columns or self._columns[0].device != columns[0].device:
+            self._columns = [column.new_empty(end, *column.shape[1:]) for column in columns]
+        if end > len(self._columns[0]):
+            self._columns = [torch.cat([kept, torch.empty_like(kept)]) for kept in self._columns]
+        for kept, column in zip(self._columns, columns, strict=True):
+            kept[self._size : end] = column
+        self._size = end
+
+    def columns(self) -> list[Tensor]:
+        """Return all rows since the last ``clear``, each column (N, ...); the next epoch overwrites them."""
+        return [column[: self._size] for column in self._columns]
+
+    def clear(self) -> None:
+        self._size = 0
+
+
 class Classifier(LightningModule):
     """Trains a network with cross entropy; a subclass only builds the network.
 
@@ -103,7 +135,7 @@ class Classifier(LightningModule):
         self.metrics = nn.ModuleDict({"train_": training, "val_": evaluation, "test_": evaluation.clone()})
         self.results: dict[str, dict[str, Tensor]] = {}
         self.predictions: dict[str, Outputs] = {}
-        self._batches: dict[str, list[Outputs]] = {"train": [], "val": [], "test": []}
+        self._rows: dict[str, Rows] = {"train": Rows(), "val": Rows(), "test": Rows()}
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, 10) of images, float32 (N, 1, 28, 28) in [0, 1]."""
@@ -117,7 +149,7 @@ class Classifier(LightningModule):
         images, labels, indices = batch
         logits = self(images).float()
         classes = labels.argmax(1) if labels.ndim == 2 else labels  # a mixed image counts as its larger part
-        self._batches["train"].append((logits.detach(), classes, indices))
+        self._rows["train"].append(logits.detach(), classes, indices)
         return F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -131,16 +163,16 @@ class Classifier(LightningModule):
         logits = self(images).float()
         if self.hparams["flip_average"]:
             logits = (logits + self(images.flip(-1)).float()) / 2
-        self._batches[stage].append((logits, labels, indices))
+        self._rows[stage].append(logits, labels, indices)
 
     def on_train_epoch_start(self) -> None:
-        self._batches["train"].clear()
+        self._rows["train"].clear()
 
     def on_validation_epoch_start(self) -> None:
-        self._batches["val"].clear()
+        self._rows["val"].clear()
 
     def on_test_epoch_start(self) -> None:
-        self._batches["test"].clear()
+        self._rows["test"].clear()
 
     def on_train_epoch_end(self) -> None:
         self._summarise("train")
@@ -153,10 +185,10 @@ class Classifier(LightningModule):
 
     def _summarise(self, stage: Stage) -> None:
         """Compute the metrics of an epoch from all its logits, and log the scalar ones as ``stage/name``."""
-        if not self._batches[stage]:
+        if not self._rows[stage]:
             return
-        logits, labels, indices = map(self._gather, map(torch.cat, zip(*self._batches[stage], strict=True)))
-        self._batches[stage].clear()
+        logits, labels, indices = map(self._gather, self._rows[stage].columns())
+        self._rows[stage].clear()
         metrics: Any = self.metrics[f"{stage}_"]
         metrics.update(logits, labels)
         # plain cross entropy in every stage, so that training and validation can be compared

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.errors import InputError
-from fmnist.models.classifier import classification_metrics
+from fmnist.models.classifier import Rows, classification_metrics
 from fmnist.models.lenet5 import LitLeNet5
 from fmnist.models.mlp import LitMLP
 from fmnist.models.optimization import OptimizerName, schedule_factor
@@ -171,7 +171,7 @@ def test_mixed_labels_train_by_their_shares(data: FashionMNISTDataModule) -> Non
     model = mlp()
     expected = -(shares * model(images).log_softmax(1)).sum(1).mean()
     torch.testing.assert_close(model.training_step((images, shares, indices), 0), expected)
-    (_, classes, _) = model._batches["train"][0]
+    _, classes, _ = model._rows["train"].columns()
     assert torch.equal(classes, labels)  # of its larger part
 
 
@@ -291,3 +291,20 @@ def test_convolutions_hold_their_channels_innermost() -> None:
 def test_values_out_of_range_name_the_flag(name: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"^--model\.{name} {value}: must (lie|be) "):
         LitMLP(**{name: value})
+
+
+def test_rows_are_kept_in_order_and_their_memory_is_used_again() -> None:
+    rows = Rows()
+    logits, labels = torch.rand(10, 3), torch.arange(10)
+    for part in (slice(0, 4), slice(4, 5), slice(5, 10)):
+        rows.append(logits[part], labels[part])
+    assert len(rows) == 10
+    assert all(
+        torch.equal(found, wanted) for found, wanted in zip(rows.columns(), (logits, labels), strict=True)
+    )
+    place = rows.columns()[0].data_ptr()
+    rows.clear()
+    assert len(rows) == 0
+    rows.append(logits[:2], labels[:2])
+    assert torch.equal(rows.columns()[1], labels[:2])
+    assert rows.columns()[0].data_ptr() == place
