@@ -299,9 +299,8 @@ def test_rows_are_kept_in_order_and_their_memory_is_used_again() -> None:
     for part in (slice(0, 4), slice(4, 5), slice(5, 10)):
         rows.append(logits[part], labels[part])
     assert len(rows) == 10
-    assert all(
-        torch.equal(found, wanted) for found, wanted in zip(rows.columns(), (logits, labels), strict=True)
-    )
+    for found, wanted in zip(rows.columns(), (logits, labels), strict=True):
+        assert torch.equal(found, wanted)
     place = rows.columns()[0].data_ptr()
     rows.clear()
     assert len(rows) == 0
