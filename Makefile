@@ -33,7 +33,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	elif "$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null; then "$(PYTHON)" -m venv "$(VENV)"; \
 	elif command -v uv >/dev/null; then uv venv --seed --python "$(PYTHON)" "$(VENV)"; \
 	elif command -v virtualenv >/dev/null; then virtualenv --python "$(PYTHON)" "$(VENV)"; \
-	elif command -v apt-get dpkg-deb >/dev/null; then $(BOOTSTRAP); \
+	elif command -v dpkg-deb >/dev/null; then $(BOOTSTRAP); \
 	else echo "error: $(PYTHON) can't create virtual environments: install its venv module, or uv" >&2; exit 1; fi
 	@echo "Installing into $(VENV): a few minutes and about 6 GB, if it is new"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[dev]" -c constraints.txt

@@ -85,7 +85,7 @@ def test_make_help_names_every_target():
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 @pytest.mark.parametrize(
     ("fails", "said"),
-    [("sys.exit", "Python 3.10 or newer is needed"), ("ensurepip", "apt install python3-venv")],
+    [("sys.exit", "Python 3.10 or newer is needed"), ("ensurepip", "install its venv module, or uv")],
 )
 def test_make_venv_says_what_is_missing(tmp_path, fails, said):
     python = tmp_path / "python"

@@ -210,7 +210,8 @@ def explain(message: str) -> str:
     if match := re.match(r"Group '(\w+)' does not accept option '(\w+)'", message):
         return _unknown(f"--{match[1]}.{match[2]}")
     if match := re.search(r"Option '(\w+)' is not accepted", message):
-        return _unknown(f"--{match[1]}" if match.start() == 0 else f"--model.{match[1]}")
+        model = re.search(r"class_path '[\w.]*?(\w+)'", message)
+        return _unknown(f"--{match[1]}" if match.start() == 0 else f"--model.{match[1]}", model and model[1])
     if match := re.match(r"the following arguments are required: (\S+)", message):
         return f"--{match[1]}: is required; --config configs/cnn.yaml has one"
     if match := re.match(r"argument (--\S+): (.*)", message):
@@ -243,14 +244,15 @@ _BOILERPLATE = (
 )
 
 
-def _unknown(flag: str) -> str:
-    close = difflib.get_close_matches(flag.lstrip("-").partition("=")[0], _flags(), n=1)
+def _unknown(flag: str, model: str | None = None) -> str:
+    close = difflib.get_close_matches(flag.lstrip("-").partition("=")[0], _flags(model), n=1)
     return f"{flag}: no such flag" + (f"; did you mean --{close[0]}?" if close else " (--help lists them)")
 
 
-def _flags() -> list[str]:
+def _flags(model: str | None) -> list[str]:
+    """Return all flags; of the models, those of the one that is named, or of all that are imported."""
     groups: dict[str, list[Any]] = {
-        "model": [Classifier, *Classifier.__subclasses__()],
+        "model": [Classifier, *(c for c in Classifier.__subclasses__() if model in (None, c.__name__))],
         "data": [FashionMNISTDataModule],
         "trainer": [Trainer],
     }

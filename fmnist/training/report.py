@@ -14,6 +14,8 @@ from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.classifier import Classifier
 from fmnist.runs import Predictions, Run
 
+EMBEDDED = 4_000  # test images in the projector
+
 
 def classification_report(predictions: Predictions) -> str:
     """Return precision, recall, F1 and support of each class, as scikit-learn prints them."""
@@ -97,8 +99,9 @@ def write_tensorboard(
         data: Set up.
     """
     network = copy.deepcopy(model.network).cpu().eval()  # a copy is never compiled, so it can be traced
-    images = data.data.test_images[:, None].float() / 255
-    names = [CLASSES[label] for label in data.data.test_labels]
+    # TensorBoard holds the sprite several times over in float64: all 10,000 images would take 0.5 GB
+    images = data.data.test_images[:EMBEDDED, None].float() / 255
+    names = [CLASSES[label] for label in data.data.test_labels[:EMBEDDED]]
     metrics = {f"final/{part}_accuracy": values["accuracy"] for part, values in run.record["metrics"].items()}
     hparams = {"seed": data.seed, "batch_size": data.batch_size, **asdict(data.augmentation), **model.hparams}
     plain = {

@@ -87,7 +87,10 @@ def mirror(published):
 def _start(url, root):
     env = os.environ | {"FMNIST_MIRROR": url}
     command = [sys.executable, "-c", PROCESS, json.dumps(source.PUBLISHED), str(root)]
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores it
+    )  # fmt: skip
 
 
 def _unzip(path):

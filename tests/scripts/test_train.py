@@ -47,6 +47,7 @@ def test_a_signal_leaves_a_usable_run(
     with subprocess.Popen(
         command(synthetic_root, tmp_path / "logs", "--trainer.max_epochs", "100000"),
         cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores it
     ) as process:  # fmt: skip
         try:
             end = time.monotonic() + 90
