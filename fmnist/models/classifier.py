@@ -137,6 +137,12 @@ class Classifier(LightningModule):
         self.predictions: dict[str, Outputs] = {}
         self._rows: dict[str, Rows] = {"train": Rows(), "val": Rows(), "test": Rows()}
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_current_fx_name":  # Lightning's note of the hook, some 50 times a step: no need to
+            object.__setattr__(self, name, value)  # look for it among parameters and modules
+        else:
+            super().__setattr__(name, value)
+
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, 10) of images, float32 (N, 1, 28, 28) in [0, 1]."""
         return self.network(images)

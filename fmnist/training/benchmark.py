@@ -6,6 +6,7 @@ on a noisy machine where seconds do not.
 
 import contextlib
 import itertools
+import logging
 import os
 import tempfile
 import time
@@ -123,7 +124,7 @@ def step_speed(
 
 
 def lightning_overhead(
-    build: Callable[[], Classifier], root: str, precision: str, train_size: int = 20_000, turns: int = 3
+    build: Callable[[], Classifier], root: str, precision: str, train_size: int | None = None, turns: int = 3
 ) -> tuple[float, float]:
     """Time an epoch of a bare PyTorch loop and of Lightning as ``scripts/train.py`` runs it.
 
@@ -131,7 +132,7 @@ def lightning_overhead(
         build: Makes a fresh model.
         root: Where the data are.
         precision: Lightning's name, for both.
-        train_size: Images of the epoch.
+        train_size: Images of the epoch, ``None`` for all 60,000.
         turns: Epochs of each, taken in turn.
 
     Returns:
@@ -173,6 +174,7 @@ class _EpochStarts(Callback):
 
 def _lightning_epoch(model: Classifier, data: FashionMNISTDataModule, precision: Any) -> float:
     seed_everything(0, verbose=False)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     starts = _EpochStarts()
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as null:
         trainer = Trainer(
