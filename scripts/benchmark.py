@@ -48,9 +48,8 @@ def main(args: list[str] | None = None) -> None:
         precision, _ = choose_precision("cpu")
         for name, build_model, size in (("MLP", LitMLP, 60_000), ("CNN", LitCNN, 10_000)):
             bare, lightning = benchmark.lightning_overhead(build_model, options.root, precision, size)
-            print(
-                f"{f'{name}, {size:,} images':28} {bare:8.2f} s {lightning:8.2f} s   {lightning / bare:.3f}"
-            )
+            row = f"{name}, {size:,} images"
+            print(f"{row:28} {bare:8.2f} s {lightning:8.2f} s   {lightning / bare:.3f}")
 
 
 if __name__ == "__main__":
