@@ -1,7 +1,6 @@
 """A whole training, as the command line starts it: what it leaves in its folder."""
 
 import contextlib
-import csv
 import io
 import math
 import re
@@ -15,7 +14,6 @@ import torch
 from PIL import Image
 from sklearn import metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch import Tensor
 
 from fmnist import CLASSES
 from fmnist.data import source
@@ -23,6 +21,7 @@ from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.runs import Run
 from fmnist.training import report
 from fmnist.training.train import main
+from tests.training.folder import checkpoint, rows, same
 
 TRAIN, VAL, TEST = 500, 100, 200  # images
 FIGURES = {"curves", "confusion_matrix", "class_f1", "worst_errors", "augmented"}
@@ -39,19 +38,6 @@ def finished(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple
         run = main([*tiny, "--logs", str(logs), "--name", "mlp", "--seed_everything", "3"])
     assert run is not None
     return Run(run.path), output.getvalue()
-
-
-def checkpoint(run: Run, name: str = "best") -> dict[str, Tensor]:
-    return torch.load(run.path / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
-
-
-def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    return all(torch.equal(value, other[name]) for name, value in one.items())
-
-
-def rows(run: Run) -> list[dict[str, str]]:
-    with (run.path / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_the_folder_holds_what_is_promised(finished: tuple[Run, str]) -> None:

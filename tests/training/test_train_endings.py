@@ -1,6 +1,5 @@
 """Which weights are scored, when a training ends, and how it fails."""
 
-import csv
 import errno
 import json
 import math
@@ -20,21 +19,9 @@ from fmnist.data import source
 from fmnist.models.mlp import MLP, LitMLP
 from fmnist.runs import Run
 from fmnist.training import report
+from tests.training.folder import checkpoint, rows, same
 
 TEST, STEPS = 200, 5  # images, and steps in an epoch
-
-
-def checkpoint(run: Run, name: str = "best") -> dict[str, Tensor]:
-    return torch.load(run.path / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
-
-
-def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    return all(torch.equal(value, other[name]) for name, value in one.items())
-
-
-def rows(run: Run) -> list[dict[str, str]]:
-    with (run.path / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def score(state: dict[str, Tensor], root: Path) -> Tensor:
