@@ -147,6 +147,13 @@ class Classifier(LightningModule):
         """Return logits (N, 10) of images, float32 (N, 1, 28, 28) in [0, 1]."""
         return self.network(images)
 
+    def score(self, images: Tensor) -> Tensor:
+        """Return the logits that validation and test go by: with ``flip_average``, of both directions."""
+        logits = self(images).float()
+        if self.hparams["flip_average"]:
+            logits = (logits + self(images.flip(-1)).float()) / 2
+        return logits
+
     def on_fit_start(self) -> None:
         if self.hparams["compile"]:
             self.network.compile()
@@ -166,10 +173,7 @@ class Classifier(LightningModule):
 
     def _evaluate(self, stage: Stage, batch: Batch) -> None:
         images, labels, indices = batch
-        logits = self(images).float()
-        if self.hparams["flip_average"]:
-            logits = (logits + self(images.flip(-1)).float()) / 2
-        self._rows[stage].append(logits, labels, indices)
+        self._rows[stage].append(self.score(images), labels, indices)
 
     def on_train_epoch_start(self) -> None:
         self._rows["train"].clear()

@@ -1,0 +1,124 @@
+"""A trained network comes back from its run folder, and nothing else does."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from fmnist.errors import InputError
+from fmnist.models.classifier import Classifier
+from fmnist.models.cnn import LitCNN
+from fmnist.models.lenet5 import LitLeNet5
+from fmnist.models.loading import in_batches, load_classifier
+from fmnist.models.mlp import LitMLP
+from fmnist.models.resnet import LitResNet
+
+MODELS: list[tuple[type[Classifier], dict[str, Any]]] = [
+    (LitMLP, {"widths": [16], "batch_norm": True}),
+    (LitLeNet5, {}),
+    (LitCNN, {"widths": [8, 8], "flip_average": True}),
+    (LitResNet, {"depth": 8, "width": 4}),
+]
+
+
+def save(folder: Path, kind: type[Classifier], arguments: dict[str, Any]) -> Classifier:
+    model = kind(**arguments).eval()
+    (folder / "checkpoints").mkdir(parents=True)
+    name = f"{kind.__module__}.{kind.__name__}"
+    config = {"model": {"class_path": name, "init_args": arguments}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    torch.save({"state_dict": model.state_dict()}, folder / "checkpoints" / "best.ckpt")
+    return model
+
+
+@pytest.mark.parametrize(("kind", "arguments"), MODELS)
+def test_the_loaded_model_answers_as_the_saved_one(
+    kind: type[Classifier], arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    saved = save(tmp_path / "run", kind, arguments)
+    loaded = load_classifier(tmp_path / "run")
+    images = torch.rand(5, 1, 28, 28)
+    assert type(loaded) is kind
+    assert not loaded.training
+    assert torch.equal(loaded.score(images), saved.score(images))
+    assert not loaded.hparams["flip_average"] or not torch.equal(loaded.score(images), loaded(images))
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return os.mkdir, ("exploded",)
+
+
+def break_config(folder: Path, **model: Any) -> None:
+    content = yaml.safe_load((folder / "config.yaml").read_text())
+    content["model"] |= model
+    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda f: (f / "config.yaml").unlink(), "config.yaml: cannot be read"),
+        (lambda f: (f / "config.yaml").write_text("[1"), "names no model"),
+        (lambda f: (f / "config.yaml").write_text("a: 1"), "names no model"),
+        (lambda f: break_config(f, class_path="nowhere.Model"), "is not to be found"),
+        (lambda f: break_config(f, class_path="fmnist.models.mlp.Model"), "names no model"),
+        (lambda f: break_config(f, class_path="LitMLP"), "names no model"),
+        (lambda f: break_config(f, class_path="fmnist.models.mlp.MLP"), "is no Classifier"),
+        (lambda f: break_config(f, init_args={"wide": 1}), "does not fit LitMLP"),
+        (lambda f: break_config(f, init_args={"widths": [17]}), "is damaged, or of another network"),
+        (lambda f: (f / "checkpoints/best.ckpt").unlink(), "best.ckpt: cannot be read"),
+        (lambda f: (f / "checkpoints/best.ckpt").write_bytes(b""), "is damaged"),
+        (lambda f: torch.save({}, f / "checkpoints/best.ckpt"), "is damaged"),
+        (lambda f: torch.save([1], f / "checkpoints/best.ckpt"), "is damaged"),
+        (lambda f: torch.save({"state_dict": Bomb()}, f / "checkpoints/best.ckpt"), "more than weights"),
+        (lambda f: os.truncate(f / "checkpoints/best.ckpt", 900), "is damaged"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    damage: Callable[[Path], Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "run", LitMLP, {"widths": [16]})
+    damage(tmp_path / "run")
+    with pytest.raises(InputError, match=said) as caught:
+        load_classifier(tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_model_of_ones_own_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_model.py").write_text(
+        "from fmnist.models.lenet5 import LitLeNet5\n\n\nclass LitOwn(LitLeNet5):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    save(tmp_path / "run", LitLeNet5, {})
+    break_config(tmp_path / "run", class_path="own_model.LitOwn")
+    assert type(load_classifier(tmp_path / "run")).__name__ == "LitOwn"
+
+
+def test_batches_make_no_difference() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (7, 28, 28), dtype=np.uint8)
+    values = in_batches(lambda batch: batch.double().sum((2, 3)), images, batch_size=3)
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values[:, 0], images.sum((1, 2)) / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((2, 28, 28), np.float32),
+        np.zeros((2, 28, 27), np.uint8),
+        np.zeros((28, 28), np.uint8),
+        np.zeros((0, 28, 28), np.uint8),
+    ],
+)
+def test_other_arrays_are_refused(images: np.ndarray) -> None:
+    with pytest.raises(InputError, match=r"must be uint8 \(N, 28, 28\), are"):
+        in_batches(lambda batch: batch, images)
