@@ -44,12 +44,14 @@ def main(args: list[str] | None = None) -> None:
                 ]
                 print(f"{name + ', compiled':28} " + " ".join(f"{figure:10,.0f}" for figure in figures))
     if options.only in (None, "overhead"):
-        print(f"\n{'epoch on the CPU, batch 256':28} {'bare loop':>10} {'Lightning':>10}   ratio")
+        ways = ("bare loop", "barebones", "Lightning")
+        print(f"\n{'epoch on the CPU, batch 256':28}" + "".join(f" {way:>18}" for way in ways))
         precision, _ = choose_precision("cpu")
         for name, build_model, size in (("MLP", LitMLP, 60_000), ("CNN", LitCNN, 10_000)):
-            bare, lightning = benchmark.lightning_overhead(build_model, options.root, precision, size)
+            seconds = benchmark.lightning_overhead(build_model, options.root, precision, size)
             row = f"{name}, {size:,} images"
-            print(f"{row:28} {bare:8.2f} s {lightning:8.2f} s   {lightning / bare:.3f}")
+            cells = (f" {seconds[way]:8.2f} s x {seconds[way] / seconds['bare loop']:.3f}" for way in ways)
+            print(f"{row:28}" + "".join(cells))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
@@ -59,6 +60,8 @@ def main(args: list[str] | None = None) -> Run | None:
         raise KeyboardInterrupt from None  # Lightning ends a fit with SystemExit(1) after Ctrl-C
     except BaseException as error:
         _finish(cli, run, "stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+        if isinstance(error, MisconfigurationException):
+            raise InputError(f"--trainer: {' '.join(str(error).split())}") from None
         if isinstance(error, OSError) and error.errno in UNWRITABLE:
             raise InputError(f"--logs {cli.config.logs}: cannot be written ({error})") from None
         raise
@@ -179,9 +182,9 @@ def _to_plain(results: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def _finish(cli: TrainCLI, run: Run | None, status: str) -> None:
-    """Record how the run ended, as far as the disk lets it."""
+    """Record how the run ended; of a run that did not finish, as far as the disk lets it."""
     if run is not None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*() if status == "finished" else (OSError,)):
             run.finish(status, epochs=cli.clock.epochs, train_seconds=round(cli.clock.seconds, 2))
 
 

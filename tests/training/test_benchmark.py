@@ -59,11 +59,14 @@ def test_lightning_overhead_takes_the_fastest_turns(
     times = benchmark.lightning_overhead(
         lambda: LitMLP([8]), str(synthetic_root), "32-true", train_size=512, turns=1
     )
-    assert all(0 < seconds < 60 for seconds in times)
+    assert list(times) == ["bare loop", "barebones", "Lightning"]
+    assert all(0 < seconds < 60 for seconds in times.values())
     assert not os.listdir(tmp_path)
-    bare, lightning = iter([3.0, 1.0, 2.0]), iter([4.0, 6.0, 5.0])
+    bare, barebones, lightning = iter([3.0, 1.0, 2.0]), iter([3.0, 3.5, 2.5]), iter([4.0, 6.0, 5.0])
     monkeypatch.setattr(benchmark, "_bare_epoch", lambda *_: next(bare))
-    monkeypatch.setattr(benchmark, "_lightning_epoch", lambda *_: next(lightning))
+    monkeypatch.setattr(
+        benchmark, "_lightning_epoch", lambda *_, **how: next(barebones if how else lightning)
+    )
     assert benchmark.lightning_overhead(
         lambda: LitMLP([8]), str(synthetic_root), "32-true", train_size=512, turns=3
-    ) == (1, 4)
+    ) == {"bare loop": 1, "barebones": 2.5, "Lightning": 4}

@@ -206,6 +206,31 @@ def test_a_disk_that_fills_up_is_said(
     assert Run(next(tmp_path.rglob("full/version_0"))).record["status"] == "failed"
 
 
+def test_a_disk_that_fills_up_at_the_last_line_is_said(
+    train: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Run, status: str, **_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "run.json")
+
+    monkeypatch.setattr(Run, "finish", full)
+    with pytest.raises(SystemExit) as stop:
+        train("--name", "full")
+    assert stop.value.code == 2
+    assert Run(next(tmp_path.rglob("full/version_0"))).record["status"] == "running"
+
+
+def test_what_lightning_refuses_after_the_start_is_said(
+    train: Callable[..., Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        train("--name", "less", "--trainer.limit_train_batches", "0.001")
+    assert stop.value.code == 2
+    assert (
+        "error: --trainer: You requested to check 0.001 of the `train_dataloader`" in capsys.readouterr().err
+    )
+    assert Run(next(tmp_path.rglob("less/version_0"))).record["status"] == "failed"
+
+
 def test_gradients_are_clipped_in_mixed_precision(train: Callable[..., Run]) -> None:
     run = train(
         "--trainer.gradient_clip_val", "1", "--trainer.precision", "bf16-mixed", "--model.optimizer", "adamw"
