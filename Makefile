@@ -18,7 +18,7 @@ $$apt update || true; (cd "$$folder" && $$apt download python3-pip-whl && dpkg-d
 PYTHONPATH=$$(echo "$$folder"/usr/share/python-wheels/pip-*.whl) $(RUN) -m pip install --quiet pip
 endef
 
-.PHONY: help venv data train test lint format benchmark tensorboard clean
+.PHONY: help venv data train test lint format benchmark baselines published tensorboard clean
 
 help:  ## Show this list
 	@echo "make TARGET [VENV=.venv] [PYTHON=python3] [CONFIG=configs/cnn.yaml] [ARGS=\"flags passed on\"]"
@@ -60,6 +60,12 @@ format: venv  ## Put the code into its format
 
 benchmark: data  ## Measure the loader and the training step
 	@$(RUN) scripts/benchmark.py $(ARGS)
+
+baselines: data  ## Fit every baseline that is not finished; print their table
+	@$(RUN) -m fmnist.baselines.suite $(ARGS)
+
+published: data  ## Train every published system that has no finished run, then compare them
+	@$(RUN) scripts/published.py $(ARGS)
 
 tensorboard: venv  ## Show all runs in TensorBoard
 	@"$(BIN)/tensorboard" --logdir logs $(ARGS)

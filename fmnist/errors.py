@@ -1,9 +1,14 @@
 """The one way to refuse bad input: an error for people, and the exit status that goes with it."""
 
+import contextlib
 import functools
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
+
+SIGTERM_STATUS = 128 + signal.SIGTERM
 
 
 class InputError(Exception):
@@ -29,3 +34,16 @@ def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
             sys.exit(130)
 
     return wrapper
+
+
+@contextlib.contextmanager
+def exits_on_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into ``SystemExit`` with the promised status, so that a run can be marked "stopped"."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(SIGTERM_STATUS))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fmnist import CLASSES
 from fmnist.errors import InputError
 
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "scikit-learn", "captum", "numpy")
@@ -43,6 +44,19 @@ class Predictions:
         """Softmax of the logits, float64 (N, 10)."""
         shifted = np.exp(self.logits.astype(np.float64) - self.logits.max(1, keepdims=True))
         return shifted / shifted.sum(1, keepdims=True)
+
+    def report(self) -> str:
+        """Return precision, recall, F1 and support of each class, as scikit-learn prints them."""
+        from sklearn.metrics import classification_report
+
+        return classification_report(
+            self.labels,
+            self.logits.argmax(1),
+            labels=range(len(CLASSES)),
+            target_names=CLASSES,
+            digits=4,
+            zero_division=0,
+        )
 
 
 class Run:

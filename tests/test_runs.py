@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fmnist import runs
+from sklearn.metrics import classification_report
+
+from fmnist import CLASSES, runs
 from fmnist.errors import InputError
 from fmnist.runs import Predictions, Run, check_name, environment
 
@@ -300,3 +302,23 @@ def test_commit_is_that_of_the_code_and_says_when_it_was_changed(
     assert environment()["git_commit"] == git("rev-parse", "HEAD") + "-dirty"
     monkeypatch.setenv("PATH", "")
     assert environment()["git_commit"] is None
+
+
+def test_the_report_is_scikit_learns() -> None:
+    generator = np.random.default_rng(1)
+    labels = generator.integers(10, size=300)
+    made = Predictions(generator.normal(size=(300, 10)) + 1.5 * np.eye(10)[labels], labels, np.arange(300))
+    found = made.report()
+    expected = classification_report(labels, made.logits.argmax(1), output_dict=True, target_names=CLASSES)
+    for name in CLASSES:
+        row = next(line for line in found.splitlines() if line.strip().startswith(name))
+        values = [float(value) for value in row.strip().removeprefix(name).split()]
+        wanted = [expected[name][column] for column in ("precision", "recall", "f1-score", "support")]
+        assert values == pytest.approx(wanted, abs=5e-5)
+    assert f"{made.accuracy:.4f}" in found
+
+
+def test_a_class_that_never_occurs_is_reported(recwarn: pytest.WarningsRecorder) -> None:
+    found = Predictions(np.eye(10)[[3, 3]], np.array([3, 4]), np.arange(2)).report()
+    assert all(name in found for name in CLASSES)
+    assert not recwarn.list

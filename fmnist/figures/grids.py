@@ -75,6 +75,7 @@ def worst_errors(
     probability: ArrayLike,
     classes: Sequence[str],
     number: int = 32,
+    written: bool = True,
 ) -> Figure:
     """Draw the most confident mistakes first, each with true class, predicted class and probability.
 
@@ -85,6 +86,7 @@ def worst_errors(
         probability: Probabilities of the predicted classes ``(N,)``.
         classes: The names of the labels.
         number: Mistakes to draw at most.
+        written: Write the probabilities; False for scores that say no more than an order.
     """
     pixels = _checked(images, "images", ndim=3)
     true, predicted, probability = np.asarray(true), np.asarray(predicted), np.asarray(probability)
@@ -96,9 +98,9 @@ def worst_errors(
     wrong = np.flatnonzero(true != predicted)
     worst = wrong[np.argsort(-probability[wrong], kind="stable")][:number]
     # Rounded down: 0.998 is not certainty, and must not read as 1.00.
+    numbers = [f" {np.floor(probability[i] * 100) / 100:.2f}" if written else "" for i in worst]
     titles = [
-        f"{classes[true[i]]} →\n{classes[predicted[i]]} {np.floor(probability[i] * 100) / 100:.2f}"
-        for i in worst
+        f"{classes[true[i]]} →\n{classes[predicted[i]]}{n}" for i, n in zip(worst, numbers, strict=True)
     ]
     which = (
         f"The {len(worst)} most confident of {len(wrong):,}"

@@ -17,6 +17,7 @@ from torchmetrics.classification import (
 )
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from fmnist import CLASSES
 from fmnist.errors import InputError
 from fmnist.models.optimization import OptimizerName, ScheduleName, build_optimizer, schedule_factor
 
@@ -45,6 +46,17 @@ def classification_metrics(num_classes: int = 10) -> MetricCollection:
             "confusion_matrix": MulticlassConfusionMatrix(**kwargs),
         }
     )
+
+
+def plain_metrics(results: dict[str, Tensor]) -> dict[str, Any]:
+    """Return metrics as JSON takes them: numbers, lists, and per-class values by class."""
+    # float64 of a rounded float32 would have nine more digits that mean nothing
+    plain: dict[str, Any] = {
+        name: round(value.item(), 7) if not value.ndim else value.tolist() for name, value in results.items()
+    }
+    accuracies = (round(value, 7) for value in plain["class_accuracy"])
+    plain["class_accuracy"] = dict(zip(CLASSES, accuracies, strict=True))
+    return plain
 
 
 class Rows:

@@ -34,6 +34,8 @@ class CNN(nn.Module):
         num_classes: Number of logits.
     """
 
+    cam_layer = "stages"  # (N, widths[-1], 3, 3)
+
     def __init__(
         self, stem_width: int = 24, widths: tuple[int, ...] = (32, 64, 128), num_classes: int = 10
     ) -> None:

@@ -15,6 +15,8 @@ class LeNet5(nn.Module):
         num_classes: Number of logits.
     """
 
+    cam_layer = "body.5"  # (N, 16, 10, 10), after the ReLU of the second convolution
+
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
         self.body = nn.Sequential(

@@ -78,6 +78,8 @@ class ResNet(nn.Module):
         InputError: The depth does not fit the block.
     """
 
+    cam_layer = "body"  # (N, 4 * width, 7, 7)
+
     def __init__(
         self,
         depth: int = 20,

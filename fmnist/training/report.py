@@ -17,53 +17,28 @@ from fmnist.runs import Predictions, Run
 EMBEDDED = 4_000  # test images in the projector
 
 
-def classification_report(predictions: Predictions) -> str:
-    """Return precision, recall, F1 and support of each class, as scikit-learn prints them."""
-    from sklearn import metrics
-
-    return metrics.classification_report(
-        predictions.labels,
-        predictions.logits.argmax(1),
-        labels=range(len(CLASSES)),
-        target_names=CLASSES,
-        digits=4,
-        zero_division=0,
-    )
-
-
-def draw_figures(
-    run: Run, test: Predictions, results: dict[str, Tensor], data: FashionMNISTDataModule
-) -> dict[str, Any]:
+def draw_figures(run: Run, test: Predictions, data: FashionMNISTDataModule) -> dict[str, Any]:
     """Draw curves, confusion matrix, per-class F1, worst errors and augmented images into ``figures/``.
 
     Args:
         run: The run, its ``metrics.csv`` written.
         test: Of the test set.
-        results: Metrics of the test set, with its ``confusion_matrix``.
         data: Set up.
 
     Returns:
         The figures by name.
     """
-    predicted = test.logits.argmax(1)
-    counts = results["confusion_matrix"].cpu().numpy()
-    hits = np.diag(counts)
-    f1 = 2 * hits / np.maximum(counts.sum(0) + counts.sum(1), 1)
     originals, augmented = augmented_images(data)
     drawn = {
         "curves": figures.learning_curves(
             {name: (epochs + 1, values) for name, (epochs, values) in run.history().items()}
         ),
-        "confusion_matrix": figures.confusion_matrix(
-            counts, CLASSES, f"{run.record['name']} on the test set"
-        ),
-        "class_f1": figures.per_class_bars({"test": f1.tolist()}, CLASSES, "F1"),
-        "worst_errors": figures.worst_errors(
+        **figures.outcome_figures(
             data.data.test_images.numpy()[test.indices],
             test.labels,
-            predicted,
-            test.probabilities[np.arange(len(predicted)), predicted],
+            test.probabilities,
             CLASSES,
+            run.record["name"],
         ),
         "augmented": figures.augmented_grid(originals, augmented),
     }

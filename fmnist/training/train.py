@@ -4,13 +4,9 @@ import contextlib
 import errno
 import logging
 import shlex
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -19,14 +15,14 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from fmnist import CLASSES
-from fmnist.errors import InputError, exits_cleanly
+from fmnist.errors import SIGTERM_STATUS, InputError, exits_cleanly, exits_on_sigterm
+from fmnist.models.classifier import plain_metrics
 from fmnist.models.layers import multiply_adds, parameter_count
 from fmnist.runs import Predictions, Run, environment
 from fmnist.training import report
 from fmnist.training.cli import TrainCLI, configure
 from fmnist.training.table import EpochTable
 
-SIGTERM_STATUS = 128 + signal.SIGTERM
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
 
@@ -51,7 +47,7 @@ def main(args: list[str] | None = None) -> Run | None:
         if run is not None:
             _log_to(run, cli)
         cli.trainer.fit(cli.model, cli.datamodule)
-        with _exit_on_sigterm():  # within a fit, Lightning sees to it
+        with exits_on_sigterm():  # within a fit, Lightning sees to it
             _evaluate(cli, run)
     except SystemExit as stop:
         _finish(cli, run, "stopped")
@@ -66,18 +62,6 @@ def main(args: list[str] | None = None) -> Run | None:
             raise InputError(f"--logs {cli.config.logs}: cannot be written ({error})") from None
         raise
     return run
-
-
-@contextlib.contextmanager
-def _exit_on_sigterm() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(SIGTERM_STATUS))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _create_run(cli: TrainCLI, args: list[str] | None) -> Run | None:
@@ -152,14 +136,14 @@ def _evaluate(cli: TrainCLI, run: Run | None) -> None:
     for part, arrays in predictions.items():
         run.save_predictions(part, arrays)
     metrics = {
-        part: {"images": len(arrays.labels), **_to_plain(model.results[part])}
+        part: {"images": len(arrays.labels), **plain_metrics(model.results[part])}
         for part, arrays in predictions.items()
     }
     run.update(metrics=metrics)
-    drawn = report.draw_figures(run, predictions["test"], model.results["test"], data)
+    drawn = report.draw_figures(run, predictions["test"], data)
     report.write_tensorboard(run, drawn, model, data)
     _finish(cli, run, "finished")
-    print(report.classification_report(predictions["test"]))
+    print(predictions["test"].report())
     print(
         f"test accuracy {predictions['test'].accuracy:.4f} after {cli.clock.epochs} epochs "
         f"in {cli.clock.seconds:.0f} s; run folder {run.path}"
@@ -168,17 +152,6 @@ def _evaluate(cli: TrainCLI, run: Run | None) -> None:
 
 def _to_numpy(predictions: tuple[Tensor, Tensor, Tensor]) -> Predictions:
     return Predictions(*(values.cpu().numpy() for values in predictions))
-
-
-def _to_plain(results: dict[str, Tensor]) -> dict[str, Any]:
-    """Return metrics as JSON takes them: numbers, lists, and per-class values by class."""
-    # float64 of a rounded float32 would have nine more digits that mean nothing
-    plain: dict[str, Any] = {
-        name: round(value.item(), 7) if not value.ndim else value.tolist() for name, value in results.items()
-    }
-    accuracies = (round(value, 7) for value in plain["class_accuracy"])
-    plain["class_accuracy"] = dict(zip(CLASSES, accuracies, strict=True))
-    return plain
 
 
 def _finish(cli: TrainCLI, run: Run | None, status: str) -> None:

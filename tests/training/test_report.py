@@ -10,9 +10,7 @@ from sklearn.decomposition import PCA
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
-from fmnist import CLASSES
 from fmnist.data.datamodule import FashionMNISTDataModule
-from fmnist.models.classifier import classification_metrics
 from fmnist.models.mlp import LitMLP
 from fmnist.runs import Predictions, Run
 from fmnist.training import report
@@ -31,25 +29,6 @@ def predictions(data: FashionMNISTDataModule) -> Predictions:
     logits = np.random.default_rng(0).normal(size=(len(labels), 10)).astype(np.float32)
     logits[np.arange(len(labels)), labels] += 1.5
     return Predictions(logits, labels, np.arange(len(labels)))
-
-
-def test_the_report_is_scikit_learns(predictions: Predictions) -> None:
-    found = report.classification_report(predictions)
-    expected = metrics.classification_report(
-        predictions.labels, predictions.logits.argmax(1), output_dict=True, target_names=CLASSES
-    )
-    for name in CLASSES:
-        row = next(line for line in found.splitlines() if line.strip().startswith(name))
-        values = [float(value) for value in row.strip().removeprefix(name).split()]
-        wanted = [expected[name][column] for column in ("precision", "recall", "f1-score", "support")]
-        assert values == pytest.approx(wanted, abs=5e-5)
-    assert f"{predictions.accuracy:.4f}" in found
-
-
-def test_a_class_that_never_occurs_is_reported(recwarn: pytest.WarningsRecorder) -> None:
-    found = report.classification_report(Predictions(np.eye(10)[[3, 3]], np.array([3, 4]), np.arange(2)))
-    assert all(name in found for name in CLASSES)
-    assert not recwarn.list
 
 
 def test_augmented_images(data: FashionMNISTDataModule) -> None:
@@ -84,9 +63,7 @@ def test_figures_are_drawn_and_saved(
     (run.path / "metrics.csv").write_text(
         "epoch,step,train/loss,train/accuracy,val/loss,val/accuracy\n0,4,2,0.3,1.9,0.4\n1,9,1,0.6,1.2,0.5\n"
     )
-    collection = classification_metrics()
-    results = collection(torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels))
-    drawn = report.draw_figures(run, predictions, results, data)
+    drawn = report.draw_figures(run, predictions, data)
     assert drawn.keys() == {"curves", "confusion_matrix", "class_f1", "worst_errors", "augmented"}
     saved = {path.name for path in (run.path / "figures").iterdir()}
     assert saved == {f"{name}.png" for name in drawn}

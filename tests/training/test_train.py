@@ -19,7 +19,6 @@ from fmnist import CLASSES
 from fmnist.data import source
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.runs import Run
-from fmnist.training import report
 from fmnist.training.train import main
 from tests.training.folder import checkpoint, rows, same
 
@@ -183,7 +182,7 @@ def test_what_is_printed(finished: tuple[Run, str]) -> None:
     assert first.endswith("32-true (as asked), channels last")
     assert second == f"500 training and 100 validation images; run folder {run.path}"
     assert [line[:11] for line in lines[:2]] == ["epoch   1/2", "epoch   2/2"]
-    assert report.classification_report(run.predictions("test")) in output
+    assert run.predictions("test").report() in output
     accuracy = run.record["metrics"]["test"]["accuracy"]
     assert re.fullmatch(rf"test accuracy {accuracy:.4f} after 2 epochs in \d+ s; run folder .*", lines[-1])
 

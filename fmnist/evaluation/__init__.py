@@ -1,0 +1,1 @@
+"""Evaluate one run, compare many: figures from saved predictions, and the pages that show them."""

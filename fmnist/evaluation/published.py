@@ -1,0 +1,71 @@
+"""The figures that others have published, to stand beside ours."""
+
+from typing import NamedTuple
+
+
+class Published(NamedTuple):
+    """A published test accuracy.
+
+    Attributes:
+        system: What was trained.
+        source: Who says so.
+        accuracy: Their figure, None where they give none.
+        said: How they put it.
+    """
+
+    system: str
+    source: str
+    accuracy: float | None
+    said: str
+
+
+_KERAS, _PIPELINE, _TWO = "report A: Keras", "report B: pipeline study", "report C: LeNet-5"
+_BENCHMARK = "arXiv 1708.07747, table 3"
+
+REPORTS = {
+    "published-mlp-keras": Published("fully connected network", _KERAS, 0.90, "at least 0.90"),
+    "published-logistic-regression": Published("logistic regression", _PIPELINE, 0.83, "about 0.83"),
+    "published-svm": Published("support vector machine, kernel", _PIPELINE, 0.87, "about 0.87"),
+    "published-random-forest": Published("random forest", _PIPELINE, 0.89, "about 0.89"),
+    "published-knn": Published("k-nearest neighbours", _PIPELINE, None, "no figure"),
+    "published-mlp": Published("MLP", _PIPELINE, 0.85, "about 0.85"),
+    "published-cnn": Published("CNN with augmentation", _PIPELINE, 0.91, "about 0.91"),
+    "published-resnet": Published("ResNet with augmentation", _PIPELINE, 0.91, "about 0.91"),
+    "published-mlp-classifier": Published("MLPClassifier, one layer of 64", _TWO, 0.8709, "0.8709"),
+    "published-lenet5": Published("LeNet-5, 5 epochs", _TWO, 0.8953, "0.8953"),
+}
+"""The systems of three published reports, by the name of the run that repeats them."""
+
+RECORDS = {
+    "mlp": Published("MLP on raw pixels", "university course competition", 0.9204, "0.9204"),
+    "lenet5": Published(
+        "LeNet-5-like, at most 113k parameters", "Fashion-MNIST README", 0.922, "0.922 to 0.925"
+    ),
+    "cnn": Published("small CNN, 296k parameters, 200 epochs", "fashion-mnist issue 93", 0.947, "0.947"),
+    "resnet": Published("small ResNet, 20 epochs with crop and flip", "fastai course22p2", 0.943, "0.943"),
+    "logistic-regression": Published("logistic regression", _BENCHMARK, 0.842, "0.842"),
+    "linear-svm": Published("linear SVC", _BENCHMARK, 0.836, "0.836"),
+    "svm": Published("SVC, rbf, C = 10", _BENCHMARK, 0.897, "0.897"),
+    "random-forest": Published("random forest", _BENCHMARK, 0.873, "0.873"),
+    "hist-gradient-boosting": Published("gradient boosting", _BENCHMARK, 0.880, "0.880"),
+    "knn": Published("k-nearest neighbours", _BENCHMARK, 0.854, "0.854"),
+    "hog-svm": Published("HOG + SVM", "fashion-mnist issue 83", 0.926, "0.926, disputed"),
+}
+"""The best credible figure of a class of models on the current files, by the name of our run."""
+
+
+def find(name: str) -> Published | None:
+    """Return the published figure that belongs beside a run of this name."""
+    return REPORTS.get(key(name)) or RECORDS.get(key(name))
+
+
+def key(name: str) -> str:
+    """Return how the tables above write the name of a run."""
+    return name.replace("_", "-")
+
+
+def verdict(ours: float, theirs: float | None) -> str:
+    """Say whether a published figure was met."""
+    if theirs is None:
+        return "no figure to meet"
+    return "met" if ours >= theirs else f"missed by {100 * (theirs - ours):.2f} points"

@@ -1,0 +1,261 @@
+"""Evidence drawn over images: image, heat map and overlay; models side by side; averages of classes.
+
+Evidence is drawn from 0 up: what speaks against a class has no colour. Where nothing speaks for it, a grey
+panel says so instead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import fill
+
+import numpy as np
+from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+from fmnist.figures.canvas import GREEN, INK, STYLE, VERMILLION
+
+HEAT = colormaps["inferno"]  # its lightness rises evenly: colour-blind readers and greyscale prints keep it
+NOTHING = 1e-6  # evidence below this is rounding
+OPACITY = 0.85  # of the strongest evidence in an overlay
+PALE = 0.7  # of an image's darkness, below an overlay: colour has to show on it
+TILE, GAP, BAR = 1.4, 0.14, 0.09  # inches
+CAPTION, HEADING, LINE, MARGIN = 0.42, 0.32, 0.18, 0.2
+SCALE = 0.62  # of a colour scale with its numbers
+GREY, FRAME = 0.92, "#CCCCCC"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """An explained image.
+
+    Attributes:
+        image: ``(28, 28)``, uint8 or floats in [0, 1].
+        evidence: ``(28, 28)``; None where a model cannot be explained so.
+        caption: Up to two lines above the image.
+        question: Up to two lines above the evidence: what it is for.
+        right: Whether the prediction is right, told by a frame; None for no frame.
+    """
+
+    image: ArrayLike
+    evidence: ArrayLike | None
+    caption: str = ""
+    question: str = ""
+    right: bool | None = None
+
+
+@rc_context(STYLE)
+def panel_grid(panels: Sequence[Panel], title: str, columns: int = 2, limit: float | None = None) -> Figure:
+    """Draw image, heat map and overlay of every panel, with the colour scale.
+
+    Args:
+        panels: At least one.
+        title: A heading for the whole figure.
+        columns: Panels in a row.
+        limit: Top of the colour scale; None gives every panel one of its own, up to its strongest evidence.
+
+    Raises:
+        ValueError: There is no panel, or an array has another shape.
+    """
+    if not panels:
+        raise ValueError("panels must hold at least one panel")
+    columns = min(columns, len(panels))
+    figure, cells = _layout(-(-len(panels) // columns), columns, 3, title)
+    for cell, panel in zip(cells, panels, strict=False):
+        top = strength(panel.evidence) if limit is None else limit
+        image, heat, overlay = cell
+        _draw_image(image, panel.image, panel.caption)
+        _frame(image, panel.right)
+        _draw_heat(heat, panel.evidence, top, panel.question)
+        _draw_overlay(overlay, panel, top)
+        if strength(panel.evidence) > NOTHING:
+            _draw_scale(overlay, top)
+    return figure
+
+
+@rc_context(STYLE)
+def comparison(rows: Sequence[Sequence[Panel]], names: Sequence[str], title: str) -> Figure:
+    """Draw images explained by several models: the image, then an overlay of every model.
+
+    Each overlay has a colour scale of its own, because the logits of two models have no common unit.
+
+    Args:
+        rows: For each image, its panels, one a model.
+        names: Of the models.
+        title: A heading for the whole figure.
+
+    Raises:
+        ValueError: There is nothing to draw, or a row has another number of panels than there are models.
+    """
+    if not rows or any(len(row) != len(names) for row in rows):
+        raise ValueError(f"every row must hold {len(names)} panels, got {[len(row) for row in rows]}")
+    figure, cells = _layout(len(rows), 1, len(names) + 1, title, caption=0.5, top=0.25, room=GAP)
+    for cell, row in zip(cells, rows, strict=True):
+        _draw_image(cell[0], row[0].image, row[0].caption)
+        for ax, panel in zip(cell[1:], row, strict=True):
+            _draw_overlay(ax, panel, strength(panel.evidence), panel.question)
+            _frame(ax, panel.right)
+    for ax, name in zip(cells[0][1:], names, strict=True):
+        ax.annotate(
+            name, (0.5, 1), (0, 36), "axes fraction", "offset points",
+            ha="center", va="bottom", fontsize=9, fontweight="bold",
+        )  # fmt: skip
+    return figure
+
+
+@rc_context(STYLE)
+def class_averages(panels: Sequence[Panel], title: str) -> Figure:
+    """Draw mean image, mean evidence and overlay of every class, one class a column.
+
+    Args:
+        panels: One a class; all share one colour scale.
+        title: A heading for the whole figure.
+
+    Raises:
+        ValueError: There is no panel, or an array has another shape.
+    """
+    if not panels:
+        raise ValueError("panels must hold at least one panel")
+    figure, rows = _layout(3, 1, len(panels), title, caption=0.06, top=CAPTION - 0.06)
+    limit = max(strength(panel.evidence) for panel in panels)
+    for place, panel in enumerate(panels):
+        image, heat, overlay = (row[place] for row in rows)
+        _draw_image(image, panel.image, panel.caption)
+        _draw_heat(heat, panel.evidence, limit, "")
+        _draw_overlay(overlay, panel, limit)
+    _draw_scale(rows[1][-1], limit)
+    return figure
+
+
+def strength(evidence: ArrayLike | None) -> float:
+    """Return the strongest evidence of a map, 0 for none."""
+    return 0.0 if evidence is None else max(float(np.max(evidence)), 0.0)
+
+
+def _layout(
+    rows: int,
+    blocks: int,
+    tiles: int,
+    title: str,
+    caption: float = CAPTION,
+    top: float = 0.0,
+    room: float = SCALE,
+) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure of square tiles and its cells, row by row: ``blocks`` a row, ``tiles`` axes each.
+
+    Args:
+        rows: Rows of cells.
+        blocks: Cells in a row.
+        tiles: Axes in a cell.
+        title: Of the whole figure; its lines are broken to fit.
+        caption: Height above every row, in inches.
+        top: More height above the first row, in inches.
+        room: Width at the right of every cell, in inches.
+    """
+    across = tiles * (TILE + GAP) + room
+    width = 2 * MARGIN + blocks * across - GAP
+    title = "\n".join(fill(line, int(width * 12)) for line in title.split("\n"))
+    head = MARGIN + HEADING + LINE * title.count("\n") + top
+    height = head + rows * (TILE + caption) + (rows - 1) * GAP / 2 + MARGIN
+    figure = Figure(figsize=(width, height))
+    figure.text(MARGIN / width, 1 - MARGIN / height, title, ha="left", va="top", fontsize=10)
+    cells = []
+    for row in range(rows):
+        bottom = height - head - (row + 1) * (TILE + caption) - row * GAP / 2
+        for block in range(blocks):
+            lefts = [MARGIN + block * across + tile * (TILE + GAP) for tile in range(tiles)]
+            boxes = [(left / width, bottom / height, TILE / width, TILE / height) for left in lefts]
+            cells.append([figure.add_axes(box) for box in boxes])
+            for ax in cells[-1]:
+                ax.axis("off")
+    return figure, cells
+
+
+def _draw_image(ax: Axes, image: ArrayLike, caption: str = "") -> None:
+    """Draw an image dark on white, as it was photographed."""
+    ax.imshow(_pixels(image), cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    _write(ax, caption)
+    _frame(ax)
+
+
+def _draw_heat(ax: Axes, evidence: ArrayLike | None, limit: float, question: str) -> None:
+    """Draw a map in colours from 0 to ``limit``, or say that there is nothing to draw."""
+    if strength(evidence) > NOTHING:
+        ax.imshow(_shares(evidence, limit), cmap=HEAT, vmin=0, vmax=1, interpolation="nearest")
+    else:
+        ax.imshow(np.full((28, 28, 3), GREY), interpolation="nearest")
+        _say_nothing(ax, evidence)
+    _write(ax, question)
+    _frame(ax)
+
+
+def _draw_overlay(ax: Axes, panel: Panel, limit: float, question: str = "") -> None:
+    """Draw the image under its evidence, which hides the more of it the stronger it is."""
+    image = 1 - PALE * _pixels(panel.image)[..., None]
+    if strength(panel.evidence) > NOTHING:
+        shares = _shares(panel.evidence, limit)
+        opacity = OPACITY * shares[..., None]
+        image = image * (1 - opacity) + HEAT(shares)[..., :3] * opacity
+    else:
+        image = 0.25 * image + 0.75 * GREY * np.ones(3)
+        _say_nothing(ax, panel.evidence)
+    ax.imshow(image, interpolation="nearest")
+    _write(ax, question)
+    _frame(ax)
+
+
+def _say_nothing(ax: Axes, evidence: ArrayLike | None) -> None:
+    text = "not possible\nfor this model" if evidence is None else "no evidence\nfor this class"
+    ax.text(13.5, 13.5, text, ha="center", va="center", fontsize=8, color=INK)
+
+
+def _draw_scale(ax: Axes, limit: float) -> None:
+    """Draw the colour scale from 0 to ``limit`` at the right of a tile."""
+    scale = ax.inset_axes((1 + GAP / TILE, 0, BAR / TILE, 1))
+    bar = ax.figure.colorbar(ScalarMappable(Normalize(0, limit), HEAT), cax=scale)
+    bar.ax.yaxis.set_major_locator(MaxNLocator(3))
+    bar.ax.tick_params(labelsize=6.5, length=0, pad=2)
+    bar.outline.set_visible(False)
+
+
+def _write(ax: Axes, text: str) -> None:
+    ax.text(0, 1 + 0.05 / TILE, text, transform=ax.transAxes, ha="left", va="bottom", fontsize=7)
+
+
+def _frame(ax: Axes, right: bool | None = None) -> None:
+    """Frame a tile: plainly, or in the colour of a right or a wrong prediction."""
+    colour, thickness = (FRAME, 0.6) if right is None else (GREEN if right else VERMILLION, 2.0)
+    ax.add_patch(
+        Rectangle(
+            (0, 0),
+            1,
+            1,
+            transform=ax.transAxes,
+            fill=False,
+            edgecolor=colour,
+            linewidth=thickness,
+            clip_on=False,
+        )
+    )
+
+
+def _shares(evidence: ArrayLike | None, limit: float) -> NDArray[np.float64]:
+    """Return evidence as shares of ``limit``, in [0, 1]."""
+    return np.clip(_checked(evidence, "evidence") / limit, 0, 1)
+
+
+def _pixels(image: ArrayLike) -> NDArray[np.float64]:
+    array = _checked(image, "image")
+    return array / 255 if np.asarray(image).dtype == np.uint8 else array
+
+
+def _checked(array: ArrayLike | None, name: str) -> NDArray[np.float64]:
+    values = np.asarray(array, np.float64)
+    if values.shape != (28, 28):
+        raise ValueError(f"{name} must have the shape (28, 28), got {values.shape}")
+    return values

@@ -1,0 +1,196 @@
+"""The page of a comparison, every number of it recomputed from the predictions."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn import metrics as reference
+
+from fmnist import CLASSES
+from fmnist.errors import InputError
+from fmnist.evaluation import comparison_report
+from fmnist.runs import Run
+from tests.evaluation.made import make_run, on_data, predictions
+from tests.evaluation.reading import Page
+
+MLP = "fmnist.models.mlp.LitMLP"
+
+
+@pytest.fixture(scope="module")
+def logs(synthetic_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("logs")
+    for name, seed, skill in (("cnn", 0, 4.0), ("cnn", 1, 4.0), ("lenet5", 0, 3.0)):
+        make_run(folder, name, seed, **on_data(synthetic_root, seed + round(skill), skill))
+    make_run(folder, "mlp", class_path=MLP, **on_data(synthetic_root, 9, 1.5))
+    make_run(folder, "published-lenet5", val=0, **on_data(synthetic_root, 10, 3.0))
+    comparison_report.write_comparison([folder], folder / "comparison", str(synthetic_root))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(logs: Path) -> Page:
+    return Page((logs / "comparison" / "compare.html").read_text())
+
+
+def lead(logs: Path, model: str) -> Run:
+    """Return the run with the lowest seed."""
+    return Run(logs / model / "version_0")
+
+
+def right(logs: Path, model: str) -> np.ndarray:
+    test = lead(logs, model).predictions("test")
+    return test.logits.argmax(1) == test.labels
+
+
+def test_results_are_recomputed_from_the_predictions(logs: Path, page: Page) -> None:
+    rows = page.data["tables"]["results"]
+    assert len(rows) == 4
+    for row in rows:
+        runs = [Run(path.parent) for path in (logs / row["model"]).glob("*/run.json")]
+        tests = [run.predictions("test") for run in runs]
+        shares = [test.accuracy for test in tests]
+        assert row["accuracy"] == pytest.approx(np.mean(shares), abs=1e-12)
+        assert row["accuracy_sd"] == (pytest.approx(np.std(shares, ddof=1)) if len(runs) > 1 else None)
+        means = np.mean([test.logits.argmax(1) == test.labels for test in tests], axis=0)
+        expected = stats.bootstrap((means,), np.mean, method="percentile", rng=1).confidence_interval
+        np.testing.assert_allclose((row["accuracy_low"], row["accuracy_high"]), expected, atol=0.006)
+        scores = [reference.f1_score(test.labels, test.logits.argmax(1), average="macro") for test in tests]
+        assert row["macro_f1"] == pytest.approx(np.mean(scores), abs=1e-9)
+        tops = [reference.top_k_accuracy_score(test.labels, test.logits, k=2) for test in tests]
+        assert row["top2_accuracy"] == pytest.approx(np.mean(tops), abs=1e-9)
+        losses = [reference.log_loss(test.labels, test.probabilities) for test in tests]
+        assert row["log_loss"] == pytest.approx(np.mean(losses), abs=1e-9)
+
+
+def test_pairs_are_recomputed_from_the_predictions(logs: Path, page: Page) -> None:
+    contingency = pytest.importorskip(
+        "statsmodels.stats.contingency_tables", reason="no statsmodels: make venv"
+    )
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    rows = page.data["tables"]["pairs"]
+    assert len(rows) == 6
+    for row in rows:
+        one, other = right(logs, row["better"]), right(logs, row["worse"])
+        counts = [[(one & other).sum(), (one & ~other).sum()], [(~one & other).sum(), (~one & ~other).sum()]]
+        assert row["p"] == pytest.approx(contingency.mcnemar(counts, exact=True).pvalue, abs=1e-9)
+        assert row["difference"] == pytest.approx(one.mean() - other.mean())
+        assert (row["only_first"], row["only_second"]) == (counts[0][1], counts[1][0])
+    expected = multitest.multipletests([row["p"] for row in rows], method="holm")[1]
+    np.testing.assert_allclose([row["p_holm"] for row in rows], expected, atol=1e-9)
+
+
+def test_confusions_agreement_and_f1_are_recomputed_from_the_predictions(logs: Path, page: Page) -> None:
+    tests = {model: lead(logs, model).predictions("test") for model in page.data["confusions"]["counts"]}
+    for model, counts in page.data["confusions"]["counts"].items():
+        expected = reference.confusion_matrix(tests[model].labels, tests[model].logits.argmax(1))
+        np.testing.assert_array_equal(counts, expected)
+    shares = page.data["matrices"]["agreement"]
+    for i, one in enumerate(shares["rows"]):
+        for j, other in enumerate(shares["columns"]):
+            same = tests[one].logits.argmax(1) == tests[other].logits.argmax(1)
+            assert shares["values"][i][j] == pytest.approx(same.mean())
+    row = next(row for row in page.data["tables"]["class_f1"] if row["model"] == "mlp")
+    scores = reference.f1_score(tests["mlp"].labels, tests["mlp"].logits.argmax(1), average=None)
+    np.testing.assert_allclose([row[name] for name in CLASSES], scores)
+
+
+def test_charts_show_what_the_tables_hold(page: Page) -> None:
+    rows = {row["model"]: row for row in page.data["tables"]["results"]}
+    (accuracies,) = page.data["charts"]["accuracies"]["data"]
+    assert dict(zip(accuracies["y"], accuracies["x"], strict=True)) == {
+        model: round(row["accuracy"], 5) for model, row in rows.items()
+    }
+    for trace in page.data["charts"]["by_time"]["data"]:
+        assert trace["y"] == [round(rows[trace["name"]]["accuracy"], 5)]
+
+
+def test_what_is_printed_is_what_the_data_say(logs: Path, page: Page) -> None:
+    for name, rows in page.data["tables"].items():
+        assert len(page.tables[name]) == len(rows) + 1
+        with (logs / "comparison" / f"{name}.csv").open(newline="") as file:
+            assert [line["model" if name != "pairs" else "sentence"] for line in csv.DictReader(file)] == [
+                row["model" if name != "pairs" else "sentence"] for row in rows
+            ]
+        markdown = (logs / "comparison" / f"{name}.md").read_text()
+        assert markdown.count("\n|") == len(rows) + 2
+    row = page.data["tables"]["results"][0]
+    assert page.tables["results"][1][1:3] == [
+        f"{row['accuracy']:.4f} ± {row['accuracy_sd']:.4f}",
+        f"{row['accuracy_low']:.4f}–{row['accuracy_high']:.4f}",
+    ]
+    wrong = ~np.any([right(logs, model) for model in ("cnn", "lenet5", "mlp", "published-lenet5")], axis=0)
+    assert f"Every model is wrong: {wrong.sum()} of 200" in " ".join(page.texts)
+
+
+def test_the_opening_answers_whether_the_cnn_beats_the_mlp(logs: Path, page: Page) -> None:
+    text = " ".join(" ".join(page.texts).split())
+    one, other = right(logs, "cnn"), right(logs, "mlp")
+    assert "Does cnn beat mlp? Yes:" in text
+    assert (
+        f"cnn gets {100 * one.mean():.2f} % of the test images right and mlp {100 * other.mean():.2f} %"
+        in text
+    )
+    assert f"{100 * (one.mean() - other.mean()):+.2f} points, 95 %" in text
+    assert "By class, in points of recall: cnn finds more of" in text
+    assert "The most accurate model is cnn" in text
+
+
+def test_no_difference_is_said_when_none_can_be_shown(tmp_path: Path) -> None:
+    make_run(tmp_path, "cnn", seed=3)
+    make_run(tmp_path, "mlp", seed=4, class_path=MLP)
+    found, _ = comparison_report.write_comparison([tmp_path], tmp_path / "out", str(tmp_path))
+    text = " ".join(" ".join(Page((tmp_path / "out" / "compare.html").read_text()).texts).split())
+    assert found["pairs"].rows[0]["p_holm"] > 0.05
+    assert "Does cnn beat mlp? It cannot be shown:" in text
+    assert "On no single class can a difference be shown." in text
+
+
+def test_without_those_names_the_best_of_each_family_are_compared(tmp_path: Path) -> None:
+    make_run(tmp_path, "wide", class_path=MLP, skill=3.0)
+    make_run(tmp_path, "deep", skill=1.0)
+    make_run(tmp_path, "deeper", skill=1.5)
+    comparison_report.write_comparison([tmp_path], tmp_path / "out", str(tmp_path))
+    assert "Does deeper beat wide? No:" in (tmp_path / "out" / "compare.html").read_text()
+
+
+def test_names_are_escaped_everywhere(tmp_path: Path) -> None:
+    make_run(tmp_path, "<script>alert(1)</script>")
+    make_run(tmp_path, "<img src=x onerror=alert(2)>", skill=1.0)
+    comparison_report.write_comparison([tmp_path], tmp_path / "out", str(tmp_path))
+    html = (tmp_path / "out" / "compare.html").read_text()
+    assert "<script>alert" not in html
+    assert "<img src=x" not in html
+    charts = Page(html).data["charts"]
+    assert "<" not in str([trace.get("name") for chart in charts.values() for trace in chart["data"]])
+    assert "<script>" not in (tmp_path / "out" / "results.md").read_text()
+
+
+def test_mixed_runs_are_compared_only_with_a_warning(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        make_run(tmp_path, name)
+    make_run(tmp_path, "other", test=predictions(0, size=100))
+    with pytest.raises(InputError, match="different test images"):
+        comparison_report.write_comparison([tmp_path], tmp_path / "out", str(tmp_path))
+    assert not (tmp_path / "out").exists()
+    comparison_report.write_comparison([tmp_path], tmp_path / "out", str(tmp_path), allow_mixed=True)
+    page = Page((tmp_path / "out" / "compare.html").read_text())
+    text = " ".join(page.texts)
+    assert "different test images" in text
+    assert "left out of pairs, images and agreement, for other test images: other" in text
+    assert len(page.data["tables"]["pairs"]) == 1
+
+
+def test_one_model_is_nothing_to_compare(tmp_path: Path) -> None:
+    make_run(tmp_path)
+    with pytest.raises(InputError, match="a comparison needs two models"):
+        comparison_report.write_comparison([tmp_path], tmp_path / "out", str(tmp_path))
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        make_run(tmp_path / "logs", name)
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(InputError, match=r"--output .*out: cannot be written"):
+        comparison_report.write_comparison([tmp_path / "logs"], tmp_path / "out", str(tmp_path))

@@ -1,0 +1,172 @@
+"""The page of one run, every figure of it recomputed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.special import softmax
+from sklearn import metrics as reference
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from fmnist import CLASSES
+from fmnist.errors import InputError
+from fmnist.evaluation import metrics, report
+from fmnist.runs import Predictions, Run
+from tests.evaluation.made import make_run, on_data, predictions
+from tests.evaluation.reading import Page
+
+
+@pytest.fixture(scope="module")
+def evaluated(synthetic_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = make_run(tmp_path_factory.mktemp("logs"), **on_data(synthetic_root))
+    folder = run.path / "figures" / "explanations"
+    folder.mkdir(parents=True)
+    Image.new("L", (9, 9)).save(folder / "gradcam_7.png")
+    report.write_report(run, str(synthetic_root))
+    return run
+
+
+@pytest.fixture(scope="module")
+def page(evaluated: Run) -> Page:
+    return Page((evaluated.path / "report.html").read_text())
+
+
+def test_it_leaves_what_it_promises(evaluated: Run) -> None:
+    left = {str(path.relative_to(evaluated.path)) for path in evaluated.path.rglob("*") if path.is_file()}
+    assert {
+        "report.html", "metrics.json", "classification_report.txt", "classification_report.csv",
+        "figures/reliability.png", "figures/risk_coverage.png", "figures/confused_pairs.png",
+    } <= left  # fmt: skip
+    assert not [name for name in left if "tmp" in name]
+
+
+def test_every_table_is_recomputed_from_the_predictions(evaluated: Run, page: Page) -> None:
+    test = evaluated.predictions("test")
+    predicted = test.logits.argmax(1)
+    rows = page.data["tables"]["classification_report"]
+    for name, averages in (("macro average", "macro"), ("weighted average", "weighted")):
+        row = next(row for row in rows if row["class"] == name)
+        expected = reference.precision_recall_fscore_support(test.labels, predicted, average=averages)
+        assert [row["precision"], row["recall"], row["f1"]] == pytest.approx(expected[:3], abs=1e-9)
+    expected = reference.precision_recall_fscore_support(test.labels, predicted)
+    for place, row in enumerate(rows[:10]):
+        values = [row[key] for key in ("precision", "recall", "f1", "support")]
+        assert values == pytest.approx([column[place] for column in expected], abs=1e-9)
+    counts = reference.confusion_matrix(test.labels, predicted)
+    np.testing.assert_array_equal(page.data["matrices"]["confusion"]["values"], counts)
+    temperature = page.data["figures"]["temperature"]
+    assert temperature == pytest.approx(found_temperature(evaluated.predictions("val")), rel=1e-4)
+    shown = softmax(test.logits.astype(float) / temperature, axis=1)
+    for row, shares in zip(page.data["tables"]["calibration"], (test.probabilities, shown), strict=True):
+        error = multiclass_calibration_error(
+            torch.from_numpy(shares), torch.from_numpy(test.labels), num_classes=10, n_bins=15
+        )
+        assert row["log_loss"] == pytest.approx(reference.log_loss(test.labels, shares), abs=1e-6)
+        assert row["brier_score"] == pytest.approx(((shares - np.eye(10)[test.labels]) ** 2).sum(1).mean())
+        assert row["calibration_error"] == pytest.approx(float(error), abs=1e-6)
+        assert row["mean_confidence"] == pytest.approx(shares.max(1).mean())
+    wrong = np.flatnonzero(predicted != test.labels)
+    surest = sorted(wrong.tolist(), key=lambda place: -shown[place].max())[:32]
+    rows = page.data["tables"]["worst_errors"]
+    assert [row["index"] for row in rows] == surest
+    np.testing.assert_allclose([row["probability"] for row in rows], shown.max(1)[surest])
+
+
+def found_temperature(val: Predictions) -> float:
+    """Return the best of many temperatures, by scikit-learn's log loss."""
+    val = Predictions(val.logits.astype(float), val.labels, val.indices)
+    candidates = np.geomspace(0.2, 5, 200)
+    for _ in range(3):
+        losses = [
+            reference.log_loss(
+                val.labels, softmax(val.logits.astype(float) / candidate, axis=1), labels=range(10)
+            )
+            for candidate in candidates
+        ]
+        best = int(np.clip(np.argmin(losses), 1, len(losses) - 2))
+        candidates = np.linspace(candidates[best - 1], candidates[best + 1], 60)
+    return float(candidates[len(candidates) // 2])
+
+
+def test_every_figure_is_recomputed_from_the_predictions(evaluated: Run, page: Page) -> None:
+    expected = metrics.evaluate(evaluated.predictions("test"), evaluated.predictions("val"))
+    assert page.data["figures"] == expected
+    assert json.loads((evaluated.path / "metrics.json").read_text())["test"] == expected
+
+
+def test_what_is_printed_is_what_the_data_say(page: Page) -> None:
+    for name, rows in page.data["tables"].items():
+        assert len(page.tables[name]) == len(rows) + 1
+    printed = page.tables["classification_report"][1]
+    row = page.data["tables"]["classification_report"][0]
+    assert printed == [row["class"], *(f"{row[key]:.4f}" for key in ("precision", "recall", "f1")), "20"]
+    found = page.data["figures"]
+    text = " ".join(page.texts)
+    for value in (found["accuracy"]["value"], found["accuracy"]["low"], found["accuracy"]["high"]):
+        assert f"{value:.4f}" in text
+    pair = found["confused_pairs"][0]
+    assert f"T-shirt/top and Shirt: {pair['confused']} of {pair['of']} images" in text
+
+
+def test_pictures_and_explanations_are_embedded(page: Page) -> None:
+    images = [attributes for tag, attributes in page.elements if tag == "img"]
+    assert all(str(image["src"]).startswith("data:image/png;base64,") and image["alt"] for image in images)
+    assert "gradcam 7" in " ".join(page.texts)
+    assert len(images) > 20
+
+
+def test_text_report_and_json_agree(evaluated: Run) -> None:
+    found = json.loads((evaluated.path / "metrics.json").read_text())
+    text = (evaluated.path / "classification_report.txt").read_text()
+    assert found["test"]["accuracy"]["value"] == evaluated.predictions("test").accuracy
+    assert f"{found['test']['classes']['Shirt']['f1']:.4f}" in text
+    assert all(name in text for name in CLASSES)
+    assert found["speed"] is None  # the checkpoint is not one
+
+
+def test_without_data_there_is_a_report_without_pictures(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    _, lines = report.write_report(run, str(tmp_path))
+    assert any("o pictures" in line for line in lines)
+    found = Page((run.path / "report.html").read_text())
+    assert not [tag for tag, _ in found.elements if tag == "img"]
+    assert "o pictures" in " ".join(found.texts)
+    assert not (run.path / "figures" / "confused_pairs.png").exists()
+
+
+def test_a_run_without_validation_says_that_no_temperature_was_fitted(tmp_path: Path) -> None:
+    run = make_run(tmp_path, val=0)
+    found, _ = report.write_report(run, str(tmp_path))
+    assert found["test"]["temperature"] is None
+    assert "No temperature was fitted: no validation set." in (run.path / "report.html").read_text()
+
+
+def test_decision_scores_without_validation_have_no_confidence(tmp_path: Path) -> None:
+    run = make_run(tmp_path, val=0, kind="scikit-learn", scores="decision scores")
+    report.write_report(run, str(tmp_path))
+    html = (run.path / "report.html").read_text()
+    assert "are decision scores, not probabilities" in html
+    assert 'data-chart="reliability"' not in html
+    assert not (run.path / "figures" / "reliability.png").exists()
+
+
+def test_a_perfect_run_has_no_errors_to_show(tmp_path: Path) -> None:
+    run = make_run(tmp_path, test=predictions(0, size=100, skill=100), val=0)
+    report.write_report(run, str(tmp_path))
+    assert Page((run.path / "report.html").read_text()).data["tables"]["worst_errors"] == []
+
+
+def test_names_are_escaped(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "<script>alert(1)</script>")
+    report.write_report(run, str(tmp_path))
+    assert "<script>alert" not in (run.path / "report.html").read_text()
+
+
+def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    run.finish("stopped")
+    with pytest.raises(InputError, match="is stopped; only a finished run"):
+        report.write_report(run)

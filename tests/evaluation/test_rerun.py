@@ -1,0 +1,91 @@
+"""Predictions made again, and the time that a model takes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fmnist.data.datamodule import FashionMNISTDataModule
+from fmnist.errors import InputError
+from fmnist.evaluation import rerun
+from fmnist.models.mlp import LitMLP
+from fmnist.runs import Run
+from tests.evaluation.made import make_run, on_data
+
+CONFIG = """model:
+  class_path: fmnist.models.mlp.LitMLP
+  init_args:
+    widths: [8]
+"""
+
+
+@pytest.fixture
+def trained(synthetic_root: Path, tmp_path: Path) -> Run:
+    """A run whose checkpoint is an untrained MLP."""
+    data = FashionMNISTDataModule(str(synthetic_root), val_size=60, split_seed=3)
+    data.setup()
+    record = on_data(synthetic_root)
+    run = make_run(
+        tmp_path, "mlp", val=0, split={"split_seed": 3, "train": 540, "val": 60, "test": 200}, **record
+    )
+    (run.path / "config.yaml").write_text(CONFIG)
+    model = LitMLP(widths=(8,)).eval()
+    torch.save({"state_dict": model.state_dict()}, run.path / "checkpoints" / "best.ckpt")
+    return run
+
+
+def test_what_is_there_is_read(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    test, val, lines = rerun.predictions(run, "nowhere")
+    assert (len(test.labels), lines) == (300, [])
+    assert val is not None
+    assert len(val.labels) == 60
+    assert rerun.predictions(make_run(tmp_path, val=0), "nowhere")[1] is None
+
+
+def test_missing_predictions_are_made_again_and_kept(trained: Run, synthetic_root: Path) -> None:
+    (trained.path / "predictions" / "test.npz").unlink()
+    test, val, lines = rerun.predictions(trained, str(synthetic_root))
+    assert len(lines) == 2
+    assert val is not None
+    data = FashionMNISTDataModule(str(synthetic_root), val_size=60, split_seed=3)
+    data.setup()
+    np.testing.assert_array_equal(val.indices, data.val_indices)
+    np.testing.assert_array_equal(val.labels, data.data.train_labels[data.val_indices])
+    np.testing.assert_array_equal(test.labels, data.data.test_labels)
+    model = LitMLP(widths=(8,)).eval()
+    model.load_state_dict(
+        torch.load(trained.path / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    )
+    with torch.inference_mode():
+        expected = model(data.data.test_images[:, None] / 255)
+    np.testing.assert_allclose(test.logits, expected, atol=1e-5)
+    again = rerun.predictions(trained, "nowhere")
+    assert again[2] == []
+    np.testing.assert_array_equal(again[0].logits, test.logits)
+
+
+def test_predictions_are_not_made_from_other_data(trained: Run, synthetic_root: Path) -> None:
+    trained.update(data_sha256={"t10k-images-idx3-ubyte": "ffff"})
+    with pytest.raises(InputError, match="holds other data"):
+        rerun.predictions(trained, str(synthetic_root))
+
+
+def test_damaged_predictions_are_not_replaced(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    (run.path / "predictions" / "val.npz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"val\.npz: is damaged"):
+        rerun.predictions(run, "nowhere")
+
+
+def test_speed_says_how_it_was_measured(trained: Run) -> None:
+    found = rerun.measure_speed(trained, None)
+    assert (found["images"], found["device"], found["threads"]) == (1000, "cpu", torch.get_num_threads())
+    assert 0 < found["ms_per_image"] < 50
+    assert rerun.measure_speed(trained, np.zeros((20, 28, 28), np.uint8))["images"] == 20
+
+
+def test_a_model_that_cannot_be_loaded_has_no_speed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"best\.ckpt"):
+        rerun.measure_speed(make_run(tmp_path), None)

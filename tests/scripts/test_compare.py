@@ -1,0 +1,56 @@
+"""``scripts/compare.py`` as people call it."""
+
+from pathlib import Path
+
+import pytest
+
+from fmnist.runs import Run
+from scripts import compare
+from tests.evaluation.made import make_run, predictions
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *args: object) -> str:
+    with pytest.raises(SystemExit) as stop:
+        compare.main([str(value) for value in args])
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_it_compares_every_finished_run_below_logs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path, "cnn", skill=3.0)
+    make_run(tmp_path, "mlp")
+    stopped = Run.create(tmp_path, "resnet")
+    stopped.finish("stopped")
+    output = tmp_path / "comparison"
+    compare.main([str(tmp_path), "--output", str(output), "--data.root", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert f"skipped {stopped.path}: is stopped, not finished" in printed
+    assert "| cnn | " in printed
+    assert str(output / "compare.html") in printed
+    names = {path.name for path in output.iterdir()}
+    tables = ("results", "pairs", "gaps", "class_f1", "published", "runs")
+    assert names == {"compare.html", *(f"{name}.{kind}" for name in tables for kind in ("csv", "md"))}
+    compare.main([str(tmp_path), "--output", str(output), "--data.root", str(tmp_path)])  # sees no run in it
+
+
+def test_bad_input_ends_with_status_2_and_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    assert "holds no run" in refusal(capsys, logs)
+    assert "is no run folder" in refusal(capsys, tmp_path / "nowhere")
+    one = make_run(logs)
+    assert "needs two models" in refusal(capsys, logs)
+    other = make_run(logs, "mlp", test=predictions(1, size=100))
+    message = refusal(capsys, logs, "--output", tmp_path / "out")
+    assert "different test images" in message
+    assert str(one.path) in message
+    assert str(other.path) in message
+    (other.path / "predictions" / "test.npz").unlink()
+    assert "test.npz: is missing" in refusal(capsys, logs)
+    (other.path / "predictions" / "test.npz").write_bytes(b"")
+    assert "test.npz: is damaged" in refusal(capsys, logs)
+    assert not (tmp_path / "out").exists()
