@@ -1,4 +1,4 @@
-"""Every configuration trains; the debug presets stack on one."""
+"""Every configuration trains or fits; the debug presets stack on one."""
 
 import re
 import shlex
@@ -9,13 +9,19 @@ from typing import Any
 import pytest
 import yaml
 
+from fmnist.baselines import report as baseline_report
+from fmnist.baselines import worker
 from fmnist.runs import Run
 from fmnist.training import cli, report
 from fmnist.training.train import main
+from scripts import baseline
+from tests.baselines.network import write_network
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = sorted((ROOT / "configs" / "published").glob("*.yaml"))
-MODELS = [*sorted((ROOT / "configs").glob("*.yaml")), *PUBLISHED]
+RUNS = [*(ROOT / "configs").glob("*.yaml"), *(ROOT / "configs" / "baselines").glob("*.yaml"), *PUBLISHED]
+BASELINES = sorted(path for path in RUNS if path.read_text().startswith("# python scripts/baseline.py"))
+MODELS = sorted(set(RUNS) - set(BASELINES))
 PRESETS = sorted((ROOT / "configs" / "debug").glob("*.yaml"))
 
 
@@ -50,6 +56,7 @@ def train(synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_there_are_configurations() -> None:
     assert {"lenet5.yaml", "published/lenet5.yaml"} <= set(map(name, MODELS))
+    assert {"baselines/svm.yaml", "published/mlp_classifier.yaml"} <= set(map(name, BASELINES))
     assert {path.stem for path in PRESETS} >= {"fast", "overfit", "profile", "cpu"}
 
 
@@ -78,7 +85,7 @@ def test_published_configurations_use_all_training_images(path: Path) -> None:
 
 
 def test_every_run_has_a_name_of_its_own() -> None:
-    names = [yaml.safe_load(path.read_text())["name"] for path in MODELS]
+    names = [yaml.safe_load(path.read_text())["name"] for path in RUNS]
     assert len(set(names)) == len(names)
 
 
@@ -95,6 +102,32 @@ def test_a_configuration_trains(train: Callable[..., Run], path: Path) -> None:
     assert run.record["split"]["val"] == val_size
     made = flat(yaml.safe_load((run.path / "config.yaml").read_text()))
     changed = {"data.val_size", "data.batch_size", "data.eval_batch_size", "trainer.max_epochs"}
+    assert {key: made[key] for key in settings.keys() - changed} == {
+        key: settings[key] for key in settings.keys() - changed
+    }
+
+
+@pytest.mark.parametrize("path", BASELINES, ids=name)
+def test_a_baseline_fits(
+    synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Path
+) -> None:
+    monkeypatch.setattr(worker, "fit_apart", worker.fit)
+    monkeypatch.setattr(baseline_report, "draw_figures", lambda *_: {})
+    monkeypatch.setattr(baseline_report, "write_tensorboard", lambda *_: None)
+    monkeypatch.chdir(tmp_path)  # where logs/cnn is what a configuration is made of
+    for member in ("cnn", "hog-svm"):
+        write_network(synthetic_root, tmp_path / "logs", member)
+    settings = flat(yaml.safe_load(path.read_text()))
+    val_size = 0 if settings.get("data.val_size") == 0 else 100
+    flags = ["--data.root", str(synthetic_root), "--data.val_size", str(val_size)]
+    if "estimator.init_args.max_iter" in settings:
+        flags += ["--estimator.max_iter", "2"]
+    run = baseline.main(["--config", str(path), *flags])
+    assert (run.record["name"], run.record["status"]) == (settings["name"], "finished")
+    assert run.record["split"]["val"] == val_size
+    assert run.record["command"].startswith(f"python scripts/baseline.py --config {path}")
+    made = flat(yaml.safe_load((run.path / "config.yaml").read_text()))
+    changed = {"data.val_size", "estimator.init_args.max_iter", "features", "blend"}
     assert {key: made[key] for key in settings.keys() - changed} == {
         key: settings[key] for key in settings.keys() - changed
     }

@@ -1,0 +1,206 @@
+"""The command line of a baseline: YAML files that stack, and a flag for every key of theirs."""
+
+import argparse
+import copy
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fmnist.errors import InputError
+from fmnist.runs import check_name
+
+ENGINES = ("auto", "fast", "stock")
+DEFAULTS: dict[str, Any] = {
+    "name": "baseline",
+    "logs": "logs",
+    "seed": 0,
+    "engine": "auto",
+    "features": [],
+    "estimator": None,
+    "blend": None,
+    "data": {"root": "data", "val_size": 5000, "train_size": None, "split_seed": 0},
+}
+HELP = f"""\
+every key of the YAML is a flag, too, and a later one wins:
+  --name NAME                  the run's folder is LOGS/NAME/version_N
+  --logs DIR                   folder of all runs
+  --seed N                     random_state of whatever takes one and is given none
+  --engine auto|fast|stock     scikit-learn-intelex where it is faster and equal, or scikit-learn alone
+  --features LIST              steps, like "[hog, {{pca: 200}}]"; pixels, hog or {{embedding: RUN}} first
+  --estimator CLASS            a classifier of scikit-learn, like sklearn.svm.SVC
+  --estimator.ARGUMENT VALUE   one of its arguments
+  --blend "[RUN, RUN]"         in place of an estimator: soft voting of finished runs
+  --data.root DIR   --data.val_size {DEFAULTS["data"]["val_size"]}   --data.train_size N   --data.split_seed 0
+"""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A resolved configuration; ``config.yaml`` holds it.
+
+    Attributes:
+        name: Of the run.
+        logs: Folder of all runs.
+        seed: ``random_state`` of whatever takes one and is given none.
+        engine: What may fit, one of ``ENGINES``.
+        features: Steps from an image to what the estimator is given.
+        estimator: ``class_path`` and ``init_args``, or None for a blend.
+        blend: The runs to be blended, or None.
+        data: Arguments of the data module: ``root``, ``val_size``, ``train_size``, ``split_seed``.
+    """
+
+    name: str
+    logs: str
+    seed: int
+    engine: Any
+    features: list[Any]
+    estimator: dict[str, Any] | None
+    blend: list[str] | None
+    data: dict[str, Any]
+
+    def dump(self) -> str:
+        """Return the YAML that ``--config`` takes to run again."""
+        unused = ("estimator", "features") if self.blend else ("blend",)
+        return yaml.safe_dump({k: v for k, v in asdict(self).items() if k not in unused}, sort_keys=False)
+
+
+def configure(args: Sequence[str] | None) -> Config:
+    """Parse the command line.
+
+    Args:
+        args: Without the program; ``None`` takes the process's own.
+
+    Raises:
+        InputError: A file, a key or a value is wrong.
+    """
+    parser = argparse.ArgumentParser(
+        prog="baseline.py",
+        usage="%(prog)s --config FILE [--KEY VALUE ...]",
+        description="Fit a classifier of scikit-learn, as one YAML describes it, and leave a run folder.",
+        epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False, exit_on_error=False,
+    )  # fmt: skip
+    parser.add_argument("--config", action="append", default=[], metavar="FILE", help="YAML; several stack")
+    try:
+        known, rest = parser.parse_known_args(args)
+    except argparse.ArgumentError as error:
+        raise InputError(f"{error.argument_name}: {error.message}") from None
+    merged = copy.deepcopy(DEFAULTS)
+    for path in known.config:
+        _merge(merged, _read(path), f"--config {path}: ")
+    for key, value in _flags(rest):
+        _merge(merged, _nested(key, value), "--")
+    return _checked(merged)
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"--config {path}: cannot be read ({error.strerror})") from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise InputError(f"--config {path}: is no YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"--config {path}: must hold keys like 'estimator:', holds {content!r:.40}")
+    return _numbers(content)
+
+
+def _flags(words: list[str]) -> list[tuple[str, Any]]:
+    """Return key and value of ``--key value`` and ``--key=value``; values are YAML."""
+    pairs = []
+    words = list(words)
+    while words:
+        flag, equals, value = words.pop(0).partition("=")
+        if not flag.startswith("--"):
+            raise InputError(f"{flag}: no such flag (--help lists them)")
+        if not equals:
+            if not words:
+                raise InputError(f"{flag}: expected one argument")
+            value = words.pop(0)
+        try:
+            pairs.append((flag[2:], _numbers(yaml.safe_load(value))))
+        except yaml.YAMLError:
+            raise InputError(f"{flag} {value}: is no YAML") from None
+    return pairs
+
+
+def _numbers(value: Any) -> Any:
+    """Return YAML's values with ``1e-3`` as a number, which YAML 1.1 takes for text."""
+    if isinstance(value, dict):
+        return {key: _numbers(held) for key, held in value.items()}
+    if isinstance(value, list):
+        return [_numbers(held) for held in value]
+    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)
+    return float(value) if is_number else value
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    """Return ``{"data": {"val_size": 0}}`` for ``data.val_size`` and 0."""
+    first, *rest = key.split(".")
+    if first == "estimator" and rest and rest[0] not in ("class_path", "init_args"):
+        rest.insert(0, "init_args")
+    for name in reversed(rest):
+        value = {name: value}
+    return {first: value}
+
+
+def _merge(config: dict[str, Any], content: dict[str, Any], where: str) -> None:
+    """Lay the keys of a file or flag over those that are there."""
+    for key, value in content.items():
+        if key not in DEFAULTS:
+            raise InputError(f"{where}{key}: no such key{_hint(key, [*DEFAULTS, 'config'], where)}")
+        if key == "data":
+            for name in value if isinstance(value, dict) else [value]:
+                if name not in DEFAULTS["data"]:
+                    close = _hint(f"data.{name}", [f"data.{known}" for known in DEFAULTS["data"]], where)
+                    raise InputError(f"{where}data.{name}: no such key{close}")
+        if key == "estimator" and isinstance(value, str):
+            value = {"class_path": value}
+        config[key] = _laid_over(config[key], value)
+
+
+def _laid_over(old: Any, new: Any) -> Any:
+    """Merge mappings, one into another; the arguments of a class do not outlive it."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    if "class_path" in new and new["class_path"] != old.get("class_path"):
+        return new
+    return old | {key: _laid_over(old.get(key), value) for key, value in new.items()}
+
+
+def _hint(key: str, known: list[str], where: str) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {where if where == '--' else ''}{close[0]}?" if close else " (--help lists them)"
+
+
+def _checked(config: dict[str, Any]) -> Config:
+    """Refuse values of a wrong kind; what the estimator takes is checked when it is built."""
+    check_name(str(config["name"]))
+    if config["engine"] not in ENGINES:
+        raise InputError(f"--engine {config['engine']}: must be one of {', '.join(ENGINES)}")
+    for flag, low in {"seed": 0, "data.val_size": 0, "data.split_seed": 0, "data.train_size": 1}.items():
+        group, _, name = flag.rpartition(".")
+        value = config[group][name] if group else config[name]
+        if value is None and name == "train_size":
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise InputError(f"--{flag} {value}: must be a whole number, {low} or more")
+    if config["estimator"] and config["blend"]:
+        raise InputError("--estimator or --blend: one of them is wanted, not both")
+    if not (config["estimator"] or config["blend"]):
+        raise InputError(
+            "--estimator or --blend: one of them is required; --config configs/baselines/svm.yaml has one"
+        )
+    blend = config["blend"]
+    if blend and not (
+        isinstance(blend, list) and len(blend) > 1 and all(isinstance(run, str) for run in blend)
+    ):
+        raise InputError(f"--blend {blend}: must list two runs or more, like [logs/cnn, logs/hog_svm]")
+    if blend and not config["data"]["val_size"]:
+        raise InputError("--data.val_size 0: a blend is weighted by validation images, so it needs some")
+    return Config(**config | {"name": str(config["name"]), "logs": str(config["logs"])})

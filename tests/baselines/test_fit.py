@@ -1,0 +1,236 @@
+"""A baseline leaves what the networks leave: the same split, the same metrics, the same folder."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
+
+from fmnist import CLASSES
+from fmnist.baselines import worker
+from fmnist.baselines.estimators import FittedEstimator, load_estimator
+from fmnist.data.arrays import arrays_of, images_of
+from fmnist.data.datamodule import FashionMNISTDataModule
+from fmnist.errors import InputError
+from fmnist.runs import Run
+
+LOGISTIC = ["--name", "logistic", "--estimator", "sklearn.linear_model.LogisticRegression"]
+MLP = ["--name", "mlp", "--estimator", "sklearn.neural_network.MLPClassifier", "--estimator.max_iter", "3"]
+SVM = ["--name", "svm", "--estimator", "sklearn.svm.SVC", "--features", "[hog, {pca: 20}]"]
+
+
+@pytest.fixture
+def data(synthetic_root: Path) -> FashionMNISTDataModule:
+    module = FashionMNISTDataModule(str(synthetic_root), val_size=100)
+    module.setup()
+    return module
+
+
+def test_the_folder_holds_what_is_promised(fit: Callable[..., Run]) -> None:
+    run = fit(*MLP, "--seed", "4")
+    files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
+    named = {"config.yaml", "run.json", "metrics.csv", "checkpoints/estimator.skops"}
+    assert files == {*named, "predictions/val.npz", "predictions/test.npz"}  # figures: see test_report
+    record = run.record
+    assert (record["name"], record["kind"], record["status"]) == ("mlp", "scikit-learn", "finished")
+    assert (record["command"], record["seed"], record["epochs"]) == ("a test", 4, 3)
+    assert record["split"] == {"split_seed": 0, "train": 500, "val": 100, "test": 200}
+    assert record["classes"] == list(CLASSES)
+    assert record["parameters"] == 784 * 100 + 100 + 100 * 10 + 10
+    assert record["train_seconds"] == record["fit_seconds"] > 0
+    assert record["predict_seconds"] >= 0
+    assert record["size_bytes"] == (run.path / "checkpoints" / "estimator.skops").stat().st_size
+    assert record["engine"].startswith("scikit-learn ")
+    assert record["scores"] == "log-probabilities"
+    assert record["predict_agreement"] == 1
+    assert record["versions"]["scikit-learn"]
+    assert json.dumps(record, allow_nan=False)
+
+
+def test_predictions_are_those_of_the_estimator_on_the_split(
+    fit: Callable[..., Run], data: FashionMNISTDataModule
+) -> None:
+    run = fit(*LOGISTIC, "--estimator.C", "0.5")
+    model = LogisticRegression(C=0.5, random_state=0).fit(*arrays_of(data, "train"))
+    for part in ("val", "test"):
+        made = run.predictions(part)
+        x, y = arrays_of(data, part)
+        assert np.array_equal(made.labels, y)
+        assert np.array_equal(made.indices, images_of(data, part).indices)
+        assert (made.logits.argmax(1) == model.predict(x)).all()
+        probabilities = model.predict_proba(x)
+        np.testing.assert_allclose(np.exp(made.logits), probabilities, atol=1e-5)
+        said = run.record["metrics"][part]
+        assert said["images"] == len(y)
+        assert said["accuracy"] == pytest.approx(model.score(x, y), abs=1e-6)
+        assert said["loss"] == pytest.approx(metrics.log_loss(y, probabilities), rel=1e-3)
+        f1 = metrics.f1_score(y, model.predict(x), average="macro")
+        assert said["f1"] == pytest.approx(f1, abs=1e-6)
+
+
+@pytest.mark.parametrize("flags", [LOGISTIC, MLP, SVM], ids=lambda flags: flags[1])
+def test_a_loaded_estimator_says_the_same(
+    fit: Callable[..., Run], data: FashionMNISTDataModule, flags: list[str]
+) -> None:
+    run = fit(*flags)
+    loaded = load_estimator(Run(run.path))
+    assert isinstance(loaded, FittedEstimator)
+    assert loaded.kind == run.record["scores"]
+    test = run.predictions("test")
+    np.testing.assert_allclose(loaded.scores(images_of(data, "test").images), test.logits, atol=1e-5)
+
+
+def test_what_is_written_runs_again(fit: Callable[..., Run]) -> None:
+    first = fit(*SVM, "--estimator.C", "3")
+    again = fit("--config", str(first.path / "config.yaml"))
+    assert again.path.name == "version_1"
+    assert np.array_equal(again.predictions("test").logits, first.predictions("test").logits)
+
+
+def test_decision_scores_have_no_loss(fit: Callable[..., Run]) -> None:
+    run = fit(*SVM)
+    assert run.record["scores"] == "decision scores"
+    assert run.record["parameters"] is None
+    assert run.record["epochs"] is None
+    assert "loss" not in run.record["metrics"]["test"]
+    assert "calibration_error" not in run.record["metrics"]["test"]
+    assert {"accuracy", "top2_accuracy", "f1", "class_accuracy"} <= run.record["metrics"]["test"].keys()
+
+
+def test_the_table_has_a_row_an_epoch(fit: Callable[..., Run]) -> None:
+    run = fit(*MLP)
+    with (run.path / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert all(float(row["train/loss"]) > 0 for row in rows)
+    assert [bool(row["val/accuracy"]) for row in rows] == [False, False, True]
+    assert float(rows[2]["val/accuracy"]) == run.record["metrics"]["val"]["accuracy"]
+
+
+def test_without_validation(fit: Callable[..., Run]) -> None:
+    run = fit(*LOGISTIC, "--data.val_size", "0")
+    assert run.record["split"]["train"] == 600
+    assert run.record["metrics"].keys() == {"test"}
+    assert not (run.path / "predictions" / "val.npz").exists()
+    assert run.history().keys() == {"seconds"}
+
+
+def test_an_svm_is_the_same_by_both_engines(fit: Callable[..., Run], data: FashionMNISTDataModule) -> None:
+    pytest.importorskip("sklearnex", reason="needs the extra 'fast'")
+    fast, stock = fit(*SVM, "--engine", "fast"), fit(*SVM, "--engine", "stock")
+    assert fast.record["engine"].startswith("scikit-learn-intelex ")
+    assert stock.record["engine"].startswith("scikit-learn ")
+    classifier: Any = load_estimator(fast).pipeline[-1]
+    assert type(classifier) is SVC
+    same = fast.predictions("test").logits.argmax(1) == stock.predictions("test").logits.argmax(1)
+    assert same.mean() >= 0.995
+
+
+def test_an_embedding_is_the_networks(
+    fit: Callable[..., Run], network: Run, data: FashionMNISTDataModule
+) -> None:
+    flags = ["--features", f"[embedding: {network.path.parent}, standardize]"]
+    run = fit(*LOGISTIC, *flags)
+    assert f"embedding: {network.path}" in (run.path / "config.yaml").read_text()
+    kept = {path.name for path in (run.path / "checkpoints" / "network").rglob("*")}
+    assert kept == {"config.yaml", "checkpoints", "best.ckpt"}
+    from fmnist.models.loading import in_batches, load_classifier
+
+    embed: Any = load_classifier(network.path).network.features
+    x = in_batches(embed, images_of(data, "test").images)
+    (network.path / "config.yaml").unlink()  # the new run stands alone
+    loaded = load_estimator(run)
+    np.testing.assert_array_equal(loaded.extract(images_of(data, "test").images), x)
+    scores = loaded.scores(images_of(data, "test").images)
+    np.testing.assert_allclose(scores, run.predictions("test").logits, atol=1e-5)
+
+
+def test_a_blend_is_weighted_on_validation(
+    fit: Callable[..., Run], network: Run, data: FashionMNISTDataModule
+) -> None:
+    logistic = fit(*LOGISTIC)
+    run = fit("--name", "both", "--blend", f"[{network.path.parent}, {logistic.path.parent}]")
+    assert run.record["weights"][1] > 0.9  # the network was never trained
+    assert len(run.record["temperatures"]) == 2
+    assert run.record["parameters"] == 7 + 7850
+    assert (run.record["kind"], run.record["scores"]) == ("scikit-learn", "log-probabilities")
+    for member in (network, logistic):
+        (member.path / "config.yaml").unlink()
+    blend = load_estimator(run)
+    test = run.predictions("test")
+    np.testing.assert_allclose(blend.scores(images_of(data, "test").images), test.logits, atol=1e-5)
+    combined = blend.combine([member.predictions("test").logits for member in (network, logistic)])
+    np.testing.assert_allclose(combined, test.logits, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(KeyboardInterrupt(), "stopped"), (SystemExit(143), "stopped"), (RuntimeError("no"), "failed")],
+)
+def test_the_end_is_recorded(
+    fit: Callable[..., Run],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    status: str,
+) -> None:
+    def end(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(worker, "fit", end)
+    monkeypatch.setattr(worker, "fit_apart", end)
+    with pytest.raises(type(error)):
+        fit(*LOGISTIC)
+    run = Run(tmp_path / "logs" / "logistic" / "version_0")
+    assert run.record["status"] == status
+    assert run.record["finished"]
+
+
+def test_warnings_are_passed_on(fit: Callable[..., Run], capsys: pytest.CaptureFixture[str]) -> None:
+    fit(*MLP)
+    said = capsys.readouterr().out
+    assert "  warning: Stochastic Optimizer: Maximum iterations (3) reached" in said
+    assert "fitted in " in said
+    assert "weighted avg" in said
+    assert "test accuracy 0." in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ([*LOGISTIC, "--data.train_size", "7"], "--data.train_size 7: leaves out classes; take at least 10"),
+        ([*LOGISTIC, "--data.val_size", "600"], "--data.val_size 600: must lie between 0 and 599"),
+        ([*LOGISTIC, "--features", "[embedding]"], "--features embedding: needs the RUN of a network"),
+        ([*LOGISTIC, "--features", "[embedding: nowhere]"], "--features embedding nowhere: is no run folder"),
+        (["--blend", "[nowhere, there]"], "--blend nowhere: is no run folder"),
+        ([*LOGISTIC, "--features", "[pca: -3]"], "--features pca.n_components -3: The 'n_components' param"),
+    ],
+)
+def test_bad_input_leaves_nothing_behind(
+    fit: Callable[..., Run], tmp_path: Path, flags: list[str], said: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        fit(*flags)
+    assert str(error.value).startswith(said)
+    assert not list(tmp_path.iterdir())
+
+
+def test_runs_that_will_not_do_are_refused(fit: Callable[..., Run], network: Run, tmp_path: Path) -> None:
+    logistic = fit(*LOGISTIC)
+    with pytest.raises(InputError, match="is a scikit-learn run, a network is wanted"):
+        fit(*LOGISTIC, "--features", f"[embedding: {logistic.path}]")
+    with pytest.raises(
+        InputError, match=r"was trained on images that are validation here.*--data\.split_seed"
+    ):
+        fit(*LOGISTIC, "--features", f"[embedding: {network.path}]", "--data.split_seed", "1")
+    with pytest.raises(InputError, match=r"there 100\)"):
+        fit(*LOGISTIC, "--features", f"[embedding: {network.path}]", "--data.val_size", "120")
+    network.update(status="failed")
+    with pytest.raises(InputError, match=r"is failed, and only a finished run will do"):
+        fit(*LOGISTIC, "--features", f"[embedding: {network.path}]")
