@@ -1,0 +1,46 @@
+"""Draw why a run answers as it does, and check whether the drawings say anything."""
+
+import argparse
+
+from fmnist.errors import exits_cleanly
+
+METHODS = "gradcam hirescam layercam guided-gradcam integrated-gradients smoothgrad occlusion"
+
+
+def parse(args: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("run", metavar="RUN", help="a run folder, or logs/NAME for its newest finished run")
+    add("--method", nargs="+", metavar="METHOD", help=f"of {METHODS}; default gradcam, for checks all")
+    add("--target", default="predicted", help="explain the class predicted (default), true, NAME, or A-vs-B")
+    add("--layer", help="of the CAM methods, as dotted name; a wrong one lists all with their map sizes")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--indices", nargs="+", type=int, metavar="N", help="test images by number")
+    which.add_argument("--worst", nargs="?", const=16, type=int, metavar="N", help="most confident mistakes")
+    which.add_argument("--images", metavar="FOLDER", help="pictures of your own: bright on black, shrunk")
+    add("--pair", nargs=2, metavar="CLASS", help="mistakes between two classes, the most confident first")
+    add("--compare", nargs="+", default=[], metavar="RUN", help="draw these runs beside the first")
+    add("--average", action="store_true", help="draw the mean map of every class of the test set")
+    add("--faithfulness", nargs="?", const=1000, type=int, metavar="N", help="measure on N test images")
+    add("--sanity", nargs="?", const=200, type=int, metavar="N", help="randomise layers, compare N maps")
+    add("--scale", choices=["image", "shared"], default="image", help="colour scale by image, or one for all")
+    add("--output", metavar="DIR", help="instead of figures/explanations/ in the run, and its TensorBoard")
+    add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
+    return parser.parse_args(args)
+
+
+@exits_cleanly
+def main(args: list[str] | None = None) -> None:
+    """Explain as the command line says."""
+    options = parse(args)
+    from fmnist.runs import Run
+
+    run = Run.find(options.run)  # a mistake is told before seconds of imports
+    from fmnist.explanation.command import explain_run
+
+    explain_run(run, options)
+
+
+if __name__ == "__main__":
+    main()
