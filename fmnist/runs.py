@@ -126,15 +126,19 @@ class Run:
         path = Path(path)
         if (path / "run.json").exists() or not path.is_dir():
             return cls(path)
-        finished = []
-        for child in path.glob("*/run.json"):
-            with contextlib.suppress(InputError):  # a damaged run hides no other
-                run = cls(child.parent)
-                if run.record.get("status") == "finished":
-                    finished.append(run)
+        finished = [run for run in cls.all(path) if run.record.get("status") == "finished"]
         if not finished:
             raise InputError(f"{path}: holds no finished run (a run folder, or logs/NAME, is wanted)")
         return max(finished, key=lambda run: (run.record["started"], run.version))
+
+    @classmethod
+    def all(cls, folder: str | Path) -> list["Run"]:
+        """Open every run folder right below a folder; a damaged one hides no other."""
+        runs = []
+        for child in sorted(Path(folder).glob("*/run.json")):
+            with contextlib.suppress(InputError):
+                runs.append(cls(child.parent))
+        return runs
 
     @property
     def version(self) -> int:

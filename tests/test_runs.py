@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from sklearn.metrics import classification_report
 
 from fmnist import CLASSES, runs

@@ -11,6 +11,8 @@ from fmnist.data.augmentation import Augmenter
 Batch = tuple[Tensor, Tensor, Tensor]
 """Images float32 (B, 1, 28, 28) in [0, 1]; labels int64 (B,) or shares (B, 10); indices int64 (B,)."""
 
+_NOWHERE = {"epoch": -1, "step": 0}
+
 
 class EpochOrder:
     """The order of an epoch; Lightning calls ``set_epoch`` on whatever a loader holds as its ``sampler``."""
@@ -58,15 +60,28 @@ class TrainLoader:
         # a set smaller than a batch is one batch, as large as all processes can share
         self.batch_size = min(batch_size, len(indices) // world_size * world_size)
         self.rank, self.world_size = rank, world_size
+        self._place = self._start = _NOWHERE
 
     def __len__(self) -> int:
         return len(self.sampler.indices) // self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
-        steps = len(self)
+        steps, epoch = len(self), self.sampler.epoch
         order = self.sampler.permutation()[: steps * self.batch_size].view(steps, self.batch_size)
-        for indices in order[:, self.rank :: self.world_size]:
+        first = self._start["step"] if self._start["epoch"] == epoch else 0
+        self._start = _NOWHERE
+        for step in range(first, steps):
+            indices = order[step, self.rank :: self.world_size]
+            self._place = {"epoch": epoch, "step": step + 1}
             yield *self.augmenter.batch(indices), indices
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the place within an epoch: its number, and the batches of it that were given out."""
+        return self._place
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Make the next iteration go on from there, if it is of the same epoch."""
+        self._start = state
 
 
 class EvalLoader:

@@ -147,6 +147,7 @@ class Classifier(LightningModule):
         self.metrics = nn.ModuleDict({"train_": training, "val_": evaluation, "test_": evaluation.clone()})
         self.results: dict[str, dict[str, Tensor]] = {}
         self.predictions: dict[str, Outputs] = {}
+        self._seed = 0
         self._rows: dict[str, Rows] = {"train": Rows(), "val": Rows(), "test": Rows()}
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -167,6 +168,7 @@ class Classifier(LightningModule):
         return logits
 
     def on_fit_start(self) -> None:
+        self._seed = torch.initial_seed()
         if self.hparams["compile"]:
             self.network.compile()
 
@@ -176,6 +178,14 @@ class Classifier(LightningModule):
         classes = labels.argmax(1) if labels.ndim == 2 else labels  # a mixed image counts as its larger part
         self._rows["train"].append(logits.detach(), classes, indices)
         return F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Make what a step draws, as dropout does, a pure function of seed, step and process."""
+        seed = (self._seed * 1_000_003 + self.trainer.fit_loop.total_batch_idx) * 8_191 + self.global_rank
+        generator = (
+            torch.cuda.default_generators[self.device.index] if self.on_gpu else torch.default_generator
+        )
+        generator.manual_seed(seed % 2**63)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate("val", batch)
@@ -221,6 +231,24 @@ class Classifier(LightningModule):
         if stage != "train":
             order = indices.argsort()
             self.predictions[stage] = logits[order], labels[order], indices[order]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what has been scored of an unfinished epoch.
+
+        Raises:
+            InputError: The weights are not finite, so they are not worth keeping.
+        """
+        if not all(value.isfinite().all() for value in checkpoint["state_dict"].values()):
+            raise InputError(
+                f"the weights are not finite after step {self.trainer.global_step}: try a "
+                f"--model.learning_rate below {self.hparams['learning_rate']:g}"
+            )
+        if self.trainer.training and len(self._rows["train"]):
+            checkpoint["train_rows"] = [column.clone() for column in self._rows["train"].columns()]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "train_rows" in checkpoint:
+            self._rows["train"].append(*(column.to(self.device) for column in checkpoint["train_rows"]))
 
     def _gather(self, values: Tensor) -> Tensor:
         """Concatenate the rows (n, ...) of all processes, which may hold different numbers of them."""

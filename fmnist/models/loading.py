@@ -1,6 +1,8 @@
 """Trained networks, built again from the folder that their training left."""
 
+import hashlib
 import importlib
+import io
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -26,16 +28,43 @@ def load_classifier(folder: Path) -> Classifier:
     """
     model = _build(folder / "config.yaml")
     path = folder / "checkpoints" / "best.ckpt"
+    state = read_checkpoint(path)
     try:
-        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+        model.load_state_dict(state["state_dict"])
+    except (RuntimeError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: is of another network ({reason:.200})") from None
+    return model.eval()
+
+
+def digest_file(path: Path) -> Path:
+    """Return where the SHA-256 of a checkpoint is kept, in the form that ``sha256sum`` writes."""
+    return path.with_name(path.name + ".sha256")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU: tensors and plain values, and only if it is as it was written.
+
+    Nothing that the file holds is executed.
+
+    Raises:
+        InputError: It is missing or damaged, holds anything else, or does not match the digest beside it.
+    """
+    try:
+        content = path.read_bytes()
+        digests = digest_file(path).read_text().split() if digest_file(path).exists() else None
+        if digests is not None and hashlib.sha256(content).hexdigest() not in digests:
+            raise InputError(f"{path}: is damaged (its SHA-256 is not that of {digest_file(path).name})")
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except pickle.UnpicklingError:
         raise InputError(f"{path}: is damaged or holds more than weights, and is not loaded") from None
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: is damaged, or of another network ({reason:.200})") from None
-    return model.eval()
+    except (RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise InputError(f"{path}: is damaged ({' '.join(str(error).split()):.200})") from None
+    if not isinstance(state, dict):
+        raise InputError(f"{path}: is damaged (holds no checkpoint)")
+    return state
 
 
 def _build(path: Path) -> Classifier:

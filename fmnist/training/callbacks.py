@@ -85,16 +85,27 @@ class EpochClock(Callback):
 
     Attributes:
         epochs: Number of epochs done.
-        seconds: From the start of training to the end of the last epoch, validation included.
+        seconds: Of training up to the end of the last epoch, validation included; a resumed run adds up.
     """
 
     seconds = 0.0
     epochs = 0
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self.epochs, "seconds": time.perf_counter() - self._start}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epochs, self.seconds = state_dict["epochs"], state_dict["seconds"]
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._start = time.perf_counter()
+        self._step = trainer.global_step
+        self._begin_epoch()  # a resumed run may be within one
+        self._start = self._epoch_start - self.seconds
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
         self._epoch_start, self._images = time.perf_counter(), 0
         self._last_batch: float | None = None
 
@@ -104,10 +115,10 @@ class EpochClock(Callback):
         self._images += len(batch[0]) * trainer.world_size
         if trainer.is_last_batch:
             self._last_batch = time.perf_counter()
-        if trainer.loggers and trainer.global_step % trainer.log_every_n_steps == 0:
-            trainer.loggers[0].log_metrics(
-                {"step/learning_rate": _learning_rate(trainer)}, trainer.global_step
-            )
+        if trainer.global_step != self._step and (learning_rate := due_learning_rate(trainer)):
+            # at the number of the step counted from 0, as Lightning's own metrics
+            trainer.loggers[0].log_metrics(learning_rate, trainer.global_step - 1)
+        self._step = trainer.global_step  # stays while gradients are accumulated
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         now = time.perf_counter()
@@ -143,6 +154,12 @@ class EpochLines(Callback):
         parts.append(f"{metrics['seconds']:.0f} s")
         bar = trainer.progress_bar_callback
         (bar.print if bar else print)("   ".join(parts))
+
+
+def due_learning_rate(trainer: Any) -> dict[str, float]:
+    """Return what is to be logged after this step: the learning rate by its name, or nothing."""
+    due = trainer.loggers and trainer.global_step % trainer.log_every_n_steps == 0
+    return {"step/learning_rate": _learning_rate(trainer)} if due else {}
 
 
 def _learning_rate(trainer: Trainer) -> float:

@@ -18,9 +18,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.errors import InputError
 from fmnist.models.classifier import Classifier
-from fmnist.runs import check_name
+from fmnist.runs import Run, check_name
 from fmnist.training.callbacks import EMA, EpochClock, EpochLines, StopAtNonFiniteLoss
+from fmnist.training.checkpoints import AtomicCheckpointIO, LastCheckpoint
 from fmnist.training.precision import choose_precision
+from fmnist.training.resume import check_same, run_to_resume
+from fmnist.training.stops import StopSignals
 
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
@@ -33,7 +36,8 @@ TRAINER_DEFAULTS = {
 class TrainCLI(LightningCLI):
     """Lightning's command line with a run's name and folder, EMA, early stopping, and chosen precision."""
 
-    def __init__(self, args: list[str] | None = None) -> None:
+    def __init__(self, args: list[str] | None = None, resumed: Run | None = None) -> None:
+        self.resumed = resumed
         super().__init__(
             Classifier,
             FashionMNISTDataModule,
@@ -67,11 +71,21 @@ class TrainCLI(LightningCLI):
             "--early_stopping", type=int | None, default=None,
             help="Stop after so many validations without a better val/accuracy; null never does.",
         )  # fmt: skip
+        parser.add_argument(
+            "--checkpoint_minutes", type=float, default=10.0,
+            help="Minutes between two writings of last.ckpt within an epoch.",
+        )  # fmt: skip
+        parser.add_argument(
+            "--resume", type=str | None, default=None,
+            help="Go on with a run that was stopped, in its folder RUN, exactly as if it had not been.",
+        )  # fmt: skip
         parser.link_arguments("seed_everything", "data.seed")
 
     def before_instantiate_classes(self) -> None:
         config = self.config
         check_name(config.name)
+        if self.resumed is not None:
+            check_same(self.resumed, yaml.safe_load(self.parser.dump(config, "yaml", False)))
         _check_early_stopping(config)
         _check_trainer(config.trainer)
         self.precision_reason = "as asked"
@@ -81,32 +95,31 @@ class TrainCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config
-        self.clock = EpochClock()
+        self.clock, self.stops = EpochClock(), StopSignals()
+        self.last = LastCheckpoint(config.checkpoint_minutes, self.stops)
         callbacks: list[Any] = [StopAtNonFiniteLoss(), self.clock, EpochLines()]
         if config.ema is not None:
             callbacks.append(EMA(config.ema))
         if config.early_stopping is not None:
             callbacks.append(EarlyStopping("val/accuracy", mode="max", patience=config.early_stopping))
         naming: dict[str, Any] = {"auto_insert_metric_name": False, "enable_version_counter": False}
-        if config.data.val_size:
-            self.checkpoint = ModelCheckpoint(filename="best", monitor="val/accuracy", mode="max", **naming)
-            # not by `save_last`, which copies the best one
-            callbacks.append(ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **naming))
-        else:
-            self.checkpoint = ModelCheckpoint(filename="best", save_last=True, **naming)
-        callbacks.append(self.checkpoint)
+        best: dict[str, Any] = {"monitor": "val/accuracy", "mode": "max"} if config.data.val_size else {}
+        self.checkpoint = ModelCheckpoint(filename="best", **best, **naming)
+        callbacks += [self.checkpoint, self.last]  # in this order, so that the last one knows of the best
         bar = config.trainer.enable_progress_bar is not False and sys.stdout.isatty()
         if bar:
             callbacks.append(TQDMProgressBar(refresh_rate=20))  # each refresh waits for the device
         users = self.config_init.trainer.callbacks or []
         try:
-            return super().instantiate_trainer(
+            trainer = super().instantiate_trainer(
                 callbacks=[*(users if isinstance(users, list) else [users]), *callbacks],
                 enable_progress_bar=bar,
                 **kwargs,
             )
         except (MisconfigurationException, ImportError, TypeError, ValueError) as error:
             raise InputError(f"--trainer: {' '.join(str(error).split())}") from None
+        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        return trainer
 
 
 def _check_early_stopping(config: Any) -> None:
@@ -168,7 +181,8 @@ def configure(args: list[str] | None) -> TrainCLI:
     """
     try:
         _check_configs(args)
-        return TrainCLI(args)
+        resumed, rest = run_to_resume(args)
+        return TrainCLI(rest, resumed)
     except argparse.ArgumentError as error:
         raise InputError(explain(str(error))) from None
     except ValueError as error:  # jsonargparse wraps whatever a class raises
@@ -263,4 +277,5 @@ def _flags(model: str | None) -> list[str]:
         for name in inspect.signature(kind).parameters
         if name not in ("network", "training", "callbacks")
     ]
-    return ["config", "name", "logs", "ema", "early_stopping", "seed_everything", *nested]
+    own = ["config", "name", "logs", "ema", "early_stopping", "checkpoint_minutes", "resume"]
+    return [*own, "seed_everything", *nested]

@@ -6,21 +6,27 @@ import logging
 import shlex
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from fmnist import CLASSES
-from fmnist.errors import SIGTERM_STATUS, InputError, exits_cleanly, exits_on_sigterm
+from fmnist.errors import SIGTERM_STATUS, InputError, exits_cleanly
 from fmnist.models.classifier import plain_metrics
 from fmnist.models.layers import multiply_adds, parameter_count
+from fmnist.models.loading import read_checkpoint
 from fmnist.runs import Predictions, Run, environment
 from fmnist.training import report
+from fmnist.training.checkpoints import LAST, newest_checkpoint
 from fmnist.training.cli import TrainCLI, configure
+from fmnist.training.resume import check_record
 from fmnist.training.table import EpochTable
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
@@ -39,29 +45,68 @@ def main(args: list[str] | None = None) -> Run | None:
     _quieten()
     torch.set_flush_denormal(True)  # weights that decay to nothing would slow a processor down
     cli = configure(args)
-    cli.datamodule.prepare_data()
-    cli.datamodule.setup()
-    cli.datamodule.check_processes(cli.trainer.world_size)
-    run = _create_run(cli, args)
+    with cli.stops:
+        cli.datamodule.prepare_data()
+        cli.datamodule.setup()
+        cli.datamodule.check_processes(cli.trainer.world_size)
+        run = cli.resumed if cli.resumed and cli.trainer.is_global_zero else _create_run(cli, args)
+        with _lock(run):
+            checkpoint = _resume(cli) if cli.resumed else None
+            return _train(cli, run, checkpoint)
+
+
+@contextlib.contextmanager
+def _lock(run: Run | None) -> Iterator[None]:
+    """Keep other processes from training in the same folder; the lock ends with this one, however it ends."""
+    if run is None:
+        yield
+        return
+    try:
+        with FileLock(run.path / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise InputError(f"{run.path}: is being trained by another process") from None
+
+
+def _resume(cli: TrainCLI) -> Path:
+    """Return the checkpoint to go on from, the run marked as running again by the main process."""
+    run: Any = cli.resumed
+    made_with = environment()
+    check_record(run, cli.datamodule.data.sha256, cli.datamodule.split, made_with["versions"])
+    checkpoint = newest_checkpoint(run.path / "checkpoints")
+    if cli.trainer.is_global_zero:
+        run.update(status="running", finished=None, resumed=run.record.get("resumed", 0) + 1)
+    return checkpoint
+
+
+def _train(cli: TrainCLI, run: Run | None, checkpoint: Path | None) -> Run | None:
+    """Fit and evaluate; a stop or a failure is recorded in the run."""
     try:
         if run is not None:
-            _log_to(run, cli)
-        cli.trainer.fit(cli.model, cli.datamodule)
-        with exits_on_sigterm():  # within a fit, Lightning sees to it
-            _evaluate(cli, run)
+            _log_to(run, cli, checkpoint)
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True)
+        _evaluate(cli, run)
     except SystemExit as stop:
         _finish(cli, run, "stopped")
+        _tell_how_to_resume(run)
         if isinstance(stop, SIGTERMException) or stop.code == SIGTERM_STATUS:
             sys.exit(SIGTERM_STATUS)
         raise KeyboardInterrupt from None  # Lightning ends a fit with SystemExit(1) after Ctrl-C
     except BaseException as error:
         _finish(cli, run, "stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+        if isinstance(error, KeyboardInterrupt):
+            _tell_how_to_resume(run)
         if isinstance(error, MisconfigurationException):
             raise InputError(f"--trainer: {' '.join(str(error).split())}") from None
         if isinstance(error, OSError) and error.errno in UNWRITABLE:
             raise InputError(f"--logs {cli.config.logs}: cannot be written ({error})") from None
         raise
     return run
+
+
+def _tell_how_to_resume(run: Run | None) -> None:
+    if run is not None and (run.path / "checkpoints" / LAST).exists():
+        print(f"stopped; to go on: python scripts/train.py --resume {run.path}", file=sys.stderr)
 
 
 def _create_run(cli: TrainCLI, args: list[str] | None) -> Run | None:
@@ -95,13 +140,28 @@ def _create_run(cli: TrainCLI, args: list[str] | None) -> Run | None:
     )
 
 
-def _log_to(run: Run, cli: TrainCLI) -> None:
-    """Write the configuration into the run folder, and point the loggers, hence the checkpoints, at it."""
+def _log_to(run: Run, cli: TrainCLI, checkpoint: Path | None) -> None:
+    """Write the configuration into the run folder, and point loggers and checkpoints at it."""
     data, model, config = cli.datamodule, cli.model, cli.config
-    # by position: jsonargparse 4.49 renamed `skip_none`, which must be off so that null overrides a default
-    (run.path / "config.yaml").write_text(cli.parser.dump(config, "yaml", False))
-    board = TensorBoardLogger(config.logs, name=config.name, version=run.path.name, default_hp_metric=False)
+    logged: dict[str, Any] = {}
+    if checkpoint is None:
+        # by position: jsonargparse 4.49 renamed `skip_none`; it must be off so that null overrides a default
+        (run.path / "config.yaml").write_text(cli.parser.dump(config, "yaml", False))
+    else:
+        logged = read_checkpoint(checkpoint)["callbacks"]["LastCheckpoint"]
+    cli.last.folder = run.path / "checkpoints"
+    board = TensorBoardLogger(
+        run.path.parent.parent,
+        name=run.path.parent.name,
+        version=run.path.name,
+        default_hp_metric=False,
+        purge_step=logged.get("step"),  # what was logged after the checkpoint will be logged again
+    )
     cli.trainer.loggers = [board, EpochTable(run.path / "metrics.csv"), *cli.trainer.loggers]
+    if logged.get("metrics"):  # of the epoch that the checkpoint ends, should the run have ended before
+        board.log_metrics(logged["learning_rate"], logged["step"])
+        for logger in cli.trainer.loggers:
+            logger.log_metrics(logged["metrics"], logged["step"])
     report.add_curve_charts(board.experiment)
     devices = f"{cli.trainer.world_size} x {cli.trainer.strategy.root_device.type}"
     print(
@@ -122,7 +182,7 @@ def _evaluate(cli: TrainCLI, run: Run | None) -> None:
     trainer.loggers = []  # the curves end with training
     best = cli.checkpoint.best_model_path
     if best:
-        model.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+        model.load_state_dict(read_checkpoint(Path(best))["state_dict"])
     elif cli.checkpoint.dirpath:  # it never came to a validation; a fast_dev_run saves nothing
         trainer.save_checkpoint(Path(cli.checkpoint.dirpath) / "best.ckpt")
     if data.val_size:
@@ -167,6 +227,7 @@ def _quieten() -> None:
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # prints its table so
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
+    warnings.filterwarnings("ignore", "(?s).*provide both args and command line arguments")  # --resume adds
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")  # no validation set
     warnings.filterwarnings(
         "ignore", "The number of training batches .* is smaller than the logging interval"

@@ -50,6 +50,21 @@ def test_the_processes_together_see_the_batches_of_one(world_size: int) -> None:
         assert torch.equal(torch.cat([part[1] for part in parts]), labels[rows])
 
 
+@pytest.mark.parametrize("done", [0, 2, 5])
+def test_an_epoch_is_gone_on_with_where_it_was_left(done: int) -> None:
+    whole = train_loader(epoch=3)
+    batches = iter(whole)
+    for _ in range(done):
+        next(batches)
+    again = train_loader(epoch=3)
+    again.load_state_dict(whole.state_dict())
+    assert order(again) == order(train_loader(epoch=3))[20 * done :]
+    assert order(again) == order(train_loader(epoch=3))  # once only
+    other = train_loader(epoch=4)
+    other.load_state_dict(whole.state_dict())
+    assert order(other) == order(train_loader(epoch=4))
+
+
 def test_an_epoch_holds_every_training_image_at_most_once() -> None:
     loader = train_loader()
     seen = order(loader)

@@ -212,4 +212,5 @@ def test_learning_rate_is_logged_by_step_to_the_first_logger(
     seen: list[tuple[int | None, float]] = []
     loggers = [Steps(tmp_path / "a.csv"), EpochTable(tmp_path / "b.csv")]
     trainer(EpochClock(), logger=loggers, log_every_n_steps=step, max_epochs=1).fit(model, data)
-    assert seen == [(number, pytest.approx(0.1)) for number in range(step, STEPS + 1, step)]
+    # after every so many steps, at the number of the last of them counted from 0
+    assert seen == [(number - 1, pytest.approx(0.1)) for number in range(step, STEPS + 1, step)]

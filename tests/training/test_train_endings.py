@@ -157,7 +157,9 @@ def test_a_learning_rate_that_explodes_fails_the_run(
         train(*wild, "--model.warmup", "0", "--trainer.max_epochs", "20")
     assert stop.value.code == 2
     assert re.search(
-        r"the loss was (nan|inf) at step \d+: try a --model\.learning_rate below 90", capsys.readouterr().err
+        r"(the loss was (nan|inf) at|the weights are not finite after) step \d+: "
+        r"try a --model\.learning_rate below 90",
+        capsys.readouterr().err,
     )
 
 

@@ -1,0 +1,221 @@
+"""Checkpoints that are whole whatever happens while they are written, and the keeping of the last one."""
+
+import hashlib
+import io
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import CheckpointIO
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
+
+from fmnist.errors import InputError
+from fmnist.models.loading import digest_file, read_checkpoint
+from fmnist.training.callbacks import due_learning_rate
+from fmnist.training.stops import StopSignals
+
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+_UNFINISHED = ".unfinished"
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Writes a checkpoint beside its place and moves it there, with its SHA-256; reads only what is safe."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        content = buffer.getbuffer()
+        line = f"{hashlib.sha256(content).hexdigest()}  {path.name}\n"
+        beside = digest_file(path)
+        before = beside.read_text().splitlines(keepends=True)[:1] if beside.exists() else []
+        # until the new one is in its place, the digest of the old one must stay
+        _replace(beside, "".join([line, *before]).encode())
+        _replace(path, content)
+        _replace(beside, line.encode())
+
+    def load_checkpoint(
+        self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return read_checkpoint(Path(path))
+
+    def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        for file in (Path(path), digest_file(Path(path))):
+            file.unlink(missing_ok=True)
+
+
+def _replace(path: Path, content: bytes | memoryview) -> None:
+    """Put a file in the place of another, as one step that survives a loss of power.
+
+    Raises:
+        OSError: The disk is full or not writable; the old file stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, f"{error.strerror}, writing {len(content):,} bytes", str(path)) from None
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def keep_previous(folder: Path) -> None:
+    """Let ``previous.ckpt`` be what ``last.ckpt`` is; that one stays in its place."""
+    for last, previous in (
+        (folder / LAST, folder / PREVIOUS),
+        (digest_file(folder / LAST), digest_file(folder / PREVIOUS)),
+    ):
+        if last.exists():
+            _replace(previous, last.read_bytes())
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """Return the checkpoint to go on from, and remove what an interrupted writing left.
+
+    A damaged ``last.ckpt`` is said, and ``previous.ckpt`` taken.
+
+    Args:
+        folder: A run's ``checkpoints/``.
+
+    Raises:
+        InputError: There is none, or both are damaged.
+    """
+    for leftover in folder.glob(f".*{_UNFINISHED}"):
+        leftover.unlink()
+    candidates = [folder / name for name in (LAST, PREVIOUS) if (folder / name).exists()]
+    if not candidates:
+        raise InputError(f"{folder}: holds no {LAST}, the run was stopped before its first; train anew")
+    reasons = []
+    for path in candidates:
+        try:
+            read_checkpoint(path)
+        except InputError as error:
+            reasons.append(str(error))
+            continue
+        for reason in reasons:
+            print(f"warning: {reason}; going on from {path.name}, the one before")
+        return path
+    raise InputError(f"{'; '.join(reasons)}; train anew")
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps ``last.ckpt``: after each epoch, every few minutes, and when the run is asked to stop.
+
+    A stop comes at the end of a step, once the checkpoint is written; within a validation it comes
+    at once and without, as the epoch's beginning, or what was kept of it, is where an exact one lies.
+
+    Args:
+        minutes: Between two checkpoints, at most.
+        stops: Tells of signals to stop.
+
+    Attributes:
+        folder: Of the checkpoints; ``None`` keeps none.
+        state: Saved with the checkpoint, for the loggers of a resumed run: from which ``step`` on they
+            must forget what they hold, and the ``metrics`` and ``learning_rate`` that belong there.
+    """
+
+    def __init__(self, minutes: float, stops: StopSignals) -> None:
+        if not minutes > 0:
+            raise InputError(f"--checkpoint_minutes {minutes}: must be above 0")
+        self.minutes, self.stops = minutes, stops
+        self.folder: Path | None = None
+        self._validated = -1
+        self.state: dict[str, Any] = {}
+
+    def setup(self, trainer: Any, pl_module: LightningModule, stage: str) -> None:
+        self.folder = None if trainer.fast_dev_run else trainer.strategy.broadcast(self.folder)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._saved = time.monotonic()
+        self.stops.be_patient(trainer)
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        wish = self._wish(trainer)
+        whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # or gradients would be lost
+        if wish and whole and not trainer.is_last_batch:
+            self._save(trainer, {"step": trainer.global_step, "metrics": {}, "learning_rate": {}})
+            self._stop(wish)
+
+    def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._stop(self._wish(trainer))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        validated = self._validated == trainer.current_epoch
+        metrics = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if validated or not name.startswith("val/")
+        }
+        metrics["epoch"] = trainer.current_epoch
+        # Lightning logs them a moment after this, at the number of the last step counted from 0
+        self._save(
+            trainer,
+            {
+                "step": trainer.global_step - 1,
+                "metrics": metrics,
+                "learning_rate": due_learning_rate(trainer),
+            },
+        )
+        self._stop(self._wish(trainer))
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self.stops.be_prompt()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.stops.be_prompt()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.state = state_dict
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Tell ``ModelCheckpoint`` where its best checkpoint is, should the run folder have been moved."""
+        for name, state in checkpoint["callbacks"].items():
+            if name.startswith("ModelCheckpoint") and self.folder is not None:
+                best = state["best_model_path"] and str(self.folder / Path(state["best_model_path"]).name)
+                state |= {"dirpath": str(self.folder), "best_model_path": best}
+
+    def _wish(self, trainer: Trainer) -> int:
+        """Return what any process wants: nothing, 0; a checkpoint, 1; a stop, the number of its signal."""
+        wish = self.stops.received or int(time.monotonic() - self._saved > 60 * self.minutes)
+        if trainer.world_size > 1:
+            here = torch.tensor(wish, device=trainer.strategy.root_device)
+            wish = int(trainer.strategy.reduce(here, reduce_op="max"))
+        return wish
+
+    def _save(self, trainer: Trainer, state: dict[str, Any]) -> None:
+        if self.folder is not None:
+            self.state = state
+            if trainer.is_global_zero:
+                keep_previous(self.folder)
+            trainer.save_checkpoint(self.folder / LAST)
+            self._saved = time.monotonic()
+
+    def _stop(self, wish: int) -> None:
+        if wish > 1:
+            self.stops.stop(wish)

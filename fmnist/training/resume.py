@@ -1,0 +1,106 @@
+"""Which run ``--resume`` means, and that it is gone on with as it was begun."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fmnist.errors import InputError
+from fmnist.runs import Run
+
+FREE = (
+    *("name", "logs", "resume", "config", "checkpoint_minutes", "data.root"),
+    *("trainer.accelerator", "trainer.strategy", "trainer.devices", "trainer.num_nodes", "trainer.max_time"),
+    *("trainer.enable_progress_bar", "trainer.profiler", "trainer.plugins", "trainer.default_root_dir"),
+)
+"""What may differ when a run is resumed, because its result does not depend on it."""
+
+
+def run_to_resume(args: list[str] | None) -> tuple[Run | None, list[str] | None]:
+    """Take ``--resume RUN`` out of a command line and put the run's own configuration first.
+
+    Args:
+        args: The command line without the program; ``None`` takes the process's own.
+
+    Returns:
+        The run, ``None`` without the flag, and the new command line.
+
+    Raises:
+        InputError: There is no such run, or it is finished.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--resume")
+    found, rest = parser.parse_known_args(args)
+    if found.resume is None:
+        return None, args
+    run = _unfinished(Path(found.resume))
+    if run.record.get("kind") != "lightning":
+        raise InputError(f"--resume {run.path}: is a {run.record.get('kind')} run, only a network's goes on")
+    if run.record.get("status") == "finished":
+        raise InputError(
+            f"--resume {run.path}: is finished; to train anew: --config {run.path / 'config.yaml'}"
+        )
+    return run, ["--config", str(run.path / "config.yaml"), *rest]
+
+
+def _unfinished(path: Path) -> Run:
+    """Open a run folder, or the newest run of ``logs/<name>`` that did not finish."""
+    if (path / "run.json").exists() or not path.is_dir():
+        return Run(path)
+    runs = [run for run in Run.all(path) if run.record.get("status") != "finished"]
+    if not runs:
+        raise InputError(f"--resume {path}: holds no run that was stopped")
+    return max(runs, key=lambda run: (run.record["started"], run.version))
+
+
+def check_same(run: Run, config: dict[str, Any]) -> None:
+    """Refuse to go on with another configuration.
+
+    Args:
+        run: What is resumed; its ``config.yaml`` says how it was begun.
+        config: The resolved configuration.
+
+    Raises:
+        InputError: A value that the result depends on differs; both are named.
+    """
+    before = dict(_leaves(yaml.safe_load((run.path / "config.yaml").read_text())))
+    now = dict(_leaves(config))
+    for key in dict.fromkeys([*before, *now]):
+        if key not in FREE and before.get(key) != now.get(key):
+            raise InputError(
+                f"--{key.replace('.init_args', '')} {now.get(key)}: {run.path} was begun with "
+                f"{before.get(key)}; leave it out, or train anew without --resume"
+            )
+
+
+def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(config, dict) and config:
+        for name, value in config.items():
+            yield from _leaves(value, f"{prefix}.{name}" if prefix else name)
+    else:
+        yield prefix, config
+
+
+def check_record(run: Run, data_sha256: Any, split: dict[str, Any], versions: dict[str, str]) -> None:
+    """Refuse to go on with other data, and warn of other versions.
+
+    Raises:
+        InputError: The data differ; both digests are named.
+    """
+    for name, now in (("data_sha256", data_sha256), ("split", split)):
+        if run.record.get(name) != now:
+            raise InputError(
+                f"--resume {run.path}: was begun with {name} {run.record.get(name)}, now is {now}"
+            )
+    before = run.record.get("versions", {})
+    changed = [
+        f"{name} {before[name]} -> {new}" for name, new in versions.items() if before.get(name, new) != new
+    ]
+    if changed:
+        print(
+            f"warning: resumed with other versions, so perhaps not exactly: {', '.join(changed)}",
+            file=sys.stderr,
+        )
