@@ -16,9 +16,9 @@ PACKAGE = "scikit-learn-intelex"
 FASTER = {SVC: "sklearnex.svm"}
 """Estimators that scikit-learn-intelex fits several times faster, to the same solution.
 
-Not its predictions: those of its multi-class SVC differ from libsvm's in one image of forty, and its
-decision function ranks the classes worse. Not its forests, whose trees are others, and not its logistic
-regression, which stops elsewhere when the iterations run out.
+Not for predictions: with ten classes its SVC's differ from libsvm's in one image of 200, and its decision
+function ranks another class first in one of 40, mostly a wrong one. Not its forests, whose trees are
+others, and not its logistic regression, which stops elsewhere when the iterations run out.
 """
 
 
