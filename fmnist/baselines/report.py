@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from fmnist import CLASSES, figures
 from fmnist.baselines.config import Config
 from fmnist.baselines.estimators import Scores
-from fmnist.models.classifier import classification_metrics, plain_metrics
+from fmnist.models.metrics import classification_metrics, plain_metrics
 from fmnist.runs import Predictions, Run
 
 

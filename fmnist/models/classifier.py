@@ -7,18 +7,10 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MetricCollection
-from torchmetrics.classification import (
-    MulticlassAccuracy,
-    MulticlassCalibrationError,
-    MulticlassConfusionMatrix,
-    MulticlassF1Score,
-    MulticlassPrecision,
-    MulticlassRecall,
-)
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from fmnist import CLASSES
 from fmnist.errors import InputError
+from fmnist.models.metrics import Rows, classification_metrics
 from fmnist.models.optimization import OptimizerName, ScheduleName, build_optimizer, schedule_factor
 
 Stage = Literal["train", "val", "test"]
@@ -26,69 +18,6 @@ Batch = tuple[Tensor, Tensor, Tensor]
 """Images float32 (N, 1, 28, 28); labels int64 (N,) or class shares (N, 10); indices int64 (N,)."""
 Outputs = tuple[Tensor, Tensor, Tensor]
 """Logits float32 (N, 10), labels int64 (N,), indices int64 (N,) into the source file."""
-
-
-def classification_metrics(num_classes: int = 10) -> MetricCollection:
-    """Return the metrics of an epoch, each of logits (N, C) and labels (N,).
-
-    They are fed whole epochs that were gathered from all processes before, so they never synchronise.
-    """
-    kwargs: dict[str, Any] = {"num_classes": num_classes, "validate_args": False, "sync_on_compute": False}
-    return MetricCollection(
-        {
-            "accuracy": MulticlassAccuracy(average="micro", **kwargs),
-            "top2_accuracy": MulticlassAccuracy(average="micro", top_k=2, **kwargs),
-            "precision": MulticlassPrecision(average="macro", **kwargs),
-            "recall": MulticlassRecall(average="macro", **kwargs),
-            "f1": MulticlassF1Score(average="macro", **kwargs),
-            "class_accuracy": MulticlassAccuracy(average="none", **kwargs),
-            "calibration_error": MulticlassCalibrationError(n_bins=15, **kwargs),
-            "confusion_matrix": MulticlassConfusionMatrix(**kwargs),
-        }
-    )
-
-
-def plain_metrics(results: dict[str, Tensor]) -> dict[str, Any]:
-    """Return metrics as JSON takes them: numbers, lists, and per-class values by class."""
-    # float64 of a rounded float32 would have nine more digits that mean nothing
-    plain: dict[str, Any] = {
-        name: round(value.item(), 7) if not value.ndim else value.tolist() for name, value in results.items()
-    }
-    accuracies = (round(value, 7) for value in plain["class_accuracy"])
-    plain["class_accuracy"] = dict(zip(CLASSES, accuracies, strict=True))
-    return plain
-
-
-class Rows:
-    """Logits, labels and indices of an epoch, in memory that the next epoch uses again.
-
-    Small tensors kept between the large ones of a step would scatter over the heap, and it would grow.
-    """
-
-    def __init__(self) -> None:
-        self._columns: list[Tensor] = []
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def append(self, *columns: Tensor) -> None:
-        """Copy the rows of a batch, each column (n, ...)."""
-        end = self._size + len(columns[0])
-        if not self._columns or self._columns[0].device != columns[0].device:
-            self._columns = [column.new_empty(end, *column.shape[1:]) for column in columns]
-        if end > len(self._columns[0]):
-            self._columns = [torch.cat([kept, torch.empty_like(kept)]) for kept in self._columns]
-        for kept, column in zip(self._columns, columns, strict=True):
-            kept[self._size : end] = column
-        self._size = end
-
-    def columns(self) -> list[Tensor]:
-        """Return all rows since the last ``clear``, each column (N, ...); the next epoch overwrites them."""
-        return [column[: self._size] for column in self._columns]
-
-    def clear(self) -> None:
-        self._size = 0
 
 
 class Classifier(LightningModule):

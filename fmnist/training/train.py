@@ -19,9 +19,9 @@ from torch import Tensor
 
 from fmnist import CLASSES
 from fmnist.errors import SIGTERM_STATUS, InputError, exits_cleanly
-from fmnist.models.classifier import plain_metrics
 from fmnist.models.layers import multiply_adds, parameter_count
 from fmnist.models.loading import read_checkpoint
+from fmnist.models.metrics import plain_metrics
 from fmnist.runs import Predictions, Run, environment
 from fmnist.training import report
 from fmnist.training.checkpoints import LAST, newest_checkpoint

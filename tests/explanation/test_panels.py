@@ -139,7 +139,7 @@ def upsample_all(explainer: Explainer, images: np.ndarray, signs: np.ndarray) ->
 @pytest.mark.parametrize("method", ["gradcam", "integrated-gradients"])  # without signs and with them
 def test_averages_by_class(method: str, target: str, run: Run, test_set: Selection) -> None:
     output, explainer = Kept(), Explainer(load_network(run), method)
-    test_set = by_index(test_set, list(range(50)))
+    test_set = by_index(test_set, list(range(20)))
     panels.draw_averages(run, explainer, parse_target(target), test_set, output)
     saved = output.saved[f"average-{method}-{target}"]
     predicted = in_batches(explainer.network, test_set.images).argmax(1)

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.errors import InputError
-from fmnist.models.classifier import Rows, classification_metrics
 from fmnist.models.lenet5 import LitLeNet5
 from fmnist.models.mlp import LitMLP
 from fmnist.models.optimization import OptimizerName, schedule_factor
+from tests.models.metrics_by_hand import calibration_error
 
 STEPS = 5  # in an epoch
 
@@ -51,17 +51,6 @@ def fitted(data: FashionMNISTDataModule) -> tuple[LitMLP, Trainer]:
     return model, fit
 
 
-def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """Return the expected calibration error of Guo et al. 2017 (arXiv 1706.04599, eq. 3)."""
-    confidence, hits = probabilities.max(1), probabilities.argmax(1) == labels
-    error = 0.0
-    for lower in np.arange(bins) / bins:
-        inside = (confidence > lower) & (confidence <= lower + 1 / bins)
-        if inside.any():
-            error += inside.mean() * abs(hits[inside].mean() - confidence[inside].mean())
-    return error
-
-
 @pytest.mark.parametrize("stage", ["val", "test"])
 def test_metrics_equal_scikit_learn(fitted: tuple[LitMLP, Trainer], stage: str) -> None:
     model, _ = fitted
@@ -88,22 +77,6 @@ def test_metrics_equal_scikit_learn(fitted: tuple[LitMLP, Trainer], stage: str) 
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-6, err_msg=name)
     assert 0.2 < expected["accuracy"] < 1  # neither chance nor perfection hides a mistake
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_metrics_of_arbitrary_logits_equal_scikit_learn(seed: int) -> None:
-    random = torch.Generator().manual_seed(seed)
-    labels = torch.randint(10, (500,), generator=random)
-    logits = torch.randn(500, 10, generator=random) + 1.5 * F.one_hot(labels, 10)
-    found = classification_metrics()(logits, labels)
-    predicted = logits.argmax(1)
-    assert float(found["f1"]) == pytest.approx(
-        reference.f1_score(labels, predicted, average="macro"), abs=1e-6
-    )
-    expected = calibration_error(logits.softmax(1).numpy(), labels.numpy())
-    assert float(found["calibration_error"]) == pytest.approx(expected, abs=1e-6)
-    top = reference.top_k_accuracy_score(labels, logits, k=2)
-    assert float(found["top2_accuracy"]) == pytest.approx(top, abs=1e-6)
 
 
 def test_scalar_metrics_are_logged_once_an_epoch(fitted: tuple[LitMLP, Trainer]) -> None:
@@ -291,19 +264,3 @@ def test_convolutions_hold_their_channels_innermost() -> None:
 def test_values_out_of_range_name_the_flag(name: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"^--model\.{name} {value}: must (lie|be) "):
         LitMLP(**{name: value})
-
-
-def test_rows_are_kept_in_order_and_their_memory_is_used_again() -> None:
-    rows = Rows()
-    logits, labels = torch.rand(10, 3), torch.arange(10)
-    for part in (slice(0, 4), slice(4, 5), slice(5, 10)):
-        rows.append(logits[part], labels[part])
-    assert len(rows) == 10
-    for found, wanted in zip(rows.columns(), (logits, labels), strict=True):
-        assert torch.equal(found, wanted)
-    place = rows.columns()[0].data_ptr()
-    rows.clear()
-    assert len(rows) == 0
-    rows.append(logits[:2], labels[:2])
-    assert torch.equal(rows.columns()[1], labels[:2])
-    assert rows.columns()[0].data_ptr() == place

@@ -1,0 +1,55 @@
+"""Metrics of an epoch against scikit-learn and a hand-written reference, and its rows in memory."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics as reference
+from torch.nn import functional as F
+
+from fmnist import CLASSES
+from fmnist.models.metrics import Rows, classification_metrics, plain_metrics
+from tests.models.metrics_by_hand import calibration_error
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_metrics_of_arbitrary_logits_equal_scikit_learn(seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.randint(10, (500,), generator=random)
+    logits = torch.randn(500, 10, generator=random) + 1.5 * F.one_hot(labels, 10)
+    found = classification_metrics()(logits, labels)
+    predicted = logits.argmax(1)
+    assert float(found["f1"]) == pytest.approx(
+        reference.f1_score(labels, predicted, average="macro"), abs=1e-6
+    )
+    expected = calibration_error(logits.softmax(1).numpy(), labels.numpy())
+    assert float(found["calibration_error"]) == pytest.approx(expected, abs=1e-6)
+    top = reference.top_k_accuracy_score(labels, logits, k=2)
+    assert float(found["top2_accuracy"]) == pytest.approx(top, abs=1e-6)
+
+
+def test_plain_metrics_are_what_json_takes() -> None:
+    logits, labels = torch.eye(10).repeat(3, 1), torch.arange(10).repeat(3)
+    labels[0] = 3
+    plain = plain_metrics(dict(classification_metrics()(logits, labels)))
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain["accuracy"] == pytest.approx(29 / 30, abs=2e-7)
+    assert plain["class_accuracy"] == {name: 0.75 if name == "Dress" else 1.0 for name in CLASSES}
+    assert np.trace(plain["confusion_matrix"]) == 29
+
+
+def test_rows_are_kept_in_order_and_their_memory_is_used_again() -> None:
+    rows = Rows()
+    logits, labels = torch.rand(10, 3), torch.arange(10)
+    for part in (slice(0, 4), slice(4, 5), slice(5, 10)):
+        rows.append(logits[part], labels[part])
+    assert len(rows) == 10
+    for found, wanted in zip(rows.columns(), (logits, labels), strict=True):
+        assert torch.equal(found, wanted)
+    place = rows.columns()[0].data_ptr()
+    rows.clear()
+    assert len(rows) == 0
+    rows.append(logits[:2], labels[:2])
+    assert torch.equal(rows.columns()[1], labels[:2])
+    assert rows.columns()[0].data_ptr() == place
