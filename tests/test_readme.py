@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fmnist.baselines.config import configure
 from fmnist.training.cli import TrainCLI
 
 ROOT = Path(__file__).parents[1]
@@ -16,7 +17,10 @@ INLINE = re.findall(
 )
 LINES = [line for block in BLOCKS for line in block.replace("\\\n", " ").splitlines()]
 COMMANDS = [words for line in (*LINES, *INLINE) if (words := shlex.split(line, comments=True))]
-TRAININGS = [words for words in COMMANDS if "scripts/train.py" in words and "--help" not in words]
+TRAININGS = [
+    words for words in COMMANDS if "scripts/train.py" in words and not {"--help", "--resume"} & set(words)
+]
+OTHERS = [words for words in COMMANDS if words[0] == "python" and "scripts/train.py" not in words]
 
 
 @pytest.fixture
@@ -72,3 +76,12 @@ def test_links_lead_somewhere() -> None:
 
 def _titles() -> list[str]:
     return re.findall(r"^#+ (.*)$", README, re.M)
+
+
+@pytest.mark.parametrize("words", OTHERS, ids=" ".join)
+def test_the_flags_of_other_scripts_exist(words: list[str], clone: Path) -> None:
+    script = (ROOT / words[1]).read_text()
+    if words[1] == "scripts/baseline.py":
+        assert configure(words[2:]).name
+    else:
+        assert not [word for word in words[2:] if word.startswith("--") and f'"{word}"' not in script]
