@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import shlex
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator
@@ -61,11 +62,19 @@ def _lock(run: Run | None) -> Iterator[None]:
     if run is None:
         yield
         return
+    lock = FileLock(run.path / ".lock", timeout=0)
     try:
-        with FileLock(run.path / ".lock", timeout=0):
-            yield
+        lock.acquire()
     except Timeout:
         raise InputError(f"{run.path}: is being trained by another process") from None
+    except OSError as error:
+        raise InputError(
+            f"{run.path}: cannot be written ({error.strerror}); copy it to where it can"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _resume(cli: TrainCLI) -> Path:
@@ -99,9 +108,20 @@ def _train(cli: TrainCLI, run: Run | None, checkpoint: Path | None) -> Run | Non
         if isinstance(error, MisconfigurationException):
             raise InputError(f"--trainer: {' '.join(str(error).split())}") from None
         if isinstance(error, OSError) and error.errno in UNWRITABLE:
-            raise InputError(f"--logs {cli.config.logs}: cannot be written ({error})") from None
+            _tell_how_to_resume(run)
+            raise _unwritable(error, cli, run) from None
         raise
     return run
+
+
+def _unwritable(error: OSError, cli: TrainCLI, run: Run | None) -> InputError:
+    """Say what could not be written where, and how much room there is."""
+    logs = Path(cli.config.logs)
+    where = error.filename or (logs if run is None else run.path)
+    free = shutil.disk_usage(logs).free
+    return InputError(
+        f"--logs {logs}: cannot be written ({error.strerror}: {where}); {free:,} bytes are free there"
+    )
 
 
 def _tell_how_to_resume(run: Run | None) -> None:
@@ -239,6 +259,8 @@ def _quieten() -> None:
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # prints its table so
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
     warnings.filterwarnings("ignore", "(?s).*provide both args and command line arguments")  # --resume adds
+    # every process logs what all of them gathered
+    warnings.filterwarnings("ignore", "It is recommended to use `self.log")
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")  # no validation set
     warnings.filterwarnings(
         "ignore", "The number of training batches .* is smaller than the logging interval"
