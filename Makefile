@@ -18,7 +18,7 @@ $$apt update || true; (cd "$$folder" && $$apt download python3-pip-whl && dpkg-d
 PYTHONPATH=$$(echo "$$folder"/usr/share/python-wheels/pip-*.whl) $(RUN) -m pip install --quiet pip
 endef
 
-.PHONY: help venv data train test lint format benchmark baselines published tensorboard clean
+.PHONY: help venv data train test faults lint format benchmark baselines published tensorboard clean
 
 help:  ## Show this list
 	@echo "make TARGET [VENV=.venv] [PYTHON=python3] [CONFIG=configs/cnn.yaml] [ARGS=\"flags passed on\"]"
@@ -48,6 +48,9 @@ train: data  ## Train CONFIG, by default the CNN
 test: venv  ## Run the tests; those that need the data skip where none can be had
 	@$(RUN) -m fmnist.data.source || echo "The tests marked real_data will be skipped."
 	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+faults: venv  ## Kill, starve and damage trainings, and show that they survive: ARGS="--short", "--rows kill"
+	@$(RUN) -m tests.faults $(ARGS)
 
 lint: venv  ## Check style, format and types
 	@$(RUN) -m ruff check .

@@ -131,7 +131,7 @@ def _describe(config: Config) -> str:
     if config.estimator is None:
         return f"blend of {' and '.join(config.blend or ())}"
     steps = yaml.safe_dump(config.features or ["pixels"], default_flow_style=True, width=1_000).strip()
-    arguments = ", ".join(f"{name}={value}" for name, value in config.estimator.get("init_args", {}).items())
+    arguments = ", ".join(f"{name}={value}" for name, value in (config.estimator.get("init_args") or {}).items())
     return f"{config.estimator['class_path'].rpartition('.')[2]}({arguments}) on {steps}"
 
 

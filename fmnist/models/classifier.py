@@ -162,22 +162,25 @@ class Classifier(LightningModule):
             self.predictions[stage] = logits[order], labels[order], indices[order]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what has been scored of an unfinished epoch.
+        """Add what has been scored of an unfinished epoch, by all processes.
 
         Raises:
             InputError: The weights are not finite, so they are not worth keeping.
         """
-        if not all(value.isfinite().all() for value in checkpoint["state_dict"].values()):
+        kept = ("state_dict", "current_model_state", "optimizer_states")  # the second beside averaged weights
+        if not all(_is_finite(checkpoint.get(name)) for name in kept):
             raise InputError(
                 f"the weights are not finite after step {self.trainer.global_step}: try a "
                 f"--model.learning_rate below {self.hparams['learning_rate']:g}"
             )
         if self.trainer.training and len(self._rows["train"]):
-            checkpoint["train_rows"] = [column.clone() for column in self._rows["train"].columns()]
+            columns = self._rows["train"].columns()
+            checkpoint["train_rows"] = [self._gather(column).clone() for column in columns]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if "train_rows" in checkpoint:
-            self._rows["train"].append(*(column.to(self.device) for column in checkpoint["train_rows"]))
+        if "train_rows" in checkpoint and self._trainer is not None:
+            shares = [column.tensor_split(self.trainer.world_size) for column in checkpoint["train_rows"]]
+            self._rows["train"].append(*(share[self.global_rank] for share in shares))
 
     def _gather(self, values: Tensor) -> Tensor:
         """Concatenate the rows (n, ...) of all processes, which may hold different numbers of them."""
@@ -217,6 +220,14 @@ class Classifier(LightningModule):
         batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
         steps = max(1, trainer.max_epochs * -(-batches // trainer.accumulate_grad_batches))
         return min(steps, trainer.max_steps) if trainer.max_steps > 0 else steps
+
+
+def _is_finite(values: Any) -> bool:
+    """Tell whether a nesting of tensors holds neither NaN nor infinity."""
+    if isinstance(values, Tensor):
+        return bool(values.isfinite().all())
+    parts = values.values() if isinstance(values, dict) else values if isinstance(values, list) else ()
+    return all(map(_is_finite, parts))
 
 
 def _check_range(name: str, value: float, low: float, high: float, above: bool = False) -> None:

@@ -64,8 +64,10 @@ class Rows:
     def append(self, *columns: Tensor) -> None:
         """Copy the rows of a batch, each column (n, ...)."""
         end = self._size + len(columns[0])
-        if not self._columns or self._columns[0].device != columns[0].device:
+        if not self._columns:
             self._columns = [column.new_empty(end, *column.shape[1:]) for column in columns]
+        if self._columns[0].device != columns[0].device:  # restored from a checkpoint, or another device now
+            self._columns = [kept.to(columns[0].device) for kept in self._columns]
         if end > len(self._columns[0]):
             self._columns = [torch.cat([kept, torch.empty_like(kept)]) for kept in self._columns]
         for kept, column in zip(self._columns, columns, strict=True):

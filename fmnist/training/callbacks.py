@@ -38,43 +38,30 @@ class EMA(WeightAveraging):
 
 
 class StopAtNonFiniteLoss(Callback):
-    """Ends the run at most one step after a loss that is NaN or infinite, before anything is saved.
+    """Ends the run at the step whose loss is NaN or infinite, before anything more is saved.
 
-    On a GPU the answer for a step is fetched while the next one runs, so that nothing waits for it.
+    On a GPU the loss is fetched during the backward pass, so that the device never waits.
     """
 
-    def __init__(self) -> None:
-        self._last: tuple[int, Tensor, torch.cuda.Event | None] | None = None
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        self._loss = loss.detach()
+        self._fetched: torch.cuda.Event | None = None
+        if loss.is_cuda:
+            self._loss = torch.empty_like(self._loss, device="cpu", pin_memory=True)
+            self._loss.copy_(loss.detach(), non_blocking=True)
+            self._fetched = torch.cuda.Event()
+            self._fetched.record()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._check(pl_module)
-        loss = (outputs["loss"] if isinstance(outputs, dict) else outputs).detach()
-        fetched = None
-        if loss.is_cuda:
-            loss = torch.empty_like(loss, device="cpu", pin_memory=True).copy_(loss, non_blocking=True)
-            fetched = torch.cuda.Event()
-            fetched.record()
-        self._last = trainer.global_step, loss, fetched
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._check(pl_module)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._check(pl_module)
-
-    def _check(self, pl_module: LightningModule) -> None:
-        if self._last is None:
-            return
-        step, loss, fetched = self._last
-        self._last = None
-        if fetched is not None:
-            fetched.synchronize()
-        if not torch.isfinite(loss):
+        if self._fetched is not None:
+            self._fetched.synchronize()
+        if not torch.isfinite(self._loss):
             raise InputError(
-                f"the loss was {loss.item()} at step {step}: try a --model.learning_rate below "
-                f"{pl_module.hparams['learning_rate']:g}, or --trainer.precision 32-true"
+                f"the loss was {self._loss.item()} at step {trainer.global_step}: try a "
+                f"--model.learning_rate below {pl_module.hparams['learning_rate']:g}, "
+                "or --trainer.precision 32-true"
             )
 
 
@@ -90,9 +77,11 @@ class EpochClock(Callback):
 
     seconds = 0.0
     epochs = 0
+    _start: float | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epochs": self.epochs, "seconds": time.perf_counter() - self._start}
+        seconds = self.seconds if self._start is None else time.perf_counter() - self._start
+        return {"epochs": self.epochs, "seconds": seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.epochs, self.seconds = state_dict["epochs"], state_dict["seconds"]
@@ -121,6 +110,7 @@ class EpochClock(Callback):
         self._step = trainer.global_step  # stays while gradients are accumulated
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert self._start is not None
         now = time.perf_counter()
         self.epochs, self.seconds = trainer.current_epoch + 1, now - self._start
         end = self._last_batch or now  # the last batch never came where ``max_steps`` ended the epoch

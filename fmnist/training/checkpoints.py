@@ -37,9 +37,9 @@ class AtomicCheckpointIO(CheckpointIO):
         beside = digest_file(path)
         before = beside.read_text().splitlines(keepends=True)[:1] if beside.exists() else []
         # until the new one is in its place, the digest of the old one must stay
-        _replace(beside, "".join([line, *before]).encode())
-        _replace(path, content)
-        _replace(beside, line.encode())
+        write_whole(beside, "".join([line, *before]).encode())
+        write_whole(path, content)
+        write_whole(beside, line.encode())
 
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = None
@@ -51,7 +51,7 @@ class AtomicCheckpointIO(CheckpointIO):
             file.unlink(missing_ok=True)
 
 
-def _replace(path: Path, content: bytes | memoryview) -> None:
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Put a file in the place of another, as one step that survives a loss of power.
 
     Raises:
@@ -81,7 +81,7 @@ def keep_previous(folder: Path) -> None:
         (digest_file(folder / LAST), digest_file(folder / PREVIOUS)),
     ):
         if last.exists():
-            _replace(previous, last.read_bytes())
+            write_whole(previous, last.read_bytes())
 
 
 def newest_checkpoint(folder: Path) -> Path:
@@ -96,7 +96,7 @@ def newest_checkpoint(folder: Path) -> Path:
         InputError: There is none, or both are damaged.
     """
     for leftover in folder.glob(f".*{_UNFINISHED}"):
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)
     candidates = [folder / name for name in (LAST, PREVIOUS) if (folder / name).exists()]
     if not candidates:
         raise InputError(f"{folder}: holds no {LAST}, the run was stopped before its first; train anew")
@@ -109,6 +109,8 @@ def newest_checkpoint(folder: Path) -> Path:
             continue
         for reason in reasons:
             print(f"warning: {reason}; going on from {path.name}, the one before")
+        if reasons:  # or it would soon take the place of the good one
+            AtomicCheckpointIO().remove_checkpoint(folder / LAST)
         return path
     raise InputError(f"{'; '.join(reasons)}; train anew")
 
@@ -135,6 +137,7 @@ class LastCheckpoint(Checkpoint):
         self.minutes, self.stops = minutes, stops
         self.folder: Path | None = None
         self._validated = -1
+        self._saved = time.monotonic()
         self.state: dict[str, Any] = {}
 
     def setup(self, trainer: Any, pl_module: LightningModule, stage: str) -> None:
@@ -142,7 +145,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved = time.monotonic()
-        self.stops.be_patient(trainer)
+        self.stops.be_patient()
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -154,7 +157,7 @@ class LastCheckpoint(Checkpoint):
             self._stop(wish)
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if trainer.state.fn == TrainerFn.FITTING:
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             self._stop(self._wish(trainer))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -184,6 +187,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.stops.be_prompt()
+        self._stop(self.stops.received)
 
     def state_dict(self) -> dict[str, Any]:
         return self.state
@@ -194,7 +198,8 @@ class LastCheckpoint(Checkpoint):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Tell ``ModelCheckpoint`` where its best checkpoint is, should the run folder have been moved."""
+        """Stay stopped where training stopped early; find the best checkpoint in a folder that was moved."""
+        trainer.should_stop = checkpoint["callbacks"]["LastCheckpoint"].get("should_stop", False)
         for name, state in checkpoint["callbacks"].items():
             if name.startswith("ModelCheckpoint") and self.folder is not None:
                 best = state["best_model_path"] and str(self.folder / Path(state["best_model_path"]).name)
@@ -210,7 +215,7 @@ class LastCheckpoint(Checkpoint):
 
     def _save(self, trainer: Trainer, state: dict[str, Any]) -> None:
         if self.folder is not None:
-            self.state = state
+            self.state = {**state, "should_stop": trainer.should_stop}
             if trainer.is_global_zero:
                 keep_previous(self.folder)
             trainer.save_checkpoint(self.folder / LAST)

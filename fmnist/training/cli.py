@@ -14,6 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.errors import InputError
@@ -119,6 +120,9 @@ class TrainCLI(LightningCLI):
         except (MisconfigurationException, ImportError, TypeError, ValueError) as error:
             raise InputError(f"--trainer: {' '.join(str(error).split())}") from None
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        environment = getattr(trainer.strategy, "cluster_environment", None)
+        if isinstance(environment, SLURMEnvironment):
+            environment.auto_requeue = False  # it would put a checkpoint of its own where all runs find it
         return trainer
 
 

@@ -16,7 +16,8 @@ FREE = (
     *("trainer.accelerator", "trainer.strategy", "trainer.devices", "trainer.num_nodes", "trainer.max_time"),
     *("trainer.enable_progress_bar", "trainer.profiler", "trainer.plugins", "trainer.default_root_dir"),
 )
-"""What may differ when a run is resumed, because its result does not depend on it."""
+"""What may differ when a run is resumed. Of these only the number of processes has a part in the result,
+through what dropout draws in each."""
 
 
 def run_to_resume(args: list[str] | None) -> tuple[Run | None, list[str] | None]:
@@ -43,6 +44,12 @@ def run_to_resume(args: list[str] | None) -> tuple[Run | None, list[str] | None]
         raise InputError(
             f"--resume {run.path}: is finished; to train anew: --config {run.path / 'config.yaml'}"
         )
+    try:
+        known = isinstance(yaml.safe_load((run.path / "config.yaml").read_text()), dict)
+    except (OSError, ValueError, yaml.YAMLError):
+        known = False
+    if not known:
+        raise InputError(f"--resume {run.path}: its config.yaml is missing or damaged; train anew")
     return run, ["--config", str(run.path / "config.yaml"), *rest]
 
 

@@ -7,8 +7,6 @@ import threading
 from types import FrameType
 from typing import Any, NoReturn
 
-from lightning.pytorch import Trainer
-from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fmnist.errors import SIGTERM_STATUS
@@ -39,17 +37,11 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def be_patient(self, trainer: Trainer) -> None:
-        """Let the first signal wait for a step's end, in the place of Lightning's own handlers.
-
-        On SLURM, where those requeue the job, they stay.
-        """
+    def be_patient(self) -> None:
+        """Let the first signal wait for a step's end, in the place of Lightning's own handlers."""
         self._patient = True
-        environment: Any = getattr(trainer.strategy, "cluster_environment", None)
-        requeues = isinstance(environment, SLURMEnvironment) and environment.auto_requeue
-        if self._before and not requeues:
-            for number in self._before:
-                signal.signal(number, self._receive)
+        for number in self._before:
+            signal.signal(number, self._receive)
 
     def be_prompt(self) -> None:
         """Let a signal end the program where it is."""

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import shlex
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from fmnist.models.loading import read_checkpoint
 from fmnist.models.metrics import plain_metrics
 from fmnist.runs import Predictions, Run, environment
 from fmnist.training import report
-from fmnist.training.checkpoints import LAST, newest_checkpoint
+from fmnist.training.checkpoints import LAST, newest_checkpoint, write_whole
 from fmnist.training.cli import TrainCLI, configure
 from fmnist.training.resume import check_record
 from fmnist.training.table import EpochTable
@@ -51,8 +52,7 @@ def main(args: list[str] | None = None) -> Run | None:
         cli.datamodule.check_processes(cli.trainer.world_size)
         run = cli.resumed if cli.resumed and cli.trainer.is_global_zero else _create_run(cli, args)
         with _lock(run):
-            checkpoint = _resume(cli) if cli.resumed else None
-            return _train(cli, run, checkpoint)
+            return _train(cli, run, _resume(cli) if cli.resumed else None)
 
 
 @contextlib.contextmanager
@@ -61,11 +61,19 @@ def _lock(run: Run | None) -> Iterator[None]:
     if run is None:
         yield
         return
+    lock = FileLock(run.path / ".lock", timeout=0)
     try:
-        with FileLock(run.path / ".lock", timeout=0):
-            yield
+        lock.acquire()
     except Timeout:
         raise InputError(f"{run.path}: is being trained by another process") from None
+    except OSError as error:
+        raise InputError(
+            f"{run.path}: cannot be written ({error.strerror}); copy it to where it can"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _resume(cli: TrainCLI) -> Path:
@@ -75,7 +83,10 @@ def _resume(cli: TrainCLI) -> Path:
     check_record(run, cli.datamodule.data.sha256, cli.datamodule.split, made_with["versions"])
     checkpoint = newest_checkpoint(run.path / "checkpoints")
     if cli.trainer.is_global_zero:
-        run.update(status="running", finished=None, resumed=run.record.get("resumed", 0) + 1)
+        try:
+            run.update(status="running", finished=None, resumed=run.record.get("resumed", 0) + 1)
+        except OSError as error:
+            raise InputError(f"--resume {run.path}: cannot be written ({error.strerror})") from None
     return checkpoint
 
 
@@ -99,9 +110,20 @@ def _train(cli: TrainCLI, run: Run | None, checkpoint: Path | None) -> Run | Non
         if isinstance(error, MisconfigurationException):
             raise InputError(f"--trainer: {' '.join(str(error).split())}") from None
         if isinstance(error, OSError) and error.errno in UNWRITABLE:
-            raise InputError(f"--logs {cli.config.logs}: cannot be written ({error})") from None
+            _tell_how_to_resume(run)
+            raise _unwritable(error, cli, run) from None
         raise
     return run
+
+
+def _unwritable(error: OSError, cli: TrainCLI, run: Run | None) -> InputError:
+    """Say what could not be written where, and how much room there is."""
+    logs = Path(cli.config.logs)
+    where = error.filename or (logs if run is None else run.path)
+    free = shutil.disk_usage(logs).free
+    return InputError(
+        f"--logs {logs}: cannot be written ({error.strerror}: {where}); {free:,} bytes are free there"
+    )
 
 
 def _tell_how_to_resume(run: Run | None) -> None:
@@ -146,7 +168,7 @@ def _log_to(run: Run, cli: TrainCLI, checkpoint: Path | None) -> None:
     logged: dict[str, Any] = {}
     if checkpoint is None:
         # by position: jsonargparse 4.49 renamed `skip_none`; it must be off so that null overrides a default
-        (run.path / "config.yaml").write_text(cli.parser.dump(config, "yaml", False))
+        write_whole(run.path / "config.yaml", cli.parser.dump(config, "yaml", False).encode())
     else:
         logged = read_checkpoint(checkpoint)["callbacks"]["LastCheckpoint"]
     cli.last.folder = run.path / "checkpoints"
@@ -228,6 +250,8 @@ def _quieten() -> None:
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # prints its table so
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
     warnings.filterwarnings("ignore", "(?s).*provide both args and command line arguments")  # --resume adds
+    # every process logs what all of them gathered
+    warnings.filterwarnings("ignore", "It is recommended to use `self.log")
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")  # no validation set
     warnings.filterwarnings(
         "ignore", "The number of training batches .* is smaller than the logging interval"

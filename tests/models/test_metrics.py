@@ -53,3 +53,11 @@ def test_rows_are_kept_in_order_and_their_memory_is_used_again() -> None:
     rows.append(logits[:2], labels[:2])
     assert torch.equal(rows.columns()[1], labels[:2])
     assert rows.columns()[0].data_ptr() == place
+
+
+def test_rows_follow_their_device() -> None:
+    rows = Rows()
+    rows.append(torch.arange(3))
+    rows.append(torch.empty(3, dtype=torch.int64, device="meta"))
+    assert len(rows) == 6
+    assert rows.columns()[0].device.type == "meta"

@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from fmnist.models.classifier import Classifier
 from fmnist.runs import Run
+from fmnist.training.checkpoints import keep_previous, newest_checkpoint
 from fmnist.training.train import main
 from tests.training.folder import rows
 
@@ -275,3 +276,48 @@ def test_the_configuration_of_a_run_is_kept(interrupted: Callable[..., Run], run
     main(["--resume", str(cut.path), "--checkpoint_minutes", "5"])
     assert (cut.path / "config.yaml").read_bytes() == before
     assert yaml.safe_load(before)["ema"] == 0.8
+
+
+def test_a_damaged_checkpoint_never_takes_the_place_of_the_good_one(interrupted: Callable[..., Run]) -> None:
+    cut = interrupted("training_step", 17, signal.SIGTERM)
+    folder = cut.path / "checkpoints"
+    os.truncate(folder / "last.ckpt", 5_000)
+    assert newest_checkpoint(folder) == folder / "previous.ckpt"
+    keep_previous(folder)
+    assert newest_checkpoint(folder) == folder / "previous.ckpt"
+
+
+def test_a_run_that_stopped_early_stays_stopped(
+    run: Callable[..., Run], interrupted: Callable[..., Run]
+) -> None:
+    still = ["--early_stopping", "1", "--model.optimizer", "sgd", "--model.learning_rate", "1e-20"]
+    still += ["--model.batch_norm", "false", "--trainer.max_epochs", "9"]
+    wanted = run("--name", "whole", *still)
+    cut = interrupted("on_test_epoch_end", 10, signal.SIGTERM, *still)
+    main(["--resume", str(cut.path)])
+    assert Run(cut.path).record["epochs"] == wanted.record["epochs"] == 2
+
+
+def test_a_run_without_validation_batches_is_resumed_after_its_end(interrupted: Callable[..., Run]) -> None:
+    cut = interrupted("on_test_epoch_end", 20, signal.SIGTERM, "--trainer.limit_val_batches", "0")
+    main(["--resume", str(cut.path)])
+    assert Run(cut.path).record["status"] == "finished"
+
+
+def test_a_sanity_check_is_no_training(run: Callable[..., Run]) -> None:
+    assert run("--trainer.num_sanity_val_steps", "1").record["status"] == "finished"
+
+
+@pytest.mark.parametrize("content", [None, "", "model: [1"])
+def test_a_damaged_configuration_is_named(
+    interrupted: Callable[..., Run], capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    cut = interrupted("training_step", 2, signal.SIGTERM)
+    path = cut.path / "config.yaml"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SystemExit) as stop:
+        main(["--resume", str(cut.path)])
+    assert stop.value.code == 2
+    assert f"--resume {cut.path}: its config.yaml is missing or damaged" in capsys.readouterr().err

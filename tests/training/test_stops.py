@@ -5,16 +5,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fmnist.training.stops import StopSignals
-
-TRAINER: Any = SimpleNamespace(strategy=SimpleNamespace())
 
 
 @pytest.fixture
@@ -44,7 +39,7 @@ def test_in_training_the_first_waits(
     raised: type[BaseException],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stops.be_patient(TRAINER)
+    stops.be_patient()
     os.kill(os.getpid(), number)
     assert stops.received == number
     assert "stopping after this step" in capsys.readouterr().err
@@ -55,9 +50,9 @@ def test_in_training_the_first_waits(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_second_ends_the_process_at_once(number: signal.Signals) -> None:
     code = (
-        "import os, time\nfrom types import SimpleNamespace as N\n"
+        "import os, time\n"
         "from fmnist.training.stops import StopSignals\n"
-        "with StopSignals() as stops:\n    stops.be_patient(N(strategy=N()))\n"
+        "with StopSignals() as stops:\n    stops.be_patient()\n"
         f"    for _ in range(2): os.kill(os.getpid(), {int(number)})\n    time.sleep(30)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -70,12 +65,3 @@ def test_the_handlers_before_come_back() -> None:
     with StopSignals():
         assert signal.getsignal(signal.SIGTERM) is not before[0]
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
-
-
-def test_slurms_requeue_keeps_its_handlers(stops: StopSignals, monkeypatch: pytest.MonkeyPatch) -> None:
-    slurm = SLURMEnvironment(auto_requeue=True)
-    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(cluster_environment=slurm))
-    theirs = signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    stops.be_patient(trainer)
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
-    signal.signal(signal.SIGTERM, theirs)

@@ -1,0 +1,95 @@
+"""Runs that start at once, and runs on a cluster's node."""
+
+import os
+import signal
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from fmnist.data import source
+from fmnist.models.loading import in_batches, load_classifier
+from fmnist.runs import Run
+from tests.faults.processes import Child, last_line, run
+from tests.faults.table import Outcome, Row
+from tests.faults.trainings import EPOCHS, STEPS, differences, flags, resume, run_of, signal_at, train, whole
+
+SLURM = {
+    "SLURM_JOB_ID": "1",
+    "SLURM_JOB_NAME": "fmnist",
+    "SLURM_NTASKS": "1",
+    "SLURM_NTASKS_PER_NODE": "1",
+    "SLURM_NNODES": "1",
+    "SLURM_NODEID": "0",
+    "SLURM_PROCID": "0",
+    "SLURM_LOCALID": "0",
+    "SLURM_NODELIST": "localhost",
+}
+
+
+def shared_folder(folder: Path, times: int) -> Outcome:
+    with ExitStack() as stack:
+        children = [
+            stack.enter_context(
+                Child(folder / f"{seed}.log", train, flags(folder, "shared", "--seed_everything", str(seed)))
+            )
+            for seed in range(times)
+        ]
+        ended = sum(child.wait() == 0 for child in children)
+    runs = Run.all(folder / "logs" / "shared")
+    images = source.load(folder / "data").test_images.numpy()
+    unmixed = sum(_is_of_one(found, images) for found in runs)
+    seeds = {found.record["seed"] for found in runs}
+    figure = f"{ended}/{times} finished in {len(runs)} folders, {unmixed} of one run only, {len(seeds)} seeds"
+    return ended == len(runs) == unmixed == len(seeds) == times, figure
+
+
+def _is_of_one(found: Run, images: np.ndarray) -> bool:
+    """Tell whether a folder's configuration, record, curves, weights and predictions belong together."""
+    config = yaml.safe_load((found.path / "config.yaml").read_text())
+    logits = in_batches(load_classifier(found.path).score, images)
+    return (
+        found.record["status"] == "finished"
+        and config["seed_everything"] == found.record["seed"]
+        and len(found.history()["train/loss"][0]) == EPOCHS
+        and len(list(found.path.glob("events.*"))) == 1
+        and np.allclose(logits, found.predictions("test").logits, atol=1e-5)
+    )
+
+
+def on_slurm(folder: Path, times: int) -> Outcome:
+    wanted, _ = whole(folder, "whole")
+    log = folder / "slurm.log"
+    status = run(log, train, flags(folder, "slurm"), _be_on_slurm)
+    alike = status == 0 and not differences(Run(run_of(folder, "slurm")), wanted)
+    prepare = partial(_stop_on_slurm, folder / "noted")
+    stopped = run(log, train, flags(folder, "stopped"), prepare)
+    path = run_of(folder, "stopped")
+    assert (path / "checkpoints" / "last.ckpt").exists(), last_line(log)
+    exact = not differences(resume(folder, path)[0], wanted)
+    figure = f"exit {status}, {'the same' if alike else 'OTHER'} bits; after SIGTERM exit {stopped}, "
+    figure += f"resumed {'to the same bits' if exact else 'DIFFERENTLY'}"
+    return alike and stopped == 128 + signal.SIGTERM and exact, figure
+
+
+def _be_on_slurm() -> None:
+    os.environ |= SLURM
+
+
+def _stop_on_slurm(noted: Path) -> None:
+    _be_on_slurm()
+    signal_at("training_step", 2 * STEPS + 2, signal.SIGTERM, noted)
+
+
+ROWS = (
+    Row(
+        "shared-logs",
+        "logs folder shared by ten runs that start at once",
+        "ten folders, none mixed",
+        shared_folder,
+        times=(10, 3),
+    ),
+    Row("slurm", "the variables of a SLURM job are set", "nothing changes", on_slurm),
+)
