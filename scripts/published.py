@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -60,10 +61,21 @@ def _train(path: Path, logs: str, root: str) -> bool:
 
 def _finished(path: Path, logs: str) -> Path | None:
     """Return the newest finished run of a configuration, or None."""
-    name = str((yaml.safe_load(path.read_text()) or {}).get("name"))
-    with contextlib.suppress(InputError):
-        return Run.find(Path(logs) / name).path
+    config = yaml.safe_load(path.read_text()) or {}
+    runs = Run.all(Path(logs) / str(config.get("name")))
+    for run in sorted(runs, key=lambda run: run.version, reverse=True):
+        with contextlib.suppress(OSError, yaml.YAMLError):
+            same = _holds(yaml.safe_load((run.path / "config.yaml").read_text()), config)
+            if same and run.record.get("status") == "finished":
+                return run.path
     return None
+
+
+def _holds(config: Any, part: Any) -> bool:
+    """Tell whether a resolved configuration has every key and value of a YAML."""
+    if isinstance(part, dict):
+        return isinstance(config, dict) and all(_holds(config.get(key), held) for key, held in part.items())
+    return config == part
 
 
 if __name__ == "__main__":

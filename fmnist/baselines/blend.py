@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ class Blend:
 
     def __init__(self, temperatures: Sequence[float], weights: Sequence[float], folder: Path) -> None:
         self.temperatures, self.weights = list(temperatures), list(weights)
-        self._folders = [folder / MEMBERS / str(place) for place in range(len(self.weights))]
+        self._folder = folder
 
     @classmethod
     def fit(cls, scores: Sequence[np.ndarray], labels: np.ndarray, folder: Path) -> "Blend":
@@ -86,7 +87,11 @@ class Blend:
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Return log-probabilities, float32 (N, 10), of images uint8 (N, 28, 28)."""
-        return self.combine([load_model(folder)(images) for folder in self._folders])
+        return self.combine([model(images) for model in self._models])
+
+    @cached_property
+    def _models(self) -> list[Callable[[np.ndarray], np.ndarray]]:
+        return [load_model(self._folder / MEMBERS / str(place)) for place in range(len(self.weights))]
 
     def save(self, folder: Path) -> None:
         """Write temperatures and weights into a run folder, atomically."""

@@ -153,7 +153,7 @@ def _merge(config: dict[str, Any], content: dict[str, Any], where: str) -> None:
     """Lay the keys of a file or flag over those that are there."""
     for key, value in content.items():
         if key not in DEFAULTS:
-            raise InputError(f"{where}{key}: no such key{_hint(key, [*DEFAULTS, 'config'], where)}")
+            raise InputError(f"{where}{key}: no such key{_hint(str(key), [*DEFAULTS, 'config'], where)}")
         if key == "data":
             for name in value if isinstance(value, dict) else [value]:
                 if name not in DEFAULTS["data"]:
@@ -203,4 +203,5 @@ def _checked(config: dict[str, Any]) -> Config:
         raise InputError(f"--blend {blend}: must list two runs or more, like [logs/cnn, logs/hog_svm]")
     if blend and not config["data"]["val_size"]:
         raise InputError("--data.val_size 0: a blend is weighted by validation images, so it needs some")
+    config["data"]["root"] = str(config["data"]["root"])
     return Config(**config | {"name": str(config["name"]), "logs": str(config["logs"])})

@@ -76,8 +76,10 @@ class FittedEstimator:
 
     @property
     def parameters(self) -> int | None:
-        """Number of the weights of a linear model or network; others have no such number."""
+        """Number of the weights of a linear model or network; others, and pipelines, have no such number."""
         classifier = self.pipeline[-1]
+        if len(self.pipeline) > 1:
+            return None
         for names in (("coef_", "intercept_"), ("coefs_", "intercepts_")):
             if not isinstance(classifier, SVC | NuSVC) and hasattr(classifier, names[0]):
                 held = (getattr(classifier, name) for name in names)

@@ -61,13 +61,13 @@ def check_member(run: Run, flag: str, data_sha256: dict[str, str], split: dict[s
 
 
 def keep_model(run: Run, folder: Path) -> None:
-    """Put a run's configuration and model into a folder, by hard links where the file system has them.
+    """Put a run's configuration and model into a folder, the model by hard links where it can be.
 
     So a run that is made of others answers for itself, whatever becomes of them.
     """
-    ignored = shutil.ignore_patterns("last.ckpt")
+    ignored = shutil.ignore_patterns("last.ckpt*", "previous.ckpt*")
     shutil.copytree(run.path / "checkpoints", folder / "checkpoints", ignore=ignored, copy_function=_link)
-    _link(str(run.path / "config.yaml"), str(folder / "config.yaml"))
+    shutil.copyfile(run.path / "config.yaml", folder / "config.yaml")
 
 
 def load_model(folder: Path) -> Callable[[np.ndarray], np.ndarray]:

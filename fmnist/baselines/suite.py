@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import itertools
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -96,7 +97,8 @@ def _fit(path: Path, flags: list[str]) -> Run | None:
         if run := finished_run(find_members(config)[0]):
             print(f"finished already: {run.path}")
             return run
-        return fit_baseline(config, " ".join(["python scripts/baseline.py --config", str(path), *flags]))
+        command = ["python", "scripts/baseline.py", "--config", str(path), *flags]
+        return fit_baseline(config, shlex.join(command))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
     except Exception:  # a defect in one leaves the others alone

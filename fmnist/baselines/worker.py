@@ -115,7 +115,7 @@ def _fail(error: str, message: str, trace: str) -> NoReturn:
     reason = " ".join(message.split())
     if error == "MemoryError":
         raise InputError(f"--estimator: out of memory ({reason}); take fewer images by --data.train_size")
-    if error == "ValueError":
+    if error == "bad input":
         raise InputError(f"--estimator: cannot be fitted ({reason:.300})")
     raise RuntimeError(f"the fit failed:\n{trace}")
 
@@ -137,7 +137,9 @@ def _work(
             made.pipeline[-1].set_params(verbose=verbose)
         sender.send(("fitted", made))
     except Exception as error:
-        sender.send(("failed", (type(error).__name__, str(error), traceback.format_exc())))
+        bad = isinstance(error, ValueError | TypeError)
+        kind = "bad input" if bad else type(error).__name__
+        sender.send(("failed", (kind, str(error), traceback.format_exc())))
 
 
 class _Lines:

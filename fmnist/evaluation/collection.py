@@ -168,6 +168,7 @@ def read(run: Run, part: str) -> Predictions:
         f"logits {logits.shape}, not (N, {len(CLASSES)})": logits.shape != (size, len(CLASSES)),
         f"indices {indices.shape}, not (N,)": indices.shape != (size,),
         "labels that are no whole numbers": labels.dtype.kind not in "iu",
+        "indices that are no whole numbers": indices.dtype.kind not in "iu",
         "logits that are not numbers": logits.dtype.kind != "f" or not (logits < np.inf).all(),
         "a row of logits without any number": not np.isfinite(logits).any(-1).all(),
     }

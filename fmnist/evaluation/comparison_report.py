@@ -169,7 +169,7 @@ def _pictures(images: np.ndarray | None, groups: Sequence[Group], places: np.nda
 
 def _questions(groups: Sequence[Group]) -> list[tuple[Group, Group]]:
     """Return the pairs of a convolutional and a fully connected model that the opening speaks of."""
-    by_name = {published_key(group.lead.name): group for group in groups}
+    by_name = {published_key(group.lead.name): group for group in reversed(groups)}  # of two, the better
     pairs = [(by_name[one], by_name[other]) for one, other in QUESTIONS if {one, other} <= by_name.keys()]
     families = {group.lead.family for group in groups}
     if not pairs and {CONVOLUTIONAL, DENSE} <= families:

@@ -200,11 +200,13 @@ def curves(member: Member) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def published_figures(groups: Sequence[Group]) -> Table:
-    """Return the published figures beside ours."""
-    rows = []
-    for group in groups:
+    """Return the published figures beside ours, each once: beside the best of the groups of that name."""
+    rows: list[Row] = []
+    for group in groups:  # the best first
         theirs = published.find(group.lead.name)
-        if theirs is not None:
+        if theirs is not None and theirs.system not in (
+            row["system"] for row in rows if row["source"] == theirs.source
+        ):
             rows.append(
                 {
                     "model": group.label,
@@ -246,11 +248,6 @@ def provenance(groups: Sequence[Group]) -> Table:
         Column("data", "data_hash", note="SHA-256 over the four files' SHA-256"),
     ]
     return Table("runs", "What was run", columns, rows)
-
-
-def _short_commit(row: Row) -> str:
-    commit, _, dirty = row["commit"].partition("-")
-    return commit[:10] + ("-dirty" if dirty else "")
 
 
 def _provenance(group: Group, member: Member) -> Row:

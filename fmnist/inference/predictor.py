@@ -65,6 +65,9 @@ class Predictor:
         Raises:
             InputError: The images have another shape or type, or the model is damaged.
         """
+        from fmnist.models.loading import check_images
+
+        check_images(images)
         if self.run.record.get("kind") == "scikit-learn":
             return self._estimator.scores(images)
         return self._apply(self.classifier.score, images)

@@ -107,11 +107,20 @@ def in_batches(
     Raises:
         InputError: The images have another shape or type.
     """
-    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28) or not len(images):
-        raise InputError(f"images: must be uint8 (N, 28, 28), are {images.dtype} {images.shape}")
+    check_images(images)
     with torch.inference_mode():
         values = [
             function(torch.from_numpy(part).to(device)[:, None].float().div_(255)).float().cpu()
             for part in np.split(images, range(batch_size, len(images), batch_size))
         ]
     return torch.cat(values).numpy()
+
+
+def check_images(images: np.ndarray) -> None:
+    """Refuse what are no images at rest, uint8 (N, 28, 28).
+
+    Raises:
+        InputError: They have another shape or type.
+    """
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28) or not len(images):
+        raise InputError(f"images: must be uint8 (N, 28, 28), are {images.dtype} {images.shape}")
