@@ -19,7 +19,8 @@ name = Path(values["--config"]).stem
 print("trains", name, values["--data.root"])
 if name == "broken":
     sys.exit(1)
-make_run(Path(values["--logs"]), name)
+run = make_run(Path(values["--logs"]), name)
+(run.path / "config.yaml").write_text(Path(values["--config"]).read_text() + "seed: 0\\n")
 """
 
 
@@ -57,7 +58,8 @@ def test_one_failure_does_not_stop_the_rest(configs: Path, capfd: pytest.Capture
 
 
 def test_what_is_done_is_not_done_again(configs: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    make_run(configs.parent / "logs", "cnn")
+    done = make_run(configs.parent / "logs", "cnn")
+    (done.path / "config.yaml").write_text("name: cnn\nseed: 0\n")
     (configs / "broken.yaml").unlink()
     assert run(configs) == 0
     printed = capfd.readouterr().out
@@ -66,6 +68,18 @@ def test_what_is_done_is_not_done_again(configs: Path, capfd: pytest.CaptureFixt
     assert "2 of 2 systems" in printed
     assert run(configs) == 0
     assert "trains" not in capfd.readouterr().out
+
+
+def test_a_run_of_another_configuration_does_not_count(
+    configs: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shorter = make_run(configs.parent / "logs", "cnn")
+    (shorter.path / "config.yaml").write_text("name: cnn\ntrainer: {max_epochs: 1}\n")
+    with (configs / "cnn.yaml").open("a") as file:
+        file.write("trainer: {max_epochs: 4}\n")
+    (configs / "broken.yaml").unlink()
+    assert run(configs) == 0
+    assert "trains cnn" in capfd.readouterr().out
 
 
 def test_a_file_without_a_command_is_named_and_passed_over(
