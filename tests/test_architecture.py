@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 STOREYS = (
     ("fmnist", "fmnist.errors"),
-    ("fmnist.data", "fmnist.models", "fmnist.figures", "fmnist.runs"),
+    ("fmnist.data", "fmnist.models", "fmnist.figures", "fmnist.runs", "fmnist.calibration"),
     ("fmnist.training", "fmnist.baselines"),
     ("fmnist.inference",),
     ("fmnist.evaluation", "fmnist.explanation"),

@@ -7,29 +7,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
 
 from fmnist.baselines.estimators import FLOOR, Scores
 from fmnist.baselines.members import load_model
+from fmnist.calibration import fit_temperature, probabilities
 from fmnist.errors import InputError
 
 FILE = Path("checkpoints", "blend.json")
 MEMBERS = Path("checkpoints", "members")
 STEPS = 1_000  # of expectation maximisation, a millisecond each
-
-
-def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the T at which softmax(scores / T) gives labels (N,) the highest likelihood.
-
-    Temperature scaling, Guo et al. 2017, arXiv 1706.04599; ``scores`` is (N, C).
-    """
-
-    def loss(log_temperature: float) -> float:
-        scaled = log_softmax(scores.astype(np.float64) / np.exp(log_temperature), axis=1)
-        return -scaled[np.arange(len(labels)), labels].mean()
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-6, 6), method="bounded").x))
 
 
 def fit_weights(likelihoods: np.ndarray) -> np.ndarray:
@@ -72,7 +58,7 @@ class Blend:
         """
         temperatures = [fit_temperature(made, labels) for made in scores]
         likelihoods = [
-            softmax(made.astype(np.float64) / temperature, axis=1)[np.arange(len(labels)), labels]
+            probabilities(made, temperature)[np.arange(len(labels)), labels]
             for made, temperature in zip(scores, temperatures, strict=True)
         ]
         weights = fit_weights(np.maximum(np.stack(likelihoods, axis=1), FLOOR))
@@ -82,7 +68,7 @@ class Blend:
         """Return log-probabilities, float32 (N, 10), from the scores (N, 10) of every model."""
         mixed = np.zeros(scores[0].shape)
         for made, temperature, weight in zip(scores, self.temperatures, self.weights, strict=True):
-            mixed += weight * softmax(made.astype(np.float64) / temperature, axis=1)
+            mixed += weight * probabilities(made, temperature)
         return np.log(np.maximum(mixed, FLOOR)).astype(np.float32)
 
     def scores(self, images: np.ndarray) -> np.ndarray:

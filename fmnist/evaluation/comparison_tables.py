@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fmnist import CLASSES
-from fmnist.evaluation import calibration, metrics, published, tables
+from fmnist import CLASSES, calibration
+from fmnist.evaluation import metrics, published, tables
 from fmnist.evaluation.collection import Group, Member, scores_of
 from fmnist.evaluation.comparison import compare_all, p_text, points, sentence
 from fmnist.evaluation.tables import Column, Row, Table

@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fmnist import CLASSES
-from fmnist.evaluation import calibration
+from fmnist import CLASSES, calibration
 from fmnist.evaluation.label_errors import likely_label_errors
 from fmnist.runs import Predictions
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fmnist import CLASSES, figures
+from fmnist import CLASSES, calibration, figures
 from fmnist.errors import InputError
 from fmnist.evaluation import (
-    calibration,
     charts,
     comparison_tables,
     metrics,

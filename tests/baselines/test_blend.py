@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from fmnist.baselines.blend import Blend, fit_temperature, fit_weights
+from fmnist.baselines.blend import Blend, fit_weights
 from fmnist.errors import InputError
 
 
@@ -20,20 +20,6 @@ def labelled_scores(spread: float, hint: float, seed: int) -> tuple[np.ndarray, 
 
 def loss(log_probabilities: np.ndarray, labels: np.ndarray) -> float:
     return -float(log_probabilities[np.arange(len(labels)), labels].mean())
-
-
-@pytest.mark.parametrize("spread", [0.05, 1.0, 30.0])
-def test_the_temperature_is_the_likeliest(spread: float) -> None:
-    scores, labels = labelled_scores(spread, 2.0, 0)
-    found = fit_temperature(scores, labels)
-    around = np.geomspace(found / 3, found * 3, 200)
-    best = min(around, key=lambda t: loss(log_softmax(scores / t, axis=1), labels))
-    assert found == pytest.approx(best, rel=0.02)
-
-
-def test_the_temperature_undoes_a_scale() -> None:
-    scores, labels = labelled_scores(1, 2.0, 0)
-    assert fit_temperature(7 * scores, labels) == pytest.approx(7 * fit_temperature(scores, labels), rel=1e-3)
 
 
 def test_the_weights_are_the_likeliest() -> None:

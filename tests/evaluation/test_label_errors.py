@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fmnist.evaluation.calibration import probabilities
+from fmnist.calibration import probabilities
 from fmnist.evaluation.label_errors import likely_label_errors
 from tests.evaluation.made import predictions
 

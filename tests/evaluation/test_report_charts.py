@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 
-from fmnist.evaluation import calibration, report_charts
+from fmnist import calibration
+from fmnist.evaluation import report_charts
 
 
 def test_class_scores_draw_three_measures() -> None:

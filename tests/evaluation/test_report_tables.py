@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from fmnist.calibration import probabilities
 from fmnist.evaluation import metrics, report_tables
-from fmnist.evaluation.calibration import probabilities
 from tests.evaluation.made import predictions
 
 TEST = predictions(0, size=400)

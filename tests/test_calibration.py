@@ -6,7 +6,7 @@ import torch
 from sklearn import metrics as reference
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from fmnist.evaluation import calibration
+from fmnist import calibration
 from tests.evaluation.made import predictions
 
 TEST = predictions(0, size=800, skill=2.0)
@@ -74,7 +74,7 @@ def test_certainty_falls_into_the_last_bin() -> None:
     assert np.isnan(bins["accuracy"][5])
 
 
-@pytest.mark.parametrize("true", [0.2, 1.0, 4.0])
+@pytest.mark.parametrize("true", [0.02, 0.2, 1.0, 4.0, 300.0])
 def test_the_temperature_of_logits_is_found_again(true: float) -> None:
     shares, labels = perfect(20_000)
     assert calibration.fit_temperature(np.log(shares) * true, labels) == pytest.approx(true, rel=0.03)
