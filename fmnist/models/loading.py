@@ -37,6 +37,10 @@ def load_classifier(folder: Path) -> Classifier:
     return model.eval()
 
 
+DIGEST_MARK = "sha256_beside_it"
+"""Key of a checkpoint that was written together with its digest; those of before have neither."""
+
+
 def digest_file(path: Path) -> Path:
     """Return where the SHA-256 of a checkpoint is kept, in the form that ``sha256sum`` writes."""
     return path.with_name(path.name + ".sha256")
@@ -48,7 +52,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Nothing that the file holds is executed.
 
     Raises:
-        InputError: It is missing or damaged, holds anything else, or does not match the digest beside it.
+        InputError: It is missing or damaged, holds anything else, does not match the digest beside it,
+            or has lost that digest.
     """
     try:
         content = path.read_bytes()
@@ -64,6 +69,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: is damaged ({' '.join(str(error).split()):.200})") from None
     if not isinstance(state, dict):
         raise InputError(f"{path}: is damaged (holds no checkpoint)")
+    if digests is None and DIGEST_MARK in state:
+        raise InputError(
+            f"{path}: its {digest_file(path).name} is missing, so nothing shows that it is whole; copy that, "
+            f"too, or vouch for it: cd {path.parent} && sha256sum {path.name} > {digest_file(path).name}"
+        )
     return state
 
 

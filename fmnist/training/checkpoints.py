@@ -14,9 +14,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from fmnist.errors import InputError
-from fmnist.models.loading import digest_file, read_checkpoint
+from fmnist.models.loading import DIGEST_MARK, digest_file, read_checkpoint
 from fmnist.training.callbacks import due_learning_rate
-from fmnist.training.stops import StopSignals
+from fmnist.training.stops import Agreement, StopSignals
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 _UNFINISHED = ".unfinished"
@@ -31,7 +31,7 @@ class AtomicCheckpointIO(CheckpointIO):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
+        torch.save({**checkpoint, DIGEST_MARK: True}, buffer)
         content = buffer.getbuffer()
         line = f"{hashlib.sha256(content).hexdigest()}  {path.name}\n"
         beside = digest_file(path)
@@ -76,18 +76,20 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
 
 def keep_previous(folder: Path) -> None:
     """Let ``previous.ckpt`` be what ``last.ckpt`` is; that one stays in its place."""
-    for last, previous in (
-        (folder / LAST, folder / PREVIOUS),
-        (digest_file(folder / LAST), digest_file(folder / PREVIOUS)),
-    ):
-        if last.exists():
-            write_whole(previous, last.read_bytes())
+    _copy(folder / LAST, folder / PREVIOUS)
 
 
-def newest_checkpoint(folder: Path) -> Path:
-    """Return the checkpoint to go on from, and remove what an interrupted writing left.
+def _copy(source: Path, target: Path) -> None:
+    for file, copy in ((source, target), (digest_file(source), digest_file(target))):
+        if file.exists():
+            write_whole(copy, file.read_bytes())
 
-    A damaged ``last.ckpt`` is said, and ``previous.ckpt`` taken.
+
+def restore_last(folder: Path) -> None:
+    """Make ``last.ckpt`` one to go on from, and remove what an interrupted writing left.
+
+    A damaged one is said, and ``previous.ckpt`` put in its place. Of several processes only the main one
+    may call this, before they meet; from then on all of them load the same file.
 
     Args:
         folder: A run's ``checkpoints/``.
@@ -109,9 +111,9 @@ def newest_checkpoint(folder: Path) -> Path:
             continue
         for reason in reasons:
             print(f"warning: {reason}; going on from {path.name}, the one before")
-        if reasons:  # or it would soon take the place of the good one
-            AtomicCheckpointIO().remove_checkpoint(folder / LAST)
-        return path
+        if path.name == PREVIOUS:
+            _copy(path, folder / LAST)
+        return
     raise InputError(f"{'; '.join(reasons)}; train anew")
 
 
@@ -136,6 +138,7 @@ class LastCheckpoint(Checkpoint):
             raise InputError(f"--checkpoint_minutes {minutes}: must be above 0")
         self.minutes, self.stops = minutes, stops
         self.folder: Path | None = None
+        self._agreement = Agreement()
         self._validated = -1
         self._saved = time.monotonic()
         self.state: dict[str, Any] = {}
@@ -150,15 +153,14 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        wish = self._wish(trainer)
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # or gradients would be lost
-        if wish and whole and not trainer.is_last_batch:
+        if whole and not trainer.is_last_batch and (wish := self._wish(trainer)):
             self._save(trainer, {"step": trainer.global_step, "metrics": {}, "learning_rate": {}})
-            self._stop(wish)
+            self._stop(trainer, wish)
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
-            self._stop(self._wish(trainer))
+            self._stop(trainer, self._wish(trainer))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = trainer.current_epoch
@@ -180,14 +182,14 @@ class LastCheckpoint(Checkpoint):
                 "learning_rate": due_learning_rate(trainer),
             },
         )
-        self._stop(self._wish(trainer))
+        self._stop(trainer, self._wish(trainer, now=True))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self.stops.be_prompt()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.stops.be_prompt()
-        self._stop(self.stops.received)
+        self._stop(trainer, self._wish(trainer, now=True))
 
     def state_dict(self) -> dict[str, Any]:
         return self.state
@@ -205,13 +207,10 @@ class LastCheckpoint(Checkpoint):
                 best = state["best_model_path"] and str(self.folder / Path(state["best_model_path"]).name)
                 state |= {"dirpath": str(self.folder), "best_model_path": best}
 
-    def _wish(self, trainer: Trainer) -> int:
+    def _wish(self, trainer: Trainer, now: bool = False) -> int:
         """Return what any process wants: nothing, 0; a checkpoint, 1; a stop, the number of its signal."""
         wish = self.stops.received or int(time.monotonic() - self._saved > 60 * self.minutes)
-        if trainer.world_size > 1:
-            here = torch.tensor(wish, device=trainer.strategy.root_device)
-            wish = int(trainer.strategy.reduce(here, reduce_op="max"))
-        return wish
+        return self._agreement.largest(wish, trainer, now)
 
     def _save(self, trainer: Trainer, state: dict[str, Any]) -> None:
         if self.folder is not None:
@@ -221,6 +220,8 @@ class LastCheckpoint(Checkpoint):
             trainer.save_checkpoint(self.folder / LAST)
             self._saved = time.monotonic()
 
-    def _stop(self, wish: int) -> None:
+    def _stop(self, trainer: Trainer, wish: int) -> None:
         if wish > 1:
+            self.stops.ask_for_requeue(wish)
+            trainer.strategy.barrier()  # the first to end may have the others ended, whatever they do
             self.stops.stop(wish)

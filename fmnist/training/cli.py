@@ -14,7 +14,6 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.errors import InputError
@@ -23,7 +22,8 @@ from fmnist.runs import Run, check_name
 from fmnist.training.callbacks import EMA, EpochClock, EpochLines, StopAtNonFiniteLoss
 from fmnist.training.checkpoints import AtomicCheckpointIO, LastCheckpoint
 from fmnist.training.precision import choose_precision
-from fmnist.training.resume import check_same, run_to_resume
+from fmnist.training.requeue import requeue_on
+from fmnist.training.resume import check_same, command_line, run_of_job, run_to_resume
 from fmnist.training.stops import StopSignals
 
 TRAINER_DEFAULTS = {
@@ -82,6 +82,14 @@ class TrainCLI(LightningCLI):
         )  # fmt: skip
         parser.link_arguments("seed_everything", "data.seed")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        if self.resumed is None:
+            self.resumed = run_of_job(self.config.logs, self.config.name, command_line(args))
+            if self.resumed is not None:  # what it was begun with holds, precision and later edits included
+                begun = ["--config", str(self.resumed.path / "config.yaml")]
+                super().parse_arguments(parser, [*(sys.argv[1:] if args is None else args), *begun])
+
     def before_instantiate_classes(self) -> None:
         config = self.config
         check_name(config.name)
@@ -115,14 +123,14 @@ class TrainCLI(LightningCLI):
             trainer = super().instantiate_trainer(
                 callbacks=[*(users if isinstance(users, list) else [users]), *callbacks],
                 enable_progress_bar=bar,
+                default_root_dir=config.trainer.default_root_dir or config.logs,  # no foreign hpc_ckpt there
                 **kwargs,
             )
-        except (MisconfigurationException, ImportError, TypeError, ValueError) as error:
+        except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(f"--trainer: {' '.join(str(error).split())}") from None
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
-        environment = getattr(trainer.strategy, "cluster_environment", None)
-        if isinstance(environment, SLURMEnvironment):
-            environment.auto_requeue = False  # it would put a checkpoint of its own where all runs find it
+        # where Lightning's own handler finds it; the strategy of a single process has none
+        self.stops.requeue = requeue_on(trainer._accelerator_connector.cluster_environment)
         return trainer
 
 

@@ -1,6 +1,9 @@
-"""Which run ``--resume`` means, and that it is gone on with as it was begun."""
+"""Which run ``--resume`` or a job that is queued again means, and that it is gone on with as it was begun."""
 
 import argparse
+import os
+import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +13,8 @@ import yaml
 
 from fmnist.errors import InputError
 from fmnist.runs import Run
+from fmnist.training.checkpoints import LAST
+from fmnist.training.requeue import job_id
 
 FREE = (
     *("name", "logs", "resume", "config", "checkpoint_minutes", "data.root"),
@@ -18,6 +23,15 @@ FREE = (
 )
 """What may differ when a run is resumed. Of these only the number of processes has a part in the result,
 through what dropout draws in each."""
+
+
+def command_line(args: list[str] | None) -> str:
+    """Return the command as ``run.json`` records it.
+
+    Args:
+        args: The command line without the program; ``None`` takes the process's own.
+    """
+    return shlex.join(["python", "scripts/train.py", *(sys.argv[1:] if args is None else args)])
 
 
 def run_to_resume(args: list[str] | None) -> tuple[Run | None, list[str] | None]:
@@ -61,6 +75,29 @@ def _unfinished(path: Path) -> Run:
     if not runs:
         raise InputError(f"--resume {path}: holds no run that was stopped")
     return max(runs, key=lambda run: (run.record["started"], run.version))
+
+
+def run_of_job(logs: str, name: str, command: str) -> Run | None:
+    """Return the run that this job began by this command before it was queued again.
+
+    Args:
+        logs: Folder of all runs.
+        name: What the run is called.
+        command: As ``run.json`` records it; a job may train several runs, one after the other.
+
+    Returns:
+        The newest that left a checkpoint; ``None`` if there is none, or the job starts for the first time.
+    """
+    job = job_id()
+    if job is None or not re.fullmatch(r"[1-9]\d*", os.environ.get("SLURM_RESTART_COUNT", "")):
+        return None
+    begun = [
+        run
+        for run in Run.all(Path(logs) / name)
+        if (run.record.get("slurm_job"), run.record.get("command")) == (job, command)
+        and (run.path / "checkpoints" / LAST).exists()
+    ]
+    return max(begun, key=lambda run: run.version, default=None)
 
 
 def check_same(run: Run, config: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import logging
-import shlex
 import shutil
 import sys
 import warnings
@@ -25,9 +24,10 @@ from fmnist.models.loading import read_checkpoint
 from fmnist.models.metrics import plain_metrics
 from fmnist.runs import Predictions, Run, environment
 from fmnist.training import report
-from fmnist.training.checkpoints import LAST, newest_checkpoint, write_whole
+from fmnist.training.checkpoints import LAST, restore_last, write_whole
 from fmnist.training.cli import TrainCLI, configure
-from fmnist.training.resume import check_record
+from fmnist.training.requeue import job_id
+from fmnist.training.resume import check_record, command_line
 from fmnist.training.table import EpochTable
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
@@ -46,6 +46,9 @@ def main(args: list[str] | None = None) -> Run | None:
     _quieten()
     torch.set_flush_denormal(True)  # weights that decay to nothing would slow a processor down
     cli = configure(args)
+    if cli.resumed and cli.resumed.record["status"] == "finished":
+        print(f"{cli.resumed.path}: was finished by this job before it was queued again")
+        return cli.resumed
     with cli.stops:
         cli.datamodule.prepare_data()
         cli.datamodule.setup()
@@ -77,13 +80,17 @@ def _lock(run: Run | None) -> Iterator[None]:
 
 
 def _resume(cli: TrainCLI) -> Path:
-    """Return the checkpoint to go on from, the run marked as running again by the main process."""
+    """Return the checkpoint to go on from, made whole, and the run marked, by the main process.
+
+    The others load it once all have met, so all of them load the same.
+    """
     run: Any = cli.resumed
     made_with = environment()
     check_record(run, cli.datamodule.data.sha256, cli.datamodule.split, made_with["versions"])
-    checkpoint = newest_checkpoint(run.path / "checkpoints")
+    checkpoint = run.path / "checkpoints" / LAST
     if cli.trainer.is_global_zero:
         try:
+            restore_last(checkpoint.parent)
             run.update(status="running", finished=None, resumed=run.record.get("resumed", 0) + 1)
         except OSError as error:
             raise InputError(f"--resume {run.path}: cannot be written ({error.strerror})") from None
@@ -99,7 +106,8 @@ def _train(cli: TrainCLI, run: Run | None, checkpoint: Path | None) -> Run | Non
         _evaluate(cli, run)
     except SystemExit as stop:
         _finish(cli, run, "stopped")
-        _tell_how_to_resume(run)
+        if not (cli.stops.requeue and cli.stops.requeue.granted):
+            _tell_how_to_resume(run)
         if isinstance(stop, SIGTERMException) or stop.code == SIGTERM_STATUS:
             sys.exit(SIGTERM_STATUS)
         raise KeyboardInterrupt from None  # Lightning ends a fit with SystemExit(1) after Ctrl-C
@@ -146,7 +154,8 @@ def _create_run(cli: TrainCLI, args: list[str] | None) -> Run | None:
         config.logs,
         config.name,
         kind="lightning",
-        command=shlex.join(["python", "scripts/train.py", *(sys.argv[1:] if args is None else args)]),
+        command=command_line(args),
+        slurm_job=job_id(),
         seed=config.seed_everything,
         **made_with,
         data_sha256=data.data.sha256,

@@ -20,9 +20,13 @@ class RaisesOnOneProcess(LitMLP):
 
 
 class Waits(LitMLP):
-    """Waits at its eighth step, within an epoch, and leaves a file in the working directory to say so."""
+    """Waits at its eighth step, within an epoch, and leaves a file in the working directory to say so.
+
+    The steps before are so slow that the processes ask each other after every second one.
+    """
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        time.sleep(0.4 * (self.global_step < 9))
         if self.global_step == 7:
             Path("waits").touch()
             time.sleep(1)

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from tests.faults.trainings import ROOT, STEPS, differences, flags, largest_diff
 
 SIZES = (7, 101, 10_000)
 GONE, PROMPT = 60, 10  # seconds until nothing may be left of a run that failed on one process, or was stopped
+MARK = "FMNIST_FAULTS_LOG"
+"""Variable by which the processes of a launch are known; torchrun gives each a session of its own."""
 PLAIN = [
     *("--model", "fmnist.models.mlp.LitMLP", "--model.widths", "[32]", "--model.optimizer", "sgd"),
     *("--model.learning_rate", "0.1", "--data.shift", "2", "--data.flip", "true", "--data.erase", "0.5"),
@@ -30,16 +32,22 @@ PLAIN = [
 
 
 @contextmanager
-def launched(log: Path, command_line: list[str], processes: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Start ``scripts/train.py`` in a session of its own, of which nothing is left when the ``with`` ends."""
+def launched(
+    log: Path,
+    command_line: list[str],
+    processes: int,
+    launcher: Sequence[str] = (sys.executable,),
+    **variables: str,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start ``scripts/train.py`` in a session of its own; nothing of it is left when the ``with`` ends."""
     ddp = ["--trainer.devices", str(processes), *(["--trainer.strategy", "ddp"] if processes > 1 else [])]
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *command_line, *ddp]
-    variables = {"PYTHONPATH": str(ROOT), "MASTER_PORT": str(_free_port()), "CUDA_VISIBLE_DEVICES": ""}
+    command = [*launcher, str(ROOT / "scripts" / "train.py"), *command_line, *ddp]
+    ours = {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", MARK: str(log)}
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=log.parent,
-            env=os.environ | variables | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | ours | {"MASTER_PORT": str(free_port())} | variables,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -47,7 +55,7 @@ def launched(log: Path, command_line: list[str], processes: int) -> Iterator[sub
     try:
         yield process
     finally:
-        for left in members(process.pid):
+        for left in members(log):
             os.kill(left, signal.SIGKILL)
         process.wait()
 
@@ -58,22 +66,21 @@ def train_on(log: Path, command_line: list[str], processes: int) -> None:
         assert process.wait(PATIENCE) == 0, last_line(log)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def members(session: int) -> list[int]:
-    """Return the processes of a session that still run."""
-    found = []
+def members(log: Path) -> list[int]:
+    """Return the processes that still run of those that were launched with a log, in whatever session."""
+    mark, found = f"{MARK}={log}".encode(), []
     for entry in Path("/proc").iterdir():
         try:
-            # "pid (name) state parent group session ..."; the name may hold blanks
-            fields = (entry / "stat").read_text().rpartition(")")[2].split() if entry.name.isdigit() else []
-        except OSError:  # it ended meanwhile
+            variables = (entry / "environ").read_bytes().split(b"\0") if entry.name.isdigit() else []
+        except OSError:  # it ended meanwhile, or is another user's
             continue
-        if fields and int(fields[3]) == session and fields[0] != "Z":
+        if mark in variables:
             found.append(int(entry.name))
     return found
 
@@ -125,7 +132,7 @@ def one_raises(folder: Path, times: int) -> Outcome:
     with launched(log, flags(folder, "raises", network=model), 2) as process:
         status = process.wait(PATIENCE)
         start = time.monotonic()
-        while (left := members(process.pid)) and time.monotonic() - start < GONE:
+        while (left := members(log)) and time.monotonic() - start < GONE:
             time.sleep(0.1)
     said = log.read_text()
     raised = float((folder / "raised").read_text())
@@ -149,7 +156,7 @@ def stopped_together(folder: Path, times: int) -> Outcome:
         start = time.monotonic()
         process.send_signal(signal.SIGTERM)
         status = process.wait(PATIENCE)
-        while (left := members(process.pid)) and time.monotonic() - start < PROMPT:
+        while (left := members(log)) and time.monotonic() - start < PROMPT:
             time.sleep(0.1)
         seconds = time.monotonic() - start
     marked, step = Run(path).record["status"], step_of(path / "checkpoints" / LAST)

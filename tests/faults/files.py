@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import hashlib
 import http.server
 import os
 import random
@@ -19,7 +20,7 @@ from fmnist.data import source
 from fmnist.errors import InputError
 from fmnist.models.loading import digest_file, load_classifier, read_checkpoint
 from fmnist.runs import Run
-from fmnist.training.checkpoints import LAST, PREVIOUS, AtomicCheckpointIO, newest_checkpoint
+from fmnist.training.checkpoints import LAST, PREVIOUS, AtomicCheckpointIO, restore_last
 from tests.faults.processes import Child, last_line, run
 from tests.faults.table import Outcome, Row
 from tests.faults.trainings import STEPS, flags, interrupted, train
@@ -33,7 +34,7 @@ def damaged(folder: Path, times: int) -> Outcome:
     whole, digest = path.read_bytes(), digest_file(path).read_bytes()
     silent = fell_back = 0
     for case in range(times):
-        digest_file(path).write_bytes(digest)  # gone with the damaged checkpoint before
+        digest_file(path).write_bytes(digest)  # that of the checkpoint before since the last case
         if case < len(CUTS):
             path.write_bytes(whole[: int(len(whole) * CUTS[case])])
         else:
@@ -43,8 +44,9 @@ def damaged(folder: Path, times: int) -> Outcome:
             read_checkpoint(path)
             silent += 1
         with (folder / "said").open("w") as said, contextlib.redirect_stdout(said):
-            fell_back += newest_checkpoint(checkpoints).name == PREVIOUS
-        fell_back -= "last.ckpt: is damaged" not in (folder / "said").read_text()
+            restore_last(checkpoints)
+        told = "last.ckpt: is damaged" in (folder / "said").read_text()
+        fell_back += told and path.read_bytes() == (checkpoints / PREVIOUS).read_bytes()
     figure = f"{silent} silent loads; {fell_back}/{times} said so and fell back on {PREVIOUS} "
     figure += f"({min(times, len(CUTS))} cut, {max(0, times - len(CUTS))} with one bit flipped)"
     return silent == 0 and fell_back == times, figure
@@ -85,7 +87,8 @@ def _plant(state: dict[str, Any], checkpoints: Path) -> None:
     """Put a checkpoint in the place of all, with the digest that it should have."""
     for name in (LAST, PREVIOUS, "best.ckpt"):
         torch.save(state, checkpoints / name)
-        digest_file(checkpoints / name).unlink(missing_ok=True)
+        digest = hashlib.sha256((checkpoints / name).read_bytes()).hexdigest()
+        digest_file(checkpoints / name).write_text(f"{digest}  {name}\n")
 
 
 @contextmanager

@@ -1,5 +1,13 @@
 """The rows of the table."""
 
-from tests.faults import disks, distributed, files, kills, starts, values
+from tests.faults import disks, distributed, files, kills, launchers, starts, values
 
-ROWS = (*kills.ROWS, *disks.ROWS, *files.ROWS, *values.ROWS, *distributed.ROWS, *starts.ROWS)
+ROWS = (
+    *kills.ROWS,
+    *disks.ROWS,
+    *files.ROWS,
+    *values.ROWS,
+    *distributed.ROWS,
+    *launchers.ROWS,
+    *starts.ROWS,
+)

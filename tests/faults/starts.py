@@ -14,7 +14,7 @@ from fmnist.models.loading import in_batches, load_classifier
 from fmnist.runs import Run
 from tests.faults.processes import Child, last_line, run
 from tests.faults.table import Outcome, Row
-from tests.faults.trainings import EPOCHS, STEPS, differences, flags, resume, run_of, signal_at, train, whole
+from tests.faults.trainings import EPOCHS, STEPS, differences, flags, run_of, signal_at, train, whole
 
 SLURM = {
     "SLURM_JOB_ID": "1",
@@ -64,23 +64,41 @@ def on_slurm(folder: Path, times: int) -> Outcome:
     log = folder / "slurm.log"
     status = run(log, train, flags(folder, "slurm"), _be_on_slurm)
     alike = status == 0 and not differences(Run(run_of(folder, "slurm")), wanted)
-    prepare = partial(_stop_on_slurm, folder / "noted")
-    stopped = run(log, train, flags(folder, "stopped"), prepare)
-    path = run_of(folder, "stopped")
-    assert (path / "checkpoints" / "last.ckpt").exists(), last_line(log)
-    exact = not differences(resume(folder, path)[0], wanted)
-    figure = f"exit {status}, {'the same' if alike else 'OTHER'} bits; after SIGTERM exit {stopped}, "
-    figure += f"resumed {'to the same bits' if exact else 'DIFFERENTLY'}"
-    return alike and stopped == 128 + signal.SIGTERM and exact, figure
+    calls = fake_scontrol(folder)
+    stopped = run(log, train, flags(folder, "job"), partial(_requeue_on_slurm, folder, STEPS + 2))
+    again = run(log, train, flags(folder, "job"), partial(_requeue_on_slurm, folder, 3 * STEPS))
+    assert stopped == again == 128 + signal.SIGTERM, last_line(log)
+    assert run(log, train, flags(folder, "job"), partial(_start_again, folder)) == 0, last_line(log)
+    asked, runs = calls.read_text().splitlines(), Run.all(folder / "logs" / "job")
+    exact = len(runs) == 1 and not differences(runs[0], wanted)
+    figure = f"exit {status}, {'the same' if alike else 'OTHER'} bits; signalled twice: scontrol called "
+    figure += f"{len(asked)} times ({asked[0]}), {len(runs)} run folder, "
+    figure += f"ended {'at the same bits' if exact else 'DIFFERENTLY'}"
+    return alike and exact and asked == ["requeue 1"] * 2, figure
 
 
 def _be_on_slurm() -> None:
     os.environ |= SLURM
 
 
-def _stop_on_slurm(noted: Path) -> None:
+def _requeue_on_slurm(folder: Path, step: int) -> None:
+    _start_again(folder)
+    signal_at("training_step", step, signal.SIGUSR1, folder / "noted")
+
+
+def _start_again(folder: Path) -> None:
     _be_on_slurm()
-    signal_at("training_step", 2 * STEPS + 2, signal.SIGTERM, noted)
+    os.environ |= {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "SLURM_RESTART_COUNT": "1"}
+
+
+def fake_scontrol(folder: Path) -> Path:
+    """Put a ``scontrol`` into ``folder/bin``; return the file that each of its calls adds a line to."""
+    calls = folder / "calls"
+    command = folder / "bin" / "scontrol"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n')
+    command.chmod(0o755)
+    return calls
 
 
 ROWS = (
@@ -91,5 +109,10 @@ ROWS = (
         shared_folder,
         times=(10, 3),
     ),
-    Row("slurm", "the variables of a SLURM job are set", "nothing changes", on_slurm),
+    Row(
+        "slurm",
+        "a SLURM job, and one that SLURM signals (SIGUSR1) twice",
+        "nothing changes; queued again each time, goes on in the same folder to the same bits",
+        on_slurm,
+    ),
 )

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import distributed, processes, table
+from tests.faults import distributed, launchers, processes, table
 from tests.faults.rows import ROWS
 from tests.faults.table import Outcome, Row, Skipped
 
-SLOW = {row.name: [pytest.mark.slow, pytest.mark.timeout(600)] for row in distributed.ROWS}
+SLOW = {
+    row.name: [pytest.mark.slow, pytest.mark.timeout(600)] for row in (*distributed.ROWS, *launchers.ROWS)
+}
 
 
 @pytest.mark.parametrize(

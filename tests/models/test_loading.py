@@ -14,7 +14,7 @@ from fmnist.errors import InputError
 from fmnist.models.classifier import Classifier
 from fmnist.models.cnn import LitCNN
 from fmnist.models.lenet5 import LitLeNet5
-from fmnist.models.loading import in_batches, load_classifier
+from fmnist.models.loading import DIGEST_MARK, in_batches, load_classifier
 from fmnist.models.mlp import LitMLP
 from fmnist.models.resnet import LitResNet
 
@@ -79,6 +79,10 @@ def break_config(folder: Path, **model: Any) -> None:
         (lambda f: torch.save([1], f / "checkpoints/best.ckpt"), "is damaged"),
         (lambda f: torch.save({"state_dict": Bomb()}, f / "checkpoints/best.ckpt"), "more than weights"),
         (lambda f: os.truncate(f / "checkpoints/best.ckpt", 900), "is damaged"),
+        (
+            lambda f: torch.save({"state_dict": {}, DIGEST_MARK: True}, f / "checkpoints/best.ckpt"),
+            r"best.ckpt.sha256 is missing, .*: cd .*/checkpoints && sha256sum best.ckpt > best.ckpt.sha256",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(

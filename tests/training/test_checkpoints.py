@@ -12,7 +12,7 @@ import torch
 from fmnist.errors import InputError
 from fmnist.models.loading import digest_file, read_checkpoint
 from fmnist.training import checkpoints
-from fmnist.training.checkpoints import AtomicCheckpointIO, LastCheckpoint, keep_previous, newest_checkpoint
+from fmnist.training.checkpoints import AtomicCheckpointIO, LastCheckpoint, keep_previous, restore_last
 from fmnist.training.stops import StopSignals
 
 io = AtomicCheckpointIO()
@@ -44,7 +44,8 @@ def test_a_checkpoint_and_its_digest(folder: Path) -> None:
         digest_file(folder / "last.ckpt").read_text() == f"{hashlib.sha256(content).hexdigest()}  last.ckpt\n"
     )
     assert (value(folder / "last.ckpt"), value(folder / "previous.ckpt")) == (2, 1)
-    assert newest_checkpoint(folder) == folder / "last.ckpt"
+    restore_last(folder)
+    assert value(folder / "last.ckpt") == 2
     io.remove_checkpoint(folder / "last.ckpt")
     assert len(list(folder.iterdir())) == 2
 
@@ -69,7 +70,8 @@ def test_an_interruption_anywhere_leaves_a_checkpoint(
     except KeyboardInterrupt:
         assert len(done) == writes
     monkeypatch.undo()
-    assert value(newest_checkpoint(folder)) == (3 if writes >= keeps + 2 else 2)
+    restore_last(folder)
+    assert value(folder / "last.ckpt") == (3 if writes >= keeps + 2 else 2)
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
@@ -79,10 +81,41 @@ def test_a_checkpoint_cut_short_is_said_and_the_one_before_is_taken(
 ) -> None:
     size = (folder / "last.ckpt").stat().st_size
     os.truncate(folder / "last.ckpt", int(size * share))
-    assert newest_checkpoint(folder) == folder / "previous.ckpt"
+    restore_last(folder)
+    assert value(folder / "last.ckpt") == 1
     said = capsys.readouterr().out
     assert "last.ckpt: is damaged" in said
     assert "going on from previous.ckpt" in said
+
+
+@pytest.mark.parametrize("writes", range(2))
+def test_an_interrupted_fall_back_is_done_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    real, done = os.replace, []
+
+    def replace(source: Any, target: Any) -> None:
+        if len(done) == writes:
+            raise KeyboardInterrupt
+        done.append(target)
+        real(source, target)
+
+    (folder / "last.ckpt").write_bytes(b"")
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(KeyboardInterrupt):
+        restore_last(folder)
+    monkeypatch.undo()
+    restore_last(folder)
+    assert value(folder / "last.ckpt") == 1
+
+
+def test_a_checkpoint_that_lost_its_digest_gives_way_to_the_one_before(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest_file(folder / "last.ckpt").unlink()
+    restore_last(folder)
+    assert value(folder / "last.ckpt") == 1
+    assert "last.ckpt.sha256 is missing" in capsys.readouterr().out
 
 
 def test_no_flipped_bit_is_loaded(folder: Path) -> None:
@@ -100,9 +133,9 @@ def test_both_damaged_or_none(folder: Path, tmp_path: Path) -> None:
     for name in ("last.ckpt", "previous.ckpt"):
         (folder / name).write_bytes(b"")
     with pytest.raises(InputError, match=r"last\.ckpt: is damaged.*previous\.ckpt: is damaged.*train anew"):
-        newest_checkpoint(folder)
+        restore_last(folder)
     with pytest.raises(InputError, match="holds no last"):
-        newest_checkpoint(tmp_path / "empty")
+        restore_last(tmp_path / "empty")
 
 
 def test_a_full_disk_is_said_and_leaves_the_old_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +147,8 @@ def test_a_full_disk_is_said_and_leaves_the_old_one(folder: Path, monkeypatch: p
         io.save_checkpoint(state(3), folder / "last.ckpt")
     assert caught.value.filename.startswith(str(folder / "last.ckpt"))
     monkeypatch.undo()
-    assert value(newest_checkpoint(folder)) == 2
+    restore_last(folder)
+    assert value(folder / "last.ckpt") == 2
 
 
 class Bomb:

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from fmnist.models.classifier import Classifier
 from fmnist.runs import Run
-from fmnist.training.checkpoints import keep_previous, newest_checkpoint
+from fmnist.training.checkpoints import keep_previous, restore_last
 from fmnist.training.train import main
 from tests.training.folder import rows
 
@@ -282,9 +282,10 @@ def test_a_damaged_checkpoint_never_takes_the_place_of_the_good_one(interrupted:
     cut = interrupted("training_step", 17, signal.SIGTERM)
     folder = cut.path / "checkpoints"
     os.truncate(folder / "last.ckpt", 5_000)
-    assert newest_checkpoint(folder) == folder / "previous.ckpt"
+    good = (folder / "previous.ckpt").read_bytes()
+    restore_last(folder)
     keep_previous(folder)
-    assert newest_checkpoint(folder) == folder / "previous.ckpt"
+    assert [(folder / name).read_bytes() for name in ("last.ckpt", "previous.ckpt")] == [good, good]
 
 
 def test_a_run_that_stopped_early_stays_stopped(

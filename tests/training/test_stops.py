@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from fmnist.training.stops import StopSignals
+from fmnist.training.stops import Agreement, StopSignals
 
 
 @pytest.fixture
@@ -58,6 +59,52 @@ def test_the_second_ends_the_process_at_once(number: signal.Signals) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == -number
     assert done.stderr.count("stopping after this step") == 1
+
+
+class Processes:
+    """A trainer of two processes, the other of which wants ``other`` and takes ``seconds`` for a step."""
+
+    world_size = 2
+    root_device = "cpu"
+
+    def __init__(self, seconds: float) -> None:
+        self.strategy, self.seconds, self.other, self.rounds = self, seconds, 0, 0
+
+    def reduce(self, here: torch.Tensor, reduce_op: str) -> torch.Tensor:
+        self.rounds += 1
+        return torch.maximum(here, torch.tensor([self.other, self.seconds * self.steps]))
+
+    def ask(self, agreement: Agreement, steps: int, now: bool = False) -> list[int]:
+        answers = []
+        for _ in range(steps):
+            self.steps = agreement._steps + 1
+            answers.append(agreement.largest(0, self, now))  # type: ignore[arg-type]
+        return answers
+
+
+@pytest.mark.parametrize(("seconds", "interval"), [(2.0, 1), (0.4, 2), (0.099, 10), (0.001, 100)])
+def test_processes_ask_each_other_about_once_a_second(seconds: float, interval: int) -> None:
+    trainer, agreement = Processes(seconds), Agreement()
+    trainer.ask(agreement, 300)
+    trainer.ask(agreement, 1, now=True)
+    trainer.rounds, trainer.other = 0, 15
+    assert trainer.ask(agreement, interval) == [*[0] * (interval - 1), 15]
+    trainer.ask(agreement, 9 * interval)
+    assert trainer.rounds == 10
+
+
+def test_a_quick_first_step_is_no_measure() -> None:
+    trainer, agreement = Processes(0.0001), Agreement()
+    trainer.ask(agreement, 1)
+    trainer.other = 15
+    assert trainer.ask(agreement, 2) == [0, 15]
+
+
+def test_at_the_end_of_an_epoch_they_ask_at_once() -> None:
+    trainer, agreement = Processes(0.001), Agreement()
+    trainer.ask(agreement, 200)
+    trainer.other = 15
+    assert trainer.ask(agreement, 1, now=True) == [15]
 
 
 def test_the_handlers_before_come_back() -> None:

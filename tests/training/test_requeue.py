@@ -1,0 +1,228 @@
+"""A job that SLURM takes back saves, asks for its place in the queue once, and goes on in its run folder."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
+
+from fmnist.models.classifier import Classifier
+from fmnist.runs import Run
+from fmnist.training import report
+from fmnist.training.requeue import Requeue, job_id, requeue_on
+from fmnist.training.resume import run_of_job
+from fmnist.training.train import main
+from tests.training.folder import checkpoint, same
+
+STEPS = 5  # in an epoch
+PLUGIN = ["--trainer.plugins", "lightning.pytorch.plugins.environments.SLURMEnvironment"]
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be the only task of a SLURM job; return the file that each call of ``scontrol`` adds a line to."""
+    one_task = {"NTASKS": 1, "NTASKS_PER_NODE": 1, "NNODES": 1, "NODEID": 0, "PROCID": 0, "LOCALID": 0}
+    for name, value in {"JOB_ID": 42, "JOB_NAME": "train", **one_task}.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    calls = tmp_path / "calls"
+    fake_scontrol(tmp_path, f'echo "$@" >> {calls}')
+    return calls
+
+
+def fake_scontrol(folder: Path, *lines: str) -> None:
+    (folder / "bin").mkdir(exist_ok=True)
+    command = folder / "bin" / "scontrol"
+    command.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    command.chmod(0o755)
+
+
+def starts_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+
+
+@pytest.fixture(scope="module")
+def whole(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Train once without SLURM and without a signal."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["train.py"])
+        patch.setattr(report, "draw_figures", lambda *_: {})
+        patch.setattr(report, "write_tensorboard", lambda *_: None)
+        run = main([*tiny, "--logs", str(tmp_path_factory.mktemp("logs")), "--name", "whole"])
+    assert run is not None
+    return run
+
+
+@pytest.fixture
+def signalled(train: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Train until a signal comes at a place and a global step; return the exit status and the run."""
+
+    def until(place: str, step: int, number: int, *flags: str, times: int = 1) -> tuple[Any, Run]:
+        original = getattr(Classifier, place)
+
+        def hook(self: Classifier, *args: Any) -> Any:
+            if self.trainer.global_step == step:
+                for _ in range(times):
+                    os.kill(os.getpid(), number)
+            return original(self, *args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Classifier, place, hook)
+            with pytest.raises(SystemExit) as stop:
+                train("--name", "job", *flags)
+        return stop.value.code, Run(tmp_path / "logs" / "job" / "version_0")
+
+    return until
+
+
+@pytest.mark.parametrize(
+    ("place", "step", "flags"),
+    [
+        ("training_step", STEPS + 2, []),
+        ("training_step", 0, []),
+        ("validation_step", 2 * STEPS, []),
+        ("on_test_epoch_end", 2 * STEPS, []),
+        ("training_step", STEPS + 2, [*PLUGIN, "--trainer.plugins.requeue_signal", "SIGUSR2"]),
+    ],
+)
+def test_a_job_that_is_queued_again_ends_as_one_that_was_not(
+    whole: Run,
+    train: Callable[..., Run],
+    signalled: Any,
+    job: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    step: int,
+    flags: list[str],
+) -> None:
+    number = signal.SIGUSR2 if flags else signal.SIGUSR1
+    status, cut = signalled(place, step, number, *flags, times=2)
+    assert (status, cut.record["status"], cut.record["slurm_job"]) == (143, "stopped", "42")
+    assert job.read_text() == "requeue 42\n"
+    starts_again(monkeypatch)
+    found = train("--name", "job", *flags)
+    assert found.path == cut.path
+    assert [path.name for path in found.path.parent.iterdir()] == ["version_0"]
+    assert (found.record["status"], found.record["resumed"]) == ("finished", 1)
+    for name in ("best", "last"):
+        assert same(checkpoint(found, name), checkpoint(whole, name))
+    for part in ("val", "test"):
+        np.testing.assert_array_equal(found.predictions(part).logits, whole.predictions(part).logits)
+    assert job.read_text() == "requeue 42\n"
+
+
+def test_a_run_that_the_job_finished_is_not_trained_again(
+    train: Callable[..., Run], job: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = train("--name", "job")
+    starts_again(monkeypatch)
+    assert train("--name", "job").path == first.path
+    assert "was finished by this job" in capsys.readouterr().out
+    assert train("--name", "job", "--seed_everything", "1").path != first.path  # the job's next command
+    monkeypatch.setenv("SLURM_JOB_ID", "43")
+    assert train("--name", "job").path not in (first.path, first.path.with_name("version_1"))
+
+
+def test_a_job_that_was_killed_before_its_first_checkpoint_begins_anew(
+    train: Callable[..., Run], signalled: Any, job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, cut = signalled("on_fit_start", 0, signal.SIGUSR1)
+    assert (status, cut.record["status"]) == (143, "stopped")
+    assert job.read_text() == "requeue 42\n"
+    starts_again(monkeypatch)
+    assert train("--name", "job").path.name == "version_1"
+
+
+def test_a_plugin_that_is_told_not_to_does_not(
+    train: Callable[..., Run], signalled: Any, job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        run = train(*PLUGIN, "--trainer.plugins.auto_requeue", "false")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert run.record["status"] == "finished"
+    status, _ = signalled("training_step", 2, signal.SIGTERM)
+    assert status == 143
+    assert not job.exists()
+
+
+def test_a_refusal_is_told_with_the_way_on(
+    signalled: Any, job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_scontrol(tmp_path, "echo 'Job may not be requeued' >&2", "exit 1")
+    status, cut = signalled("training_step", 2, signal.SIGUSR1)
+    said = capsys.readouterr().err
+    assert status == 143
+    assert "warning: scontrol requeue 42: failed (Job may not be requeued)" in said
+    assert f"to go on: python scripts/train.py --resume {cut.path}" in said
+
+
+def test_the_answer_of_slurm_does_not_disturb_the_end(
+    signalled: Any, job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_scontrol(tmp_path, "kill -TERM $PPID", f'echo "$@" >> {job}')
+    status, cut = signalled("training_step", 2, signal.SIGUSR1)
+    assert (status, cut.record["status"], job.read_text()) == (143, "stopped", "requeue 42\n")
+    said = capsys.readouterr().err
+    assert "SLURM job 42 is queued again" in said
+    assert "--resume" not in said
+
+
+def test_a_foreign_checkpoint_of_lightnings_is_not_loaded(
+    train: Callable[..., Run], job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {}}, tmp_path / "hpc_ckpt_1.ckpt")
+    assert train().record["status"] == "finished"
+
+
+def test_tasks_that_lightning_cannot_tell_apart_are_refused(
+    train: Callable[..., Run], job: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
+    with pytest.raises(SystemExit) as stop:
+        train()
+    assert stop.value.code == 2
+    assert "error: --trainer: You set `--ntasks=2` in your SLURM bash script" in capsys.readouterr().err
+
+
+def test_only_the_main_process_asks(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    other = Requeue(SLURMEnvironment())
+    other.ask()
+    assert not job.exists()
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    main = Requeue(SLURMEnvironment())
+    main.ask()
+    main.ask()
+    assert job.read_text() == "requeue 42\n"
+    assert (main.granted, other.granted) == (True, False)
+
+
+def test_a_task_of_an_array_is_named_so(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "40")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    assert job_id() == "40_3"
+    Requeue(SLURMEnvironment()).ask()
+    assert job.read_text() == "requeue 40_3\n"
+
+
+def test_without_scontrol_it_is_said(
+    job: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    Requeue(SLURMEnvironment()).ask()
+    assert "scontrol requeue 42: failed ([Errno 2] No such file" in capsys.readouterr().err
+
+
+def test_elsewhere_there_is_nothing_to_ask(job: Path, tmp_path: Path) -> None:
+    assert requeue_on(LightningEnvironment()) is None
+    assert requeue_on(SLURMEnvironment(auto_requeue=False)) is None
+    assert run_of_job(str(tmp_path), "nothing", "python") is None
