@@ -1,0 +1,41 @@
+"""Finished runs of small, untrained networks, for the tests of what takes a network elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import nn
+
+from fmnist import CLASSES
+from fmnist.models.classifier import Classifier
+from fmnist.runs import Predictions, Run
+
+
+def make_model(kind: type[Classifier], **arguments: Any) -> Classifier:
+    """Build a network whose normalisation layers are as if it had seen images."""
+    torch.manual_seed(0)
+    model = kind(**arguments)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+    return model.eval()
+
+
+def make_run(logs: Path, kind: type[Classifier], **arguments: Any) -> Run:
+    """Make a finished run of such a network, with predictions that are right in 60 of 100 cases."""
+    model = make_model(kind, **arguments)
+    run = Run.create(logs, "small", kind="lightning", classes=list(CLASSES), git_commit="0123abcd")
+    (run.path / "checkpoints").mkdir()
+    config = {"model": {"class_path": f"{kind.__module__}.{kind.__name__}", "init_args": arguments}}
+    (run.path / "config.yaml").write_text(yaml.safe_dump(config))
+    torch.save({"state_dict": model.state_dict()}, run.path / "checkpoints" / "best.ckpt")
+    labels = np.arange(100) % 10
+    answers = np.where(np.arange(100) < 60, labels, (labels + 1) % 10)
+    predictions = Predictions(3 * np.eye(10, dtype=np.float32)[answers], labels, np.arange(100))
+    run.save_predictions("val", predictions)
+    run.save_predictions("test", predictions)
+    run.finish("finished")
+    return run

@@ -1,0 +1,136 @@
+"""An export is kept only if it answers as the network does."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fmnist import CLASSES
+from fmnist.calibration import log_loss, probabilities
+from fmnist.data import source
+from fmnist.errors import InputError
+from fmnist.inference import export, formats
+from fmnist.inference.export import as_input, compare, export_run, metadata
+from fmnist.inference.predictor import Predictor
+from fmnist.models.lenet5 import LitLeNet5
+from fmnist.models.mlp import LitMLP
+from fmnist.runs import Run
+from tests.inference.networks import make_run
+
+
+@pytest.fixture(autouse=True)
+def few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "TIMED", {1: 2, 250: 1})
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return make_run(tmp_path / "logs", LitMLP, widths=[16])
+
+
+@pytest.mark.parametrize("name", formats.FORMATS)
+def test_an_export_is_compared_on_the_test_images_and_kept(name: str, run: Run, synthetic_root: Path) -> None:
+    form = formats.FORMATS[name]
+    for package in form.packages:
+        pytest.importorskip(package)
+    path = run.path / "export" / f"model{form.suffix}"
+    lines = export_run(run, name, root=str(synthetic_root))
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    images = source.load(synthetic_root).test_images.numpy()
+    answer = form.read(path.read_bytes())
+    np.testing.assert_allclose(answer(as_input(images)), Predictor(run).logits(images), atol=1e-4)
+    assert lines[0] == f"{path}: {path.stat().st_size / 1e6:.2f} MB"
+    assert lines[1].startswith("same class as PyTorch on 200 test images, logits within ")
+    assert lines[1].endswith(", in batches of 1, 7, 250")
+    assert [line.split()[0] for line in lines[2:]] == ["ms", "PyTorch", form.runtime.split()[0], "on"]
+    assert all(float(value) > 0 for line in lines[3:5] for value in line.split()[-2:])
+
+
+def test_without_data_noise_serves_and_nothing_is_downloaded(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "find", lambda root: None)
+    monkeypatch.setattr(source, "load", lambda root: pytest.fail("was asked for data"))
+    lines = export_run(run, "torch", root=str(tmp_path / "nowhere"))
+    assert "same class as PyTorch on 1,000 images of noise, as" in lines[1]
+
+
+@pytest.mark.parametrize("size", [1, 7, 250])
+@pytest.mark.parametrize("fault", ["class", "logit", "nan"])
+def test_an_export_that_answers_otherwise_is_refused(size: int, fault: str) -> None:
+    images = np.zeros((300, 28, 28), np.uint8)
+    logits = np.zeros((300, 10), np.float32)
+    logits[:, 0] = 0.1 if fault != "class" else 1e-6
+
+    def answer(inputs: np.ndarray) -> np.ndarray:
+        found = logits[: len(inputs)].copy()
+        if len(inputs) == size:
+            found[0] = {"class": np.eye(10)[1] * 2e-6, "logit": found[0] + 2e-4, "nan": np.nan}[fault]
+        return found
+
+    wrong = f"in batches of {size}, another class for "
+    with pytest.raises(InputError, match=wrong) as caught:
+        compare(answer, images, logits, "onnx")
+    assert ("another class for 0 of" in str(caught.value)) == (fault == "logit" or (fault == "nan"))
+    assert compare(lambda inputs: logits[: len(inputs)] + 5e-5, images, logits, "onnx") < 1e-4
+
+
+@pytest.mark.parametrize("before", [None, b"the export of before"])
+def test_a_wrong_export_leaves_what_was_there(
+    before: bytes | None, run: Run, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = run.path / "export" / "model.pt2"
+    if before:
+        path.parent.mkdir()
+        path.write_bytes(before)
+    right = formats._from_torch
+
+    def wrong(content: bytes) -> formats.Answer:
+        return lambda images: right(content)(images)[:, ::-1]
+
+    form = formats.Format("torch.export", ".pt2", (), formats._to_torch, wrong)
+    monkeypatch.setitem(formats.FORMATS, "torch", form)
+    with pytest.raises(InputError, match="--format torch: what was exported does not answer as the network"):
+        export_run(run, "torch", root=str(synthetic_root))
+    assert [file.read_bytes() for file in path.parent.iterdir()] == ([before] if before else [])
+
+
+def test_a_full_disk_leaves_nothing(run: Run, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        path.open("wb").write(content[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match=r"model.pt2: cannot be written \(No space left on device\)"):
+        export_run(run, "torch", root=str(synthetic_root))
+    assert not list((run.path / "export").iterdir())
+
+
+def test_the_metadata_tell_what_a_user_must_know(run: Run) -> None:
+    known = metadata(run)
+    assert tuple(json.loads(known["classes"])) == CLASSES
+    assert known["run"] == "small/version_0"
+    assert known["git_commit"] == "0123abcd"
+    assert known["test_accuracy"] == "0.6000"
+    val = run.predictions("val")
+    temperature = float(known["temperature"])
+    # the best temperature of logits 3 and 0 that are right in 60 % of the cases has a closed form
+    assert temperature == pytest.approx(3 / np.log(0.6 / 0.4 * 9), rel=1e-3)
+    losses = [log_loss(probabilities(val.logits, value), val.labels) for value in (temperature, 1)]
+    assert losses[0] < losses[1]
+
+
+def test_a_run_without_validation_has_no_temperature(run: Run) -> None:
+    (run.path / "predictions" / "val.npz").unlink()
+    assert "temperature" not in metadata(run)
+    (run.path / "predictions" / "test.npz").write_bytes(b"no archive")
+    with pytest.raises(InputError, match=r"test.npz: is damaged"):
+        metadata(run)
+
+
+@pytest.mark.real_data
+def test_lenet5_gives_the_published_images_the_same_classes(real_data: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path, LitLeNet5)
+    lines = export_run(run, "torch", root=str(real_data))
+    assert lines[1].startswith("same class as PyTorch on 10,000 test images")

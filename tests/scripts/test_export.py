@@ -1,0 +1,106 @@
+"""``scripts/export.py`` as people call it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fmnist.inference import export as module
+from fmnist.models.mlp import LitMLP
+from fmnist.runs import Run
+from scripts import export
+from tests.inference.networks import make_run
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return make_run(tmp_path / "logs", LitMLP, widths=[16])
+
+
+@pytest.fixture
+def refusal(capsys: pytest.CaptureFixture[str]):
+    def call(*args: object) -> str:
+        with pytest.raises(SystemExit) as stop:
+            export.main([str(value) for value in args])
+        assert stop.value.code == 2
+        return capsys.readouterr().err
+
+    return call
+
+
+def test_a_name_and_an_output_are_enough(
+    run: Run, synthetic_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a new folder" / "modèle.pt2"
+    args = ["--format", "torch", "--output", path, "--data.root", synthetic_root]
+    export.main([str(value) for value in (run.path.parent, *args)])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith(f"{path}: 0.")
+    assert path.exists()
+    assert len(printed) == 6
+
+
+def test_what_cannot_be_exported_is_refused_at_once(
+    run: Run, tmp_path: Path, refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "capture", lambda model: pytest.fail("work was begun"))
+    svm = Run.create(tmp_path, "svm", kind="scikit-learn", status="finished").path
+    assert f"error: {svm}: is a scikit-learn run, and only networks are exported" in refusal(svm)
+    half = Run.create(tmp_path, "half", kind="lightning").path
+    assert "is running, and only a finished run has a model" in refusal(half, "--format", "torch")
+    assert "is no run folder" in refusal(tmp_path / "nowhere")
+    assert "invalid choice: 'tflite'" in refusal(run.path, "--format", "tflite")
+    pt2 = refusal(run.path, "--format", "torch", "--output", tmp_path / "model.onnx")
+    assert "model.onnx: must end in .pt2 with --format torch" in pt2
+    (tmp_path / "folder.pt2").mkdir()
+    taken = refusal(run.path, "--format", "torch", "--output", tmp_path / "folder.pt2")
+    assert "folder.pt2: cannot be written (is a folder)" in taken
+    (tmp_path / "file").touch()
+    inside = refusal(run.path, "--format", "torch", "--output", tmp_path / "file" / "model.pt2")
+    assert "model.pt2: cannot be written (" in inside
+
+
+def test_missing_packages_are_named_with_the_command(
+    run: Run, refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = module.importlib.util.find_spec
+    absent = "onnxruntime"
+    monkeypatch.setattr(
+        module.importlib.util, "find_spec", lambda name: None if name == absent else installed(name)
+    )
+    monkeypatch.setattr(
+        module,
+        "FORMATS",
+        {"onnx": module.Format("", ".onnx", ("json", absent), lambda *_: b"", lambda _: None)},
+    )
+    said = refusal(run.path)
+    assert said.startswith(
+        "error: --format onnx: needs onnxruntime (pip install -e '.[export]'); --format torch"
+    )
+    assert not (run.path / "export").exists()
+
+
+def test_a_damaged_checkpoint_is_refused_and_leaves_no_file(run: Run, synthetic_root: Path, refusal) -> None:
+    (run.path / "checkpoints" / "best.ckpt").write_bytes(b"no checkpoint")
+    said = refusal(run.path, "--format", "torch", "--data.root", synthetic_root)
+    assert "best.ckpt: is damaged" in said
+    assert not list(run.path.glob("export/*"))
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    before = os.times()
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "scripts/export.py", "--help"],
+        cwd=ROOT, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    after = os.times()
+    assert done.returncode == 0
+    assert "--format {onnx,torch}" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not imported & {"torch", "lightning", "numpy", "onnx", "onnxruntime"}
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    assert used < 1.5
