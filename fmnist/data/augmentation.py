@@ -11,15 +11,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fmnist.data import disturbances
 from fmnist.errors import InputError
 
 SIZE = 28  # height and width of an image, pixels
 SMALLEST_ERASED_AREA = 0.02
+SMALLEST_SIZE = 0.45
 UNIFORMS = (
     *("shift_y", "shift_x", "flip", "rotate", "scale"),
     *("erase", "erase_area", "erase_aspect", "erase_y", "erase_x"),
     *("mix_kind", "mix_partner", "mix_y", "mix_x"),
 )
+MORE_UNIFORMS = (
+    *("warp", "shear", "shrink", "shrink_size", "shrink_y", "shrink_x", "spare"),
+    *disturbances.UNIFORMS,
+)
+"""Drawn from a stream of their own, so that the augmentations above go on drawing what they drew."""
+CHANCES = ("erase", "warp", "shrink", *disturbances.NAMES)
+"""What happens to an image with a probability."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,16 @@ class Augmentation:
         mixup: Alpha of mixup's Beta distribution (Zhang et al. 2018, "mixup"); 0 is off.
         cutmix: Alpha of CutMix's Beta distribution (Yun et al. 2019, "CutMix"); 0 is off. With both,
             every image takes one of the two at random.
+        shear: Largest shear, either way: the pixels that a row moves for every row it lies off the middle.
+        warp: Probability that an image is rotated, scaled and sheared at all.
+        shrink: Probability that an image is made smaller, down to 0.45 of its size, and put anywhere in
+            the frame.
+        contrast: Probability that grey levels are stretched or flattened, and lifted.
+        invert: Probability of a negative.
+        background: Probability that a texture is put behind the garment.
+        blur: Probability of a blur.
+        noise: Probability of noise.
+        spare: Probability that an image is spared all that has a probability above, mixing apart.
 
     Raises:
         InputError: A strength lies outside its range.
@@ -50,11 +69,20 @@ class Augmentation:
     erase_area: float = 0.33
     mixup: float = 0.0
     cutmix: float = 0.0
+    shear: float = 0.0
+    warp: float = 1.0
+    shrink: float = 0.0
+    contrast: float = 0.0
+    invert: float = 0.0
+    background: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    spare: float = 0.0
 
     def __post_init__(self) -> None:
-        highest = {"shift": SIZE - 1, "flip": 1, "rotate": 180, "scale": 0.9, "erase": 1, "erase_area": 1}
+        highest = {"shift": SIZE - 1, "rotate": 180, "scale": 0.9, "mixup": 100, "cutmix": 100, "shear": 2}
         for field in fields(self):
-            value, high = getattr(self, field.name), highest.get(field.name, 100)
+            value, high = getattr(self, field.name), highest.get(field.name, 1)
             low = SMALLEST_ERASED_AREA if field.name == "erase_area" else 0
             if not low <= value <= high:
                 raise InputError(f"--data.{field.name} {value}: must lie between {low} and {high}")
@@ -62,6 +90,11 @@ class Augmentation:
     @property
     def mixes(self) -> bool:
         return self.mixup > 0 or self.cutmix > 0
+
+    @property
+    def disturbances(self) -> dict[str, float]:
+        """The probability of each disturbance."""
+        return {name: getattr(self, name) for name in disturbances.NAMES}
 
 
 class Augmenter:
@@ -86,16 +119,19 @@ class Augmenter:
         self.augmentation = augmentation
         self.partners = partners.to(images.device)
         self.seed = seed
+        if any(augmentation.disturbances.values()):
+            self.banks = disturbances.Banks.draw(seed, labels.device)
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the random parameters of every image for ``epoch``, counted from 0."""
         size = len(self.labels)
-        # (N, 14): one row per image of the file, whether it is in the training set or not
-        uniforms = np.random.default_rng([self.seed, epoch, 1]).random(
-            (size, len(UNIFORMS)), dtype=np.float32
-        )
-        self.uniforms = torch.from_numpy(uniforms).to(self.labels.device)
+        # (N, 43): one row per image of the file, whether it is in the training set or not
+        uniforms = [
+            np.random.default_rng([self.seed, epoch, stream]).random((size, len(names)), dtype=np.float32)
+            for stream, names in ((1, UNIFORMS), (4, MORE_UNIFORMS))
+        ]
+        self.uniforms = torch.from_numpy(np.concatenate(uniforms, axis=1)).to(self.labels.device)
         if self.augmentation.mixes:
             kept = [
                 # mixup's alpha moves its generator on by an unknown number of draws, so CutMix has its own
@@ -122,10 +158,16 @@ class Augmenter:
             labels = share * F.one_hot(labels, 10) + (1 - share) * F.one_hot(self.labels[partners], 10)
         if self.augmentation.erase:
             images = self._erase(images, u)
+        if any(self.augmentation.disturbances.values()):
+            images = disturbances.disturb(images, self.augmentation.disturbances, self.banks, u)
         return images, labels
 
     def _parameters(self, indices: Tensor) -> dict[str, Tensor]:
-        return dict(zip(UNIFORMS, self.uniforms[indices].unbind(1), strict=True))
+        u = dict(zip((*UNIFORMS, *MORE_UNIFORMS), self.uniforms[indices].unbind(1), strict=True))
+        if self.augmentation.spare:
+            spared = u["spare"] < self.augmentation.spare
+            u |= {name: u[name].masked_fill(spared, 1.0) for name in CHANCES}  # below no probability
+        return u
 
     def _views(self, indices: Tensor, u: dict[str, Tensor]) -> Tensor:
         """Return shifted, flipped, rotated and scaled images, float32 (B, 1, 28, 28) in [0, 1]."""
@@ -134,16 +176,23 @@ class Augmenter:
         if self.augmentation.flip:
             images = torch.where((u["flip"] < 0.5)[:, None, None], images.flip(2), images)
         images = images[:, None].float().div_(255)
-        if self.augmentation.rotate or self.augmentation.scale:
-            images = self._rotate_and_scale(images, u)
+        strengths = self.augmentation
+        if strengths.rotate or strengths.scale or strengths.shear or strengths.shrink:
+            images = self._warp(images, u)
         return images
 
-    def _rotate_and_scale(self, images: Tensor, u: dict[str, Tensor]) -> Tensor:
-        angle = torch.deg2rad((2 * u["rotate"] - 1) * self.augmentation.rotate)
-        size = 1 + (2 * u["scale"] - 1) * self.augmentation.scale
-        cos, sin, zero = torch.cos(angle) / size, torch.sin(angle) / size, torch.zeros_like(angle)
-        # (B, 2, 3): the inverse map, from where a pixel lands to where it is read
-        theta = torch.stack([torch.stack([cos, sin, zero], 1), torch.stack([-sin, cos, zero], 1)], 1)
+    def _warp(self, images: Tensor, u: dict[str, Tensor]) -> Tensor:
+        """Shear, scale and rotate around the centre, shrink, and move into the room that this leaves."""
+        strengths, warped = self.augmentation, u["warp"] < self.augmentation.warp
+        angle = torch.deg2rad((2 * u["rotate"] - 1) * strengths.rotate) * warped
+        room = (1 - SMALLEST_SIZE) * u["shrink_size"] * (u["shrink"] < strengths.shrink)
+        size = (1 + (2 * u["scale"] - 1) * strengths.scale * warped) * (1 - room)
+        shear = (2 * u["shear"] - 1) * strengths.shear * warped
+        cos, sin = torch.cos(angle) / size, torch.sin(angle) / size
+        linear = torch.stack([cos - shear * sin, sin + shear * cos, -sin, cos], 1).view(-1, 2, 2)
+        moved = torch.stack([(2 * u["shrink_x"] - 1) * room, (2 * u["shrink_y"] - 1) * room], 1)[:, :, None]
+        # (B, 2, 3): the inverse map of (x, y) in [-1, 1], from where a pixel lands to where it is read
+        theta = torch.cat([linear, -linear @ moved], 2)
         grid = F.affine_grid(theta, list(images.shape), align_corners=False)
         return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 

@@ -75,6 +75,15 @@ class FashionMNISTDataModule(LightningDataModule):
         erase_area: Augmentation: largest share of the image erased.
         mixup: Augmentation: alpha of mixup, 0 is off.
         cutmix: Augmentation: alpha of CutMix, 0 is off.
+        shear: Augmentation: largest shear, pixels a row.
+        warp: Augmentation: probability that an image is rotated, scaled and sheared at all.
+        shrink: Augmentation: probability that an image is made smaller and put anywhere in the frame.
+        contrast: Augmentation: probability that grey levels are stretched or flattened.
+        invert: Augmentation: probability of a negative.
+        background: Augmentation: probability of a texture behind the garment.
+        blur: Augmentation: probability of a blur.
+        noise: Augmentation: probability of noise.
+        spare: Augmentation: probability that an image is spared all of the above that has a probability.
 
     Raises:
         InputError: A value lies outside its range.
@@ -97,6 +106,15 @@ class FashionMNISTDataModule(LightningDataModule):
         erase_area: float = 0.33,
         mixup: float = 0.0,
         cutmix: float = 0.0,
+        shear: float = 0.0,
+        warp: float = 1.0,
+        shrink: float = 0.0,
+        contrast: float = 0.0,
+        invert: float = 0.0,
+        background: float = 0.0,
+        blur: float = 0.0,
+        noise: float = 0.0,
+        spare: float = 0.0,
     ) -> None:
         super().__init__()
         for flag, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
@@ -108,7 +126,11 @@ class FashionMNISTDataModule(LightningDataModule):
         self.root = Path(root)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.val_size, self.train_size, self.split_seed, self.seed = val_size, train_size, split_seed, seed
-        self.augmentation = Augmentation(shift, flip, rotate, scale, erase, erase_area, mixup, cutmix)
+        self.augmentation = Augmentation(
+            shift=shift, flip=flip, rotate=rotate, scale=scale, erase=erase, erase_area=erase_area,
+            mixup=mixup, cutmix=cutmix, shear=shear, warp=warp, shrink=shrink, contrast=contrast,
+            invert=invert, background=background, blur=blur, noise=noise, spare=spare,
+        )  # fmt: skip
         self._set: source.FashionMNIST | None = None
         self._on_device: dict[str, tuple[Tensor, Tensor]] = {}
 

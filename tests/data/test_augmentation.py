@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from fmnist.data.augmentation import UNIFORMS, Augmentation, Augmenter
+from fmnist.data.augmentation import CHANCES, MORE_UNIFORMS, UNIFORMS, Augmentation, Augmenter
 from fmnist.errors import InputError
 
 SIZE = 64
@@ -22,6 +22,15 @@ EVERYTHING = {
     "erase": 0.5,
     "mixup": 0.4,
     "cutmix": 1.0,
+    "shear": 0.5,
+    "warp": 0.8,
+    "shrink": 0.5,
+    "spare": 0.2,
+    "contrast": 0.3,
+    "invert": 0.3,
+    "background": 0.3,
+    "blur": 0.3,
+    "noise": 0.3,
 }
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (SIZE, 28, 28), np.uint8))
 LABELS = torch.arange(SIZE) % 10
@@ -38,11 +47,11 @@ def make(
 
 def drawn(augmenter: Augmenter, name: str) -> list[float]:
     """Return the uniform numbers that each image drew for one parameter."""
-    return augmenter.uniforms[:, UNIFORMS.index(name)].tolist()
+    return augmenter.uniforms[:, (*UNIFORMS, *MORE_UNIFORMS).index(name)].tolist()
 
 
 def fix(augmenter: Augmenter, name: str, value: float) -> None:
-    augmenter.uniforms[:, UNIFORMS.index(name)] = value
+    augmenter.uniforms[:, (*UNIFORMS, *MORE_UNIFORMS).index(name)] = value
 
 
 def constant_images(number: int) -> Tensor:
@@ -104,19 +113,57 @@ def test_rotation_by_a_right_angle(u: float, quarter_turns: int) -> None:
     np.testing.assert_allclose(augmenter.batch(ALL)[0][:, 0].numpy(), expected, atol=1e-4)
 
 
-def test_rotation_and_scale_equal_scipy() -> None:
-    augmenter = make(rotate=30.0, scale=0.4)
+@pytest.mark.parametrize("more", [{}, {"shear": 0.6}, {"shrink": 0.5}, {"shear": 0.6, "shrink": 1.0}])
+def test_a_warp_equals_scipy(more: dict[str, float]) -> None:
+    augmenter = make(rotate=30.0, scale=0.4, **more)
     images = augmenter.batch(ALL)[0][:, 0].numpy()
-    for index, (u_rotate, u_scale) in enumerate(
-        zip(drawn(augmenter, "rotate"), drawn(augmenter, "scale"), strict=True)
-    ):
-        angle, size = math.radians(30 * (2 * u_rotate - 1)), 1 + 0.4 * (2 * u_scale - 1)
+    names = ("rotate", "scale", "shear", "shrink", "shrink_size", "shrink_y", "shrink_x")
+    for index, numbers in enumerate(np.array([drawn(augmenter, name) for name in names]).T):
+        u = dict(zip(names, numbers, strict=True))
+        room = 0.55 * u["shrink_size"] if u["shrink"] < more.get("shrink", 0) else 0
+        angle = math.radians(30 * (2 * u["rotate"] - 1))
+        size = (1 + 0.4 * (2 * u["scale"] - 1)) * (1 - room)
+        shear = more.get("shear", 0) * (2 * u["shear"] - 1)
         turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]) / size
-        centre = np.array([13.5, 13.5])
+        matrix = np.array([[1, 0], [shear, 1]]) @ turn  # of (row, column)
+        moved = 14 * room * np.array([2 * u["shrink_y"] - 1, 2 * u["shrink_x"] - 1])
         expected = ndimage.affine_transform(
-            IMAGES[index].numpy() / 255, turn, centre - turn @ centre, order=1, mode="grid-constant"
+            IMAGES[index].numpy() / 255, matrix, 13.5 - matrix @ (13.5 + moved), order=1, mode="grid-constant"
         )
         np.testing.assert_allclose(images[index], expected, atol=1e-4)
+
+
+def test_a_shrunk_image_stays_whole_and_lies_anywhere() -> None:
+    augmenter = make(torch.full((500, 28, 28), 255, dtype=torch.uint8), shrink=0.5)
+    images = augmenter.batch(torch.arange(500))[0]
+    shrunk = torch.tensor(drawn(augmenter, "shrink")) < 0.5
+    sizes = 1 - 0.55 * torch.tensor(drawn(augmenter, "shrink_size")) * shrunk
+    torch.testing.assert_close(images.sum((1, 2, 3)), (28 * sizes) ** 2, rtol=0.06, atol=0)
+    small = images[sizes < 0.6, 0]
+    for lengths in (small.sum(1), small.sum(2)):  # of each column, of each row
+        centres = (lengths * torch.arange(28)).sum(1) / lengths.sum(1)
+        assert centres.min() < 9
+        assert centres.max() > 18
+
+
+def test_spared_images_are_only_shifted_and_flipped() -> None:
+    plain = make(shift=2, flip=True).batch(ALL)[0]
+    switches = dict.fromkeys(CHANCES, 1.0) | {"shift": 2, "flip": True, "rotate": 30.0}
+    augmenter = make(spare=0.4, **switches)
+    spared = torch.tensor(drawn(augmenter, "spare")) < 0.4
+    images = augmenter.batch(ALL)[0]
+    torch.testing.assert_close(images[spared], plain[spared], rtol=0, atol=1e-5)
+    torch.testing.assert_close(images[~spared], make(**switches).batch(ALL)[0][~spared])
+    assert 0.2 < spared.float().mean() < 0.6
+
+
+def test_only_a_share_of_the_images_is_warped() -> None:
+    switches = {"rotate": 30.0, "scale": 0.4, "shear": 0.5}
+    augmenter, plain = make(warp=0.4, **switches), make().batch(ALL)[0]
+    images, warped = augmenter.batch(ALL)[0], torch.tensor(drawn(augmenter, "warp")) < 0.4
+    torch.testing.assert_close(images[~warped], plain[~warped], rtol=0, atol=1e-5)
+    torch.testing.assert_close(images[warped], make(**switches).batch(ALL)[0][warped])
+    assert 0.2 < warped.float().mean() < 0.6
 
 
 def test_a_larger_scale_enlarges() -> None:
@@ -268,9 +315,37 @@ def test_one_augmentation_does_not_change_the_draws_of_another() -> None:
     assert torch.equal(make(mixup=0.4).kept[:, 0], make(mixup=0.4, cutmix=1.0).kept[:, 0])
 
 
+def test_later_augmentations_left_the_numbers_of_the_older_ones_as_they_were() -> None:
+    augmenter = make(seed=3)
+    augmenter.set_epoch(2)
+    expected = np.random.default_rng([3, 2, 1]).random((SIZE, 14), dtype=np.float32)
+    np.testing.assert_array_equal(augmenter.uniforms[:, :14].numpy(), expected)
+
+
+@pytest.mark.parametrize("name", ["contrast", "invert", "background", "blur", "noise"])
+def test_a_disturbance_changes_the_images_that_drew_it_and_no_others(name: str) -> None:
+    garments = IMAGES.clone()
+    garments[:, :, 14:] = 0
+    before = make(garments, shift=2, rotate=10.0).batch(ALL)[0]
+    augmenter = make(garments, shift=2, rotate=10.0, **{name: 0.5})
+    chosen = torch.tensor(drawn(augmenter, name)) < 0.5
+    changed = (augmenter.batch(ALL)[0] != before).flatten(1).any(1)
+    assert torch.equal(changed, chosen)
+    assert 0.25 < chosen.float().mean() < 0.75
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("shear", 2.5),
+        ("shrink", 1.5),
+        ("spare", 1.5),
+        ("warp", -0.1),
+        ("contrast", 1.5),
+        ("invert", -1.0),
+        ("background", 2.0),
+        ("blur", math.nan),
+        ("noise", 1.1),
         ("shift", -1),
         ("shift", 28),
         ("rotate", 181.0),

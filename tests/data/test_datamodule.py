@@ -1,6 +1,7 @@
 """The split, the sizes, and the loaders that Lightning asks for."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from fmnist.data import source
+from fmnist.data.augmentation import Augmentation
 from fmnist.data.datamodule import FashionMNISTDataModule, stratified_split
 from fmnist.errors import InputError
 
@@ -107,6 +109,15 @@ def test_loaders_hold_their_part_and_nothing_else(make: Callable[..., FashionMNI
     assert data.split == {"split_seed": 0, "train": 500, "val": 100, "test": 200}
 
 
+def test_every_augmentation_is_a_flag_and_reaches_the_augmenter() -> None:
+    assert FashionMNISTDataModule().augmentation == Augmentation()
+    for field in fields(Augmentation):
+        value = {"shift": 3, "flip": True}.get(field.name, 0.123)
+        assert FashionMNISTDataModule(**{field.name: value}).augmentation == Augmentation(
+            **{field.name: value}
+        )
+
+
 def test_mixing_takes_partners_from_the_training_set_alone(
     make: Callable[..., FashionMNISTDataModule],
 ) -> None:
@@ -140,17 +151,24 @@ def test_every_process_needs_an_image(make: Callable[..., FashionMNISTDataModule
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("switches", "tolerance"),
+    [
+        ({"shift": 2, "flip": True, "rotate": 10.0, "scale": 0.1, "erase": 0.5, "cutmix": 1.0}, 1e-4),
+        ({"shear": 0.2, "warp": 0.8, "shrink": 0.5, "spare": 0.2, "background": 0.5}, 1e-3),
+        ({"contrast": 0.5, "invert": 0.5, "blur": 0.5, "noise": 0.5}, 1e-3),
+    ],
+)
 def test_batches_cut_on_a_gpu_equal_those_of_the_processor(
-    make: Callable[..., FashionMNISTDataModule],
+    make: Callable[..., FashionMNISTDataModule], switches: dict[str, Any], tolerance: float
 ) -> None:
-    switches = {"shift": 2, "flip": True, "rotate": 10.0, "scale": 0.1, "erase": 0.5, "cutmix": 1.0}
     expected, data = make(**switches), make(**switches)
     strategy = SimpleNamespace(root_device=torch.device("cuda"))
     data.trainer = SimpleNamespace(global_rank=0, world_size=1, strategy=strategy)
     for cpu, gpu in zip(expected.train_dataloader(), data.train_dataloader(), strict=True):
         for value, found in zip(cpu, gpu, strict=True):
             assert found.is_cuda
-            torch.testing.assert_close(found.cpu(), value, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(found.cpu(), value, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize(

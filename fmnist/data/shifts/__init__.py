@@ -1,0 +1,1 @@
+"""Test images as they might come: corrupted, photographed, or of something else; made anew, never stored."""
