@@ -81,7 +81,7 @@ def _check(run: Run, name: str, form: Format, path: Path) -> None:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """Lend a temporary file that takes the place of ``path`` if nothing goes wrong."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "is a folder")
@@ -114,7 +114,7 @@ def metadata(run: Run) -> dict[str, str]:
         "classes": json.dumps(run.record.get("classes")),
         "input": "images: float32 (N, 1, 28, 28) in [0, 1], grey, bright garment on black; "
         "normalisation is part of the model",
-        "output": "logits: float32 (N, 10); softmax(logits / temperature) are calibrated probabilities",
+        "output": "logits: float32 (N, 10)",
         "run": f"{run.record.get('name')}/{run.path.resolve().name}",
         "git_commit": str(run.record.get("git_commit")),
     }
@@ -122,6 +122,7 @@ def metadata(run: Run) -> dict[str, str]:
         known["test_accuracy"] = f"{test.accuracy:.4f}"
     if val := _predictions(run, "val"):
         known["temperature"] = f"{fit_temperature(val.logits, val.labels):.4f}"
+        known["output"] += "; softmax(logits / temperature) are calibrated probabilities"
     return known
 
 

@@ -124,6 +124,7 @@ def test_the_metadata_tell_what_a_user_must_know(run: Run) -> None:
 def test_a_run_without_validation_has_no_temperature(run: Run) -> None:
     (run.path / "predictions" / "val.npz").unlink()
     assert "temperature" not in metadata(run)
+    assert "temperature" not in metadata(run)["output"]
     (run.path / "predictions" / "test.npz").write_bytes(b"no archive")
     with pytest.raises(InputError, match=r"test.npz: is damaged"):
         metadata(run)

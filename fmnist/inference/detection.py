@@ -1,0 +1,260 @@
+"""How unlike the training images an image is, and how unlike is too unlike for an answer."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import logsumexp
+
+from fmnist.calibration import probabilities
+from fmnist.data import source
+from fmnist.errors import InputError
+from fmnist.inference.predictor import Predictor
+from fmnist.runs import Run
+
+if TYPE_CHECKING:
+    from fmnist.data.datamodule import FashionMNISTDataModule
+
+FILE = "detection.npz"
+REFERENCES = 5_000  # training images that others are compared with
+CHECKED = 5_000  # images that the threshold is chosen on, at most
+ACCEPTED = 0.95  # the share of those that the threshold accepts
+PIXEL_WEIGHT = 0.07  # of 0.04 to 0.14, it told most validation images from digits and from noise
+RIDGE = 1e-6
+MAXIMUM, ENERGY, MEANS, NEIGHBOUR = "maximum probability", "energy", "class means", "nearest neighbour"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Images and what a run makes of them.
+
+    Attributes:
+        images: uint8 (N, 28, 28).
+        logits: float32 (N, 10).
+        embeddings: float32 (N, D), the input of a network's last layer; an estimator's are the pixels.
+    """
+
+    images: np.ndarray
+    logits: np.ndarray
+    embeddings: np.ndarray
+
+
+Score = Callable[[Seen], np.ndarray]
+"""How unlike the training images each image is, (N,)."""
+
+
+@dataclass(frozen=True)
+class References:
+    """What a run keeps of its training images, so that others can be compared with them.
+
+    Attributes:
+        images: uint8 (M, 28, 28).
+        labels: int64 (M,).
+        embeddings: float32 (M, D).
+        threshold: 95 % of the validation images have a neighbour that is no farther.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    embeddings: np.ndarray
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Says which images are too unlike the training images.
+
+    Attributes:
+        name: Of the score.
+        score: Its function.
+        threshold: What scores higher is too unlike; 95 % of the validation images do not.
+        note: What people should know of it, or nothing.
+    """
+
+    name: str
+    score: Score
+    threshold: float
+    note: str = ""
+
+
+def look(predictor: Predictor, images: np.ndarray) -> Seen:
+    """Ask a run for all that the scores need of images uint8 (N, 28, 28)."""
+    logits = predictor.logits(images)
+    if predictor.run.record.get("kind") != "lightning":
+        return Seen(images, logits, _pixels(images))
+    return Seen(images, logits, predictor.embeddings(images))
+
+
+def maximum_probability(seen: Seen) -> np.ndarray:
+    """Score by the probability of the likeliest class (Hendrycks and Gimpel 2017, arXiv 1610.02136)."""
+    return -probabilities(seen.logits).max(1)
+
+
+def energy(seen: Seen) -> np.ndarray:
+    """Score by the free energy of the logits (Liu et al. 2020, arXiv 2010.03759, equation 4)."""
+    return -logsumexp(seen.logits.astype(np.float64), axis=1)
+
+
+def class_means(references: References) -> Score:
+    """Score by the Mahalanobis distance to the nearest class mean in the embedding, squared.
+
+    Source: Lee et al. 2018, arXiv 1807.03888, equation 2; of the last layer alone.
+    """
+    embeddings, labels = references.embeddings.astype(np.float64), references.labels
+    classes = np.unique(labels)
+    means = np.stack([embeddings[labels == label].mean(0) for label in classes])
+    covariance = np.atleast_2d(np.cov((embeddings - means[np.searchsorted(classes, labels)]).T))
+    ridge = RIDGE * np.trace(covariance) / len(covariance)  # a dead unit has no variance
+    whitening = np.linalg.cholesky(np.linalg.inv(covariance + ridge * np.eye(len(covariance))))
+
+    def score(seen: Seen) -> np.ndarray:
+        return _squared_distances(seen.embeddings @ whitening, means @ whitening).min(1)
+
+    return score
+
+
+def nearest_neighbour(references: References) -> Score:
+    """Score by the distance to the nearest training image, in the embedding beside the pixels, squared.
+
+    The embedding is scaled to unit length, as Sun et al. 2022 (arXiv 2204.06507) do. The pixels are not,
+    and tell what a network does not notice, e.g. noise that it takes for a garment.
+    """
+    known = _place(references.images, references.embeddings)
+
+    def score(seen: Seen) -> np.ndarray:
+        return _squared_distances(_place(seen.images, seen.embeddings), known).min(1)
+
+    return score
+
+
+def _place(images: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
+    """Return where images lie, float32 (N, D + 784)."""
+    lengths = np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+    return np.concatenate([embeddings / lengths, PIXEL_WEIGHT * _pixels(images)], axis=1)
+
+
+def _pixels(images: np.ndarray) -> np.ndarray:
+    """Return images as float32 (N, 784) in [0, 1]."""
+    return images.reshape(len(images), -1) / np.float32(255)
+
+
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the squared distances (N, M) between points (N, D) and (M, D)."""
+    return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * (a @ b.T), 0)
+
+
+def scores_of(references: References) -> dict[str, Score]:
+    """Return every score by name."""
+    return {
+        MAXIMUM: maximum_probability,
+        ENERGY: energy,
+        MEANS: class_means(references),
+        NEIGHBOUR: nearest_neighbour(references),
+    }
+
+
+def find_detector(predictor: Predictor, root: str = "data") -> Detector | None:
+    """Return the detector of a run: distance to the nearest training image, where that can be had.
+
+    The training images it needs are kept in the run folder, from the first call on; until then the data
+    must be on this machine. Where they are not, the energy takes its place, with a note.
+
+    Returns:
+        None for a run whose data are not here, and that has no validation images either.
+    """
+    references = _read(predictor.run.path / FILE)
+    if references is None:
+        try:
+            references = references_of(predictor, data_of(predictor.run, root))
+        except InputError as reason:
+            return _fall_back(predictor.run, str(reason))
+    return Detector(NEIGHBOUR, nearest_neighbour(references), references.threshold)
+
+
+def references_of(predictor: Predictor, data: "FashionMNISTDataModule") -> References:
+    """Return the training images that others are compared with, from the run folder if it keeps them.
+
+    Args:
+        predictor: The run.
+        data: With the run's split.
+    """
+    path = predictor.run.path / FILE
+    references = _read(path)
+    if references is None:
+        references = _choose(predictor, data)
+        with contextlib.suppress(OSError):  # a run that cannot be written answers all the same
+            _write(path, references)
+    return references
+
+
+def _choose(predictor: Predictor, data: "FashionMNISTDataModule") -> References:
+    """Choose training images, and the threshold by validation images.
+
+    For a run without validation images, others that it was trained on take their place.
+    """
+    from fmnist.data.arrays import images_of
+
+    train, val = images_of(data, "train"), images_of(data, "val")
+    order = np.random.default_rng(0).permutation(len(train.images))
+    chosen, others = np.sort(order[:REFERENCES]), np.sort(order[REFERENCES:][:CHECKED])
+    known, labels = look(predictor, train.images[chosen]), train.labels[chosen]
+    references = References(known.images, labels, known.embeddings, np.inf)
+    checked = val.images[:CHECKED] if len(val.images) else train.images[others]
+    if not len(checked):
+        return references
+    scores = nearest_neighbour(references)(look(predictor, checked))
+    return replace(references, threshold=float(np.quantile(scores, ACCEPTED)))
+
+
+def _fall_back(run: Run, reason: str) -> Detector | None:
+    try:
+        logits = run.predictions("val").logits
+    except InputError:
+        return None
+    if not len(logits):
+        return None
+    nothing = np.zeros((len(logits), 0))
+    threshold = float(np.quantile(energy(Seen(nothing, logits, nothing)), ACCEPTED))
+    note = f"{reason}; so what is unlike the training images is told by the energy of the logits, less well"
+    return Detector(ENERGY, energy, threshold, note)
+
+
+def data_of(run: Run, root: str) -> "FashionMNISTDataModule":
+    """Return the data that a run was made with, in its split; nothing is downloaded.
+
+    Raises:
+        InputError: They are not on this machine.
+    """
+    if source.find(root) is None:
+        raise InputError(f"--data.root {root}: holds no data set")
+    from fmnist.data.datamodule import FashionMNISTDataModule
+
+    split = run.record["split"]
+    data = FashionMNISTDataModule(
+        root, val_size=split["val"], train_size=split["train"], split_seed=split["split_seed"]
+    )
+    if data.data.sha256 != run.record.get("data_sha256"):
+        raise InputError(f"--data.root {root}: holds other data than {run.path} was made with")
+    return data
+
+
+def _read(path: Path) -> References | None:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return References(**{**arrays, "threshold": float(arrays["threshold"])})
+    except Exception:  # missing, or damaged, which raises nearly anything: it is made again
+        return None
+
+
+def _write(path: Path, references: References) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **asdict(references))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

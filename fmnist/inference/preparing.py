@@ -1,0 +1,96 @@
+"""Picture files to images, in processes of their own that load no network."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fmnist.data.pictures import prepare, read_picture, save_stages
+from fmnist.data.pictures.workers import picture_workers
+from fmnist.errors import InputError
+
+OK = "ok"
+THUMBNAIL = 140  # pixels of the longest side
+CHUNK = 8  # files that a process takes at once
+FEW = 16  # files that are done sooner than processes start
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What became of a picture file.
+
+    Attributes:
+        file: Its path, in printable characters.
+        status: ``ok``, or why there is no image.
+        flags: What is amiss with the picture.
+        image: uint8 (28, 28).
+        thumbnail: The picture itself, small, uint8 (H, W, 3), for the first ones.
+    """
+
+    file: str
+    status: str
+    flags: tuple[str, ...] = ()
+    image: np.ndarray | None = None
+    thumbnail: np.ndarray | None = None
+
+
+def prepare_files(
+    paths: Sequence[Path],
+    cut_out: str = "border",
+    stages: Path | None = None,
+    thumbnails: int = 0,
+    processes: int | None = None,
+) -> Iterator[Picture]:
+    """Prepare picture files, in their order; one that cannot be read stops no other.
+
+    Args:
+        paths: The files.
+        cut_out: How the garment is cut out, see ``fmnist.data.pictures.prepare``.
+        stages: Folder for the steps of every preparation.
+        thumbnails: How many of the first ones keep a small copy of the picture.
+        processes: How many work at once; one a core by default. A few files are done in this one.
+
+    Raises:
+        InputError: A process was killed.
+    """
+    numbered = [(number, path, number < thumbnails) for number, path in enumerate(paths)]
+    work = partial(prepare_file, cut_out=cut_out, stages=stages)
+    if len(paths) <= FEW or processes == 1:
+        yield from map(work, numbered)
+        return
+    with picture_workers(processes) as pool:
+        results = pool.map(work, numbered, chunksize=CHUNK)
+        try:
+            yield from results
+        except BrokenProcessPool:
+            raise InputError(
+                "a process that prepares pictures was killed (out of memory?); fewer pictures at once may do"
+            ) from None
+
+
+def prepare_file(task: tuple[int, Path, bool], cut_out: str, stages: Path | None) -> Picture:
+    """Prepare one file: its number, its path, and whether a small copy is wanted."""
+    number, path, wanted = task
+    file = str(path) if str(path).isprintable() else ascii(str(path))
+    steps: dict[str, np.ndarray] | None = None if stages is None else {}
+    try:
+        picture = read_picture(path)
+        found = prepare(picture, cut_out, steps)
+        if stages is not None:
+            save_stages(stages, f"{number:04d}-{path.stem:.100}", steps or {})
+    except InputError as error:
+        return Picture(file, str(error).removeprefix(f"{file}: "))
+    return Picture(file, OK, found.flags, found.image, _small(picture) if wanted else None)
+
+
+def _small(picture: np.ndarray) -> np.ndarray:
+    """Return a copy to look at, uint8 (H, W, 3): a tiny picture enlarged, transparent parts light grey."""
+    image = Image.fromarray(picture).convert("RGBA")
+    zoom = max(THUMBNAIL // max(image.size), 1)
+    image = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "#E6E6E6"), image).convert("RGB"))
