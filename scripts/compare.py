@@ -26,6 +26,11 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", default="logs/comparison", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--allow-mixed", action="store_true", help="see below")
     parser.add_argument(
+        "--reference",
+        metavar="MODEL",
+        help="give errors on corrupted images relative to this model's (mCE); see evaluate.py --shifts",
+    )
+    parser.add_argument(
         "--data.root", dest="root", default="data", metavar="DIR", help="data set, for the pictures"
     )
     options = parser.parse_args(args)
@@ -33,7 +38,9 @@ def main(args: Sequence[str] | None = None) -> None:
     from fmnist.evaluation.comparison_report import write_comparison
 
     output = Path(options.output)
-    found, lines = write_comparison(options.runs, output, options.root, options.allow_mixed)
+    found, lines = write_comparison(
+        options.runs, output, options.root, options.allow_mixed, options.reference
+    )
     print(*lines, found["results"].markdown(), sep="\n")
     print(f"{output / 'compare.html'}: open it in a browser; CSV and Markdown of each table beside it")
 

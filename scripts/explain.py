@@ -18,7 +18,7 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--indices", nargs="+", type=int, metavar="N", help="test images by number")
     which.add_argument("--worst", nargs="?", const=16, type=int, metavar="N", help="most confident mistakes")
-    which.add_argument("--images", metavar="FOLDER", help="pictures of your own: bright on black, shrunk")
+    which.add_argument("--images", metavar="FOLDER", help="pictures of your own, prepared as predict.py does")
     add("--pair", nargs=2, metavar="CLASS", help="mistakes between two classes, the most confident first")
     add("--compare", nargs="+", default=[], metavar="RUN", help="draw these runs beside the first")
     add("--average", action="store_true", help="draw the mean map of every class of the test set")

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from fmnist.baselines.building import build
-from fmnist.baselines.hog import hog
+from fmnist.baselines.hog import check_sizes, hog
 from fmnist.data.arrays import as_pixels
 from fmnist.errors import InputError
 
@@ -43,6 +43,7 @@ def first_step(features: Any) -> tuple[str, Any]:
         known = list(inspect.signature(hog).parameters)[1:]
         if value is not None and not (isinstance(value, dict) and value.keys() <= set(known)):
             raise InputError(f"--features hog {value!r:.60}: takes arguments by name: {', '.join(known)}")
+        check_sizes(**(value or {}))
     return name, value
 
 

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 
 from fmnist import CLASSES
 from fmnist.baselines import engine, report, worker
+from fmnist.baselines.blend import FILE as BLEND
 from fmnist.baselines.blend import MEMBERS, Blend
 from fmnist.baselines.building import build_classifier
 from fmnist.baselines.config import Config
@@ -71,6 +72,9 @@ def find_members(config: Config) -> tuple[Config, list[Run]]:
     """
     if config.blend:
         members = [find_member(path, "--blend") for path in config.blend]
+        for run in members:
+            if (run.path / BLEND).exists():
+                raise InputError(f"--blend {run.path}: is a blend itself; name the runs of its config.yaml")
         return dataclasses.replace(config, blend=[str(run.path) for run in members]), members
     name, path = first_step(config.features)
     if name != "embedding":

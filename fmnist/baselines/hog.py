@@ -1,6 +1,7 @@
 """Histograms of oriented gradients, of a whole data set at once."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,17 +35,29 @@ def hog(images: np.ndarray, orientations: int = 8, cell: int = 4, block: int = 2
     Raises:
         InputError: A size does not fit the images.
     """
-    if orientations < 2:
-        raise InputError(f"features: hog orientations {orientations}: must be at least 2")
-    if cell not in (1, 2, 4, 7, 14, 28):
-        raise InputError(f"features: hog cell {cell}: must be a divisor of 28")
-    if not 1 <= block <= 28 // cell:
-        raise InputError(
-            f"features: hog block {block}: must lie between 1 and {28 // cell}, the cells a side"
-        )
+    check_sizes(orientations, cell, block)
     parts = np.split(images, range(BATCH, len(images), BATCH))
     histograms = (_cells(torch.from_numpy(part).float(), orientations, cell) for part in parts)
     return torch.cat([_blocks(cells, block) for cells in histograms]).numpy()
+
+
+def check_sizes(orientations: Any = 8, cell: Any = 4, block: Any = 2) -> None:
+    """Refuse what ``hog`` cannot do, before there are images.
+
+    Raises:
+        InputError: A size is no whole number, or does not fit the images.
+    """
+    for name, value in {"orientations": orientations, "cell": cell, "block": block}.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise InputError(f"--features hog {name} {value!r:.40}: must be a whole number")
+    if orientations < 2:
+        raise InputError(f"--features hog orientations {orientations}: must be at least 2")
+    if cell not in (1, 2, 4, 7, 14, 28):
+        raise InputError(f"--features hog cell {cell}: must be a divisor of 28")
+    if not 1 <= block <= 28 // cell:
+        raise InputError(
+            f"--features hog block {block}: must lie between 1 and {28 // cell}, the cells a side"
+        )
 
 
 def _cells(images: Tensor, orientations: int, cell: int) -> Tensor:

@@ -1,10 +1,11 @@
 """The runs of a comparison: find them, read them, refuse what cannot be compared, group them by seeds."""
 
 import hashlib
+import inspect
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,14 @@ FAMILIES = {
 INCIDENTAL = {"seed", "seed_everything", "logs", "name", "config", "engine"}
 INCIDENTAL_DATA = {"root", "eval_batch_size"}
 """Keys of a configuration, and of its ``data``, that may differ between runs of one recipe."""
+
+
+@cache
+def _data_defaults() -> dict[str, Any]:
+    from fmnist.data.datamodule import FashionMNISTDataModule  # imports Lightning
+
+    parameters = inspect.signature(FashionMNISTDataModule).parameters
+    return {name: parameter.default for name, parameter in parameters.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +79,17 @@ class Member:
 
     @property
     def recipe(self) -> str:
-        """The configuration without what differs between repetitions."""
+        """The configuration without what differs between repetitions.
+
+        Nor with what its ``data`` leaves at the default: a run from before a flag does not name it.
+        """
         config = {key: value for key, value in self.config.items() if key not in INCIDENTAL}
         if isinstance(config.get("data"), dict):
+            usual = _data_defaults()
             config["data"] = {
-                key: value for key, value in config["data"].items() if key not in INCIDENTAL_DATA
+                key: value
+                for key, value in config["data"].items()
+                if key not in INCIDENTAL_DATA and not (key in usual and value == usual[key])
             }
         return json.dumps(config, sort_keys=True, default=str)
 

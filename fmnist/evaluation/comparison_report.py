@@ -8,7 +8,7 @@ import numpy as np
 
 from fmnist import CLASSES
 from fmnist.errors import InputError
-from fmnist.evaluation import charts, metrics, page
+from fmnist.evaluation import charts, metrics, page, shifts, shifts_tables
 from fmnist.evaluation import comparison_tables as rows
 from fmnist.evaluation.collection import CONVOLUTIONAL, DENSE, Group, collect
 from fmnist.evaluation.comparison import (
@@ -31,7 +31,11 @@ QUESTIONS = (("cnn", "mlp"), ("published-lenet5", "published-mlp-classifier"))
 
 
 def write_comparison(
-    paths: Sequence[str | Path], output: Path, root: str = "data", allow_mixed: bool = False
+    paths: Sequence[str | Path],
+    output: Path,
+    root: str = "data",
+    allow_mixed: bool = False,
+    reference: str | None = None,
 ) -> tuple[dict[str, Table], list[str]]:
     """Compare runs; write ``compare.html``, and CSV and Markdown of each table.
 
@@ -40,6 +44,7 @@ def write_comparison(
         output: Folder of the files.
         root: Where the data set is looked for, for the pictures.
         allow_mixed: Compare runs on different data or splits, with a warning in the page.
+        reference: The model whose errors on corrupted images count as 100 in the mCE.
 
     Returns:
         The tables by name, and lines on runs that were passed over and on what differs.
@@ -54,9 +59,11 @@ def write_comparison(
             f"{' '.join(map(str, paths))}: a comparison needs two models on the same test images, found "
             f"{len(shared)} ({shared[0].label}); scripts/evaluate.py reports on one run"
         )
+    shifted, unmeasured = shifts.of_groups(shared)
     found = [
         rows.results(groups), rows.pairs(shared), rows.gaps(groups), rows.class_f1(groups),
         rows.published_figures(groups), rows.provenance(groups),
+        *shifts_tables.comparison_tables(shifted, reference),
     ]  # fmt: skip
     by_name = {table.name: table for table in found}
     if len(shared) < len(groups):
@@ -68,8 +75,9 @@ def write_comparison(
         page.save(
             output / "compare.html",
             "compare.html",
-            _data(groups, shared, by_name),
+            _data(groups, shared, by_name, shifted),
             **_context(groups, shared, by_name, root),
+            unmeasured=unmeasured,
             warnings=warnings,
             skipped=skipped,
         )
@@ -78,7 +86,12 @@ def write_comparison(
     return by_name, skipped + warnings
 
 
-def _data(groups: Sequence[Group], shared: Sequence[Group], found: dict[str, Table]) -> dict[str, Any]:
+def _data(
+    groups: Sequence[Group],
+    shared: Sequence[Group],
+    found: dict[str, Table],
+    shifted: dict[str, dict[str, Any]],
+) -> dict[str, Any]:
     """Return what the page's script draws, and the rows of all tables."""
     results = found["results"].rows
     colour = charts.colours([row["model"] for row in results])
@@ -97,7 +110,8 @@ def _data(groups: Sequence[Group], shared: Sequence[Group], found: dict[str, Tab
             "class_f1": charts.class_f1(found["class_f1"].rows, colour),
         },
         "matrices": {
-            "agreement": {"rows": labels, "columns": labels, "values": shares.tolist(), "unit": "share"}
+            "agreement": {"rows": labels, "columns": labels, "values": shares.tolist(), "unit": "share"},
+            **({"shifts": shifts_tables.comparison_heat(shifted)} if shifted else {}),
         },
         "confusions": {
             "classes": CLASSES,

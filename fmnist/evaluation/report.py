@@ -15,6 +15,8 @@ from fmnist.evaluation import (
     page,
     report_charts,
     rerun,
+    shifts,
+    shifts_tables,
     tables,
 )
 from fmnist.evaluation import report_words as words
@@ -70,22 +72,23 @@ def _write(run: Run, found: dict[str, Any], test: Predictions, images: np.ndarra
     by_class = classification_table(found["test"])
     tables.write(run.path / "metrics.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
     tables.write(run.path / "classification_report.csv", by_class.csv())
-    tables.write(run.path / "classification_report.txt", words.classification_report(test))
+    tables.write(run.path / "classification_report.txt", test.report())
     shown = stated_probabilities(test, found["test"])
     drawn = draw(found["test"], test, shown, images)
     for name, figure in drawn.items():
         figures.save(figure, run.path / "figures" / f"{name}.png")
-    member = Member(run, test)
+    member, shifted = Member(run, test), shifts.read(run)
     page_tables = [
         by_class, calibration_table(found["test"]), errors_table(test, shown),
         comparison_tables.provenance([Group(member.name, (member,))]),
+        *(shifts_tables.page_tables(shifted) if shifted else ()),
     ]  # fmt: skip
     pictures, left_out = explanations(run.path / "figures" / "explanations")
     curves = comparison_tables.curves(member)
     page.save(
         run.path / "report.html",
         "report.html",
-        _data(member, found["test"], shown, curves, page_tables),
+        _data(member, found["test"], shown, curves, page_tables, shifted),
         title=member.name,
         kicker=f"{run.path}, evaluated on {len(test.labels):,} test images",
         warnings=[],
@@ -103,6 +106,8 @@ def _write(run: Run, found: dict[str, Any], test: Predictions, images: np.ndarra
         suspects=_pictures(images, test, shown, suspects(test, found["test"])),
         curves=bool({"train/accuracy", "val/accuracy"} & curves.keys()),
         pictures_note=note,
+        shifts=shifts_tables.words(shifted) if shifted else [],
+        photographed=f"{shifted['photographs']['images']:,}" if shifted else "",
         explanations=pictures,
         explanations_note=left_out,
     )
@@ -119,6 +124,7 @@ def _data(
     shown: np.ndarray,
     curves: dict[str, tuple[np.ndarray, np.ndarray]],
     page_tables: Sequence[Table],
+    shifted: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Return what the page's script draws, and the rows of all tables."""
     colour = {member.name: charts.COLOURS[0]}
@@ -134,7 +140,7 @@ def _data(
     counts = {"rows": CLASSES, "columns": CLASSES, "values": found["confusion_matrix"], "unit": "images"}
     return {
         "charts": drawn,
-        "matrices": {"confusion": counts},
+        "matrices": {"confusion": counts} | ({"shifts": shifts_tables.heat(shifted)} if shifted else {}),
         "tables": {table.name: table.rows for table in page_tables},
         "figures": found,
     }

@@ -3,23 +3,8 @@
 import math
 from typing import Any
 
-from fmnist import CLASSES
 from fmnist.evaluation import tables
-from fmnist.runs import Predictions, Run
-
-
-def classification_report(test: Predictions) -> str:
-    """Return precision, recall, F1 and support of each class, as scikit-learn prints them."""
-    from sklearn.metrics import classification_report
-
-    return classification_report(
-        test.labels,
-        test.logits.argmax(1),
-        labels=range(len(CLASSES)),
-        target_names=CLASSES,
-        digits=4,
-        zero_division=0,
-    )
+from fmnist.runs import Run
 
 
 def opening(name: str, found: dict[str, Any]) -> list[str]:

@@ -6,9 +6,10 @@ from torch import nn
 
 from fmnist.errors import InputError
 from fmnist.explanation import checks, panels, selection
-from fmnist.explanation.attribution import Explainer, load_network, possible
+from fmnist.explanation.attribution import Explainer, load_network, map_sizes, possible
 from fmnist.explanation.methods import METHODS
 from fmnist.explanation.output import Output
+from fmnist.explanation.sanity import layers_from_head
 from fmnist.explanation.selection import Selection
 from fmnist.explanation.targets import PREDICTED, parse_class, parse_target
 from fmnist.runs import Run
@@ -39,6 +40,10 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
     network = load_network(run)
     others = [(other, load_network(other)) for other in map(Run.find, options.compare)]
     drawn = _explainers(network, options.method or [DEFAULT], options) if drawing or options.average else []
+    for other, compared in others:
+        _check_compared(other, compared, [explainer.name for explainer in drawn])
+    if options.sanity is not None and not layers_from_head(network):
+        raise InputError(f"--sanity: {run.path} has no layers whose weights could be drawn again")
     every = [name for name in METHODS if possible(network, name)]
     checked = _explainers(network, options.method or every, options) if checking else []
     if options.layer and not any(explainer.layer for explainer in drawn + checked):
@@ -47,7 +52,7 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
     needs_test = checking or options.average or not options.images
     test = selection.load_test_set(run, options.root) if needs_test else None
     images = _choose(options, run, test, pair)
-    measured, compared = (_first(test, options, flag) for flag in ("faithfulness", "sanity"))
+    measured, randomised = (_first(test, options, flag) for flag in ("faithfulness", "sanity"))
     if run.record.get("flip_average"):
         print("this run averages an image and its mirror image; what is explained is the image by itself")
     for explainer in drawn or checked:
@@ -64,13 +69,23 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
                 panels.draw_averages(run, explainer, target, test, output)
         if measured:
             print(checks.write_faithfulness(run, checked, measured, output))
-        if compared:
-            print(checks.write_sanity(run, checked, compared, options.layer, output))
+        if randomised:
+            print(checks.write_sanity(run, checked, randomised, options.layer, output))
     print(f"explanations in {output.folder}")
 
 
 def _explainers(network: nn.Module, methods: list[str], options: argparse.Namespace) -> list[Explainer]:
     return [Explainer(network, name, options.layer) for name in methods]
+
+
+def _check_compared(run: Run, network: nn.Module, methods: list[str]) -> None:
+    """Refuse a network that a method goes with, but that does not say at which of its layers to look."""
+    needy = [name for name in methods if METHODS[name].needs_layer and possible(network, name)]
+    if needy and getattr(network, "cam_layer", None) not in map_sizes(network):
+        raise InputError(
+            f"--compare {run.path}: {type(network).__name__} names no cam_layer, which {needy[0]} needs "
+            "(--layer is the first run's); other methods need none"
+        )
 
 
 def _choose(
@@ -80,8 +95,8 @@ def _choose(
     if options.images:
         if pair:
             raise InputError("--pair: chooses test images, and does not go with --images")
-        chosen, skipped = selection.pictures(options.images)
-        for line in skipped:
+        chosen, lines = selection.pictures(options.images)
+        for line in lines:
             print(line)
         return chosen
     assert test is not None, "read unless all images are pictures"

@@ -1,7 +1,11 @@
 """Where explanations go: a folder, and TensorBoard if the folder is the run's own."""
 
+import itertools
 import os
 import re
+import tempfile
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +17,8 @@ from torch.utils.tensorboard import SummaryWriter
 from fmnist import figures
 from fmnist.errors import InputError
 from fmnist.runs import Run
+
+LONGEST = 200  # bytes of a name; file systems allow 255, endings and all
 
 
 class Output:
@@ -30,9 +36,11 @@ class Output:
         self.folder = run.path / "figures" / "explanations" if folder is None else Path(folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass  # a folder that is there may still be closed, and maps take minutes
+            self._writer = SummaryWriter(str(run.path)) if folder is None else None
         except OSError as error:
             raise InputError(f"--output {self.folder}: cannot be written ({error.strerror})") from None
-        self._writer = SummaryWriter(str(run.path)) if folder is None else None
 
     def __enter__(self) -> "Output":
         return self
@@ -45,9 +53,11 @@ class Output:
 
     def figure(self, name: str, figure: Figure, board: bool = True) -> None:
         """Write ``<name>.png``, and an image of TensorBoard unless ``board`` is off."""
-        figures.save(figure, self.folder / f"{name}.png")
-        if board and self._writer is not None:
-            self._writer.add_image(f"explanations/{name}", figures.as_image(figure), dataformats="HWC")
+        with warnings.catch_warnings():  # a picture's name may be in a script that the font lacks
+            warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
+            figures.save(figure, self.folder / f"{name}.png")
+            if board and self._writer is not None:
+                self._writer.add_image(f"explanations/{name}", figures.as_image(figure), dataformats="HWC")
 
     def text(self, name: str, text: str) -> None:
         """Write a text file of that name."""
@@ -64,5 +74,21 @@ class Output:
 
 
 def as_file_name(text: str) -> str:
-    """Return a text as part of a file name: letters, digits, ``.``, ``_`` and single ``-``."""
-    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
+    """Return a text as part of a file name: letters of any script, digits, ``.``, ``_`` and single ``-``."""
+    plain = re.sub(r"[^\w.]+", "-", text).strip("-.")
+    return plain.encode()[:LONGEST].decode(errors="ignore") or "unnamed"
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return names of which no two go into the same file, whatever the file system makes of capitals.
+
+    A name that was taken gets a number before it.
+    """
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        numbered = (f"{number}-{name}" for number in itertools.count(2))
+        free = next(n for n in itertools.chain([name], numbered) if as_file_name(n).casefold() not in taken)
+        taken.add(as_file_name(free).casefold())
+        found.append(free)
+    return found

@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from fmnist import CLASSES
 from fmnist.data import source
+from fmnist.data.pictures import find_pictures, prepare, read_picture
 from fmnist.errors import InputError
+from fmnist.explanation.output import distinct
 from fmnist.runs import Predictions, Run
 
-SIDE = 28
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
-LARGEST = 50_000_000  # pixels of a picture
 PAIR_NUMBER = 16
 
 
@@ -22,7 +20,7 @@ class Selection:
     """Images to explain.
 
     Attributes:
-        names: Of the files that the drawings go into, one an image.
+        names: Of the images; no two make the same name of a file.
         images: uint8 (N, 28, 28).
         labels: True classes int64 (N,); None for pictures of one's own.
     """
@@ -93,46 +91,35 @@ def worst(test: Selection, predictions: Predictions, number: int | None, pair: l
 
 
 def pictures(folder: str | Path) -> tuple[Selection, list[str]]:
-    """Read the pictures of a folder as images like those of the data set: grey, 28 x 28, bright on black.
-
-    They are taken as they are, only shrunk: a garment on a white ground is not what the networks know.
+    """Read the pictures of a folder, and of those in it, as ``scripts/predict.py`` would.
 
     Args:
-        folder: Of PNG, JPEG, GIF, BMP, WebP or TIFF files.
+        folder: The folder.
 
     Returns:
-        The pictures by name, and a line for each file that is none.
+        The pictures as the networks see them, and a line for each that cannot be read or in which
+        something is amiss.
 
     Raises:
-        InputError: There is no such folder, or no picture in it.
+        InputError: There is no such folder, or no picture in it that can be read.
     """
     folder = Path(folder)
-    try:
-        paths = sorted(path for path in folder.iterdir() if path.is_file())
-    except OSError as error:
-        raise InputError(f"--images {folder}: cannot be read ({error.strerror})") from None
     read: dict[str, np.ndarray] = {}
-    skipped = []
-    for path in paths:
+    refused, doubtful = [], []
+    for path in find_pictures([folder]):
         try:
-            read[path.name] = _picture(path)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            skipped.append(f"{path}: skipped, is no picture that can be read ({error})")
+            prepared = prepare(read_picture(path))
+        except InputError as error:
+            refused.append(str(error))
+            continue
+        read[path.relative_to(folder).as_posix() if path != folder else path.name] = prepared.image
+        if prepared.flags:
+            doubtful.append(f"{path}: {', '.join(prepared.flags)}")
     if not read:
-        raise InputError("\n".join([f"--images {folder}: holds no picture that can be read", *skipped]))
-    return Selection(tuple(read), np.stack(list(read.values())), None), skipped
-
-
-def _picture(path: Path) -> np.ndarray:
-    """Return a picture file as grey uint8 (28, 28); transparent is black."""
-    with Image.open(path, formats=FORMATS) as picture:
-        if picture.width * picture.height > LARGEST:  # known from the header, before anything is decoded
-            raise ValueError(f"{picture.width} x {picture.height} pixels, more than {LARGEST:,}")
-        if picture.mode.startswith("I"):  # 16 bits, which Pillow would clip to white
-            picture = Image.fromarray((np.asarray(picture) // 256).clip(0, 255).astype(np.uint8))
-        with_alpha = picture.convert("RGBA")
-        grey = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), with_alpha).convert("L")
-        return np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+        others = f", and {len(refused) - 1:,} more" if len(refused) > 1 else ""
+        raise InputError(f"--images {folder}: holds no picture that can be read\n{refused[0]}{others}")
+    lines = [*doubtful, *(f"skipped {reason}" for reason in refused)]
+    return Selection(tuple(distinct(list(read))), np.stack(list(read.values())), None), lines
 
 
 def _of_test_set(images: np.ndarray, labels: np.ndarray, indices: np.ndarray) -> Selection:

@@ -67,6 +67,8 @@ def test_transformers_are_built_in_order() -> None:
         ([{"pixels": 3}], "--features pixels 3: takes no arguments"),
         ([{"hog": 3}], "--features hog 3: takes arguments by name: orientations, cell, block"),
         ([{"hog": {"cels": 3}}], "--features hog {'cels': 3}: takes arguments by name"),
+        ([{"hog": {"cell": "x"}}], "--features hog cell 'x': must be a whole number"),
+        ([{"hog": {"cell": 5}}], "--features hog cell 5: must be a divisor of 28"),
         ([{"standardize": 3}], "--features standardize 3: takes arguments by name only"),
         ([{"pca": {"n": 3}}], "--features pca.n: PCA takes no such argument"),
         ([{"pca": "x"}], "--features pca.n_components 'x': The 'n_components' parameter of PCA"),

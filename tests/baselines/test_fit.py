@@ -167,6 +167,11 @@ def test_a_blend_is_weighted_on_validation(
     np.testing.assert_allclose(blend.scores(images_of(data, "test").images), test.logits, atol=1e-5)
     combined = blend.combine([member.predictions("test").logits for member in (network, logistic)])
     np.testing.assert_allclose(combined, test.logits, atol=1e-4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FashionMNISTDataModule, "setup", lambda *_: pytest.fail("data were loaded"))
+        with pytest.raises(InputError, match=r"is a blend itself; name the runs of its config.yaml"):
+            fit("--name", "again", "--blend", f"[{run.path}, {logistic.path}]")
+    assert not (run.path.parents[1] / "again").exists()
 
 
 @pytest.mark.parametrize(
@@ -209,6 +214,7 @@ def test_warnings_are_passed_on(fit: Callable[..., Run], capsys: pytest.CaptureF
         ([*LOGISTIC, "--features", "[embedding]"], "--features embedding: needs the RUN of a network"),
         ([*LOGISTIC, "--features", "[embedding: nowhere]"], "--features embedding nowhere: is no run folder"),
         (["--blend", "[nowhere, there]"], "--blend nowhere: is no run folder"),
+        ([*LOGISTIC, "--features", "[hog: {cell: x}]"], "--features hog cell 'x': must be a whole number"),
         ([*LOGISTIC, "--features", "[pca: -3]"], "--features pca.n_components -3: The 'n_components' param"),
     ],
 )

@@ -1,5 +1,7 @@
 """Histograms of oriented gradients: closed forms, invariances, and speed."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -75,8 +77,12 @@ def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"cell": 5}, "hog cell 5: must be a divisor of 28"),
         ({"block": 8}, "hog block 8: must lie between 1 and 7"),
         ({"block": 0}, "hog block 0: must lie between 1 and 7"),
+        ({"orientations": 8.0}, "hog orientations 8.0: must be a whole number"),
+        ({"cell": "4"}, "hog cell '4': must be a whole number"),
+        ({"block": True}, "hog block True: must be a whole number"),
+        ({"cell": None}, "hog cell None: must be a whole number"),
     ],
 )
-def test_sizes_that_do_not_fit_are_refused(sizes: dict[str, int], said: str) -> None:
+def test_sizes_that_do_not_fit_are_refused(sizes: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         hog(np.zeros((1, 28, 28), np.uint8), **sizes)

@@ -8,6 +8,9 @@ import yaml
 
 from fmnist import CLASSES
 from fmnist.data import source
+from fmnist.data.shifts.corruptions import CORRUPTIONS, FLIPS
+from fmnist.evaluation.shifts import FAMILIES
+from fmnist.evaluation.shifts_scenes import KINDS, POLARITIES
 from fmnist.runs import Predictions, Run
 
 CURVES = """epoch,step,train/loss,train/accuracy,val/loss,val/accuracy
@@ -74,3 +77,28 @@ def on_data(root: Path, seed: int = 0, skill: float = 2.0) -> dict[str, Any]:
     logits[np.arange(len(labels)), labels] += skill
     test = Predictions(logits.astype(np.float32), labels, np.arange(len(labels)))
     return {"test": test, "data_sha256": data.sha256}
+
+
+def shifted(level: float) -> dict[str, Any]:
+    """Return what ``shifts.json`` holds of a model with so much accuracy on everything shifted."""
+    share = {"accuracy": level, "standard_error": 0.01}
+    levels = {name: [level + step for step in (0.2, 0.1, 0.0, -0.1, -0.2)] for name in CORRUPTIONS}
+    photograph = {"accuracy": level * 0.9, "standard_error": 0.01, "of_clean": level}
+    kinds = {
+        kind: {**photograph, "polarity_right": 0.99} if kind in POLARITIES else photograph for kind in KINDS
+    }
+    clean = {"accuracy": 0.9, "standard_error": 0.01}
+    return {
+        "images": 100,
+        "of": 200,
+        "seed": 0,
+        "clean": clean,
+        "mean_corruption_accuracy": share,
+        "mean_corruption_error": 1 - level,
+        "families": dict.fromkeys(FAMILIES, share),
+        "corruptions": levels | {"inverse": [level]},
+        "mean_flip_accuracy": share,
+        "flips": dict.fromkeys(FLIPS, level),
+        "photographs": {"images": 100, "clean": clean, "kinds": kinds},
+        "detection": [{"outsiders": "drawn digits", "score": "energy", "auroc": 0.96, "fpr95": 0.2}],
+    }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from fmnist.errors import InputError
 from fmnist.evaluation import collection
@@ -105,6 +106,13 @@ def test_another_recipe_under_the_same_name_is_another_group(tmp_path: Path) -> 
     (other.path / "config.yaml").write_text("seed_everything: 1\ntrainer: {max_epochs: 50}\n")
     groups, _, _ = collection.collect([tmp_path])
     assert sorted(labels(groups)) == ["cnn/version_0", "cnn/version_1"]
+
+
+def test_a_run_from_before_a_flag_of_the_data_is_of_the_recipe_with_its_default(tmp_path: Path) -> None:
+    for seed, data in enumerate(({"flip": True}, {"flip": True, "shear": 0.0}, {"flip": True, "shear": 0.1})):
+        (make_run(tmp_path, seed=seed).path / "config.yaml").write_text(yaml.safe_dump({"data": data}))
+    groups, _, _ = collection.collect([tmp_path])
+    assert sorted([member.seed for member in group.members] for group in groups) == [[0, 1], [2]]
 
 
 def test_labels_are_unique_across_folders(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 from sklearn import metrics as reference
 
 from fmnist import CLASSES
@@ -67,12 +66,6 @@ def test_confidence_is_said_for_every_kind_of_scores() -> None:
 def test_label_errors_are_counted_or_said_to_be_unknown() -> None:
     assert words.label_errors(FOUND)[0].startswith(f"{len(FOUND['likely_label_errors'])} of 400")
     assert "states no probabilities" in words.label_errors({"likely_label_errors": None})[0]
-
-
-def test_a_class_that_never_occurs_is_reported(recwarn: pytest.WarningsRecorder) -> None:
-    few = predictions(0, size=3)
-    assert all(name in words.classification_report(few) for name in CLASSES)
-    assert not recwarn.list
 
 
 def test_probabilities_are_rounded_down() -> None:

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from fmnist.explanation import selection
 from fmnist.inference.predictor import Predictor
+from fmnist.models.cnn import CNN
 from fmnist.runs import Run
 from scripts.explain import main
 from tests.explanation.conftest import Make
@@ -117,10 +119,11 @@ def test_checks_take_every_method_that_goes(explain: Explain, capsys: pytest.Cap
 def test_pictures(explain: Explain, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
-    Image.new("L", (60, 40), 99).save(folder / "bag.jpg")
-    (folder / "notes.txt").write_text("no picture")
-    assert explain("--images", str(folder)) == panels("gradcam-predicted", "bag.jpg")
-    assert f"{folder / 'notes.txt'}: skipped" in capsys.readouterr().out
+    for name in ("シャツ.jpg", "ズボン.jpg"):
+        Image.new("L", (60, 40), 99).save(folder / name)
+    (folder / "empty.png").touch()
+    assert explain("--images", str(folder)) == panels("gradcam-predicted", "シャツ.jpg", "ズボン.jpg")
+    assert f"skipped {folder / 'empty.png'}: is empty" in capsys.readouterr().out
 
 
 def test_a_run_of_scikit_learn_is_occluded(
@@ -172,7 +175,10 @@ def test_a_run_that_averages_mirror_images_is_told(
             "--target Coat: faithfulness and sanity are of the predicted class",
         ),
         (["--compare", "nowhere"], "nowhere: is no run folder"),
-        (["--images", "nowhere"], "--images nowhere: cannot be read"),
+        (
+            ["--images", "nowhere"],
+            "--images nowhere: holds no picture that can be read\nnowhere: cannot be read",
+        ),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_drawn(
@@ -180,6 +186,30 @@ def test_bad_input_is_refused_before_anything_is_drawn(
 ) -> None:
     assert message in refused(capsys, str(run.path), *flags, "--data.root", str(synthetic_root))
     assert not (run.path / "figures").exists()
+
+
+def test_sanity_without_layers_is_refused_before_any_work(
+    tmp_path: Path, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run.create(tmp_path, "svm", kind="scikit-learn", status="finished", scores="decision scores")
+    monkeypatch.setattr(Predictor, "logits", lambda *_: pytest.fail("was asked"))
+    monkeypatch.setattr(selection, "load_test_set", lambda *_: pytest.fail("data were loaded"))
+    line = refused(capsys, str(run.path), "--sanity", "--average", "--method", "occlusion")
+    assert line == f"error: --sanity: {run.path} has no layers whose weights could be drawn again\n"
+    assert not (run.path / "figures").exists()
+
+
+def test_comparing_with_a_network_that_names_no_layer_is_refused_before_any_work(
+    run: Run, make_run: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = make_run(name="other")
+    monkeypatch.setattr(selection, "load_test_set", lambda *_: pytest.fail("data were loaded"))
+    monkeypatch.delattr(CNN, "cam_layer")
+    flags = [str(run.path), "--layer", "stages", "--compare", str(other.path)]
+    line = refused(capsys, *flags)
+    assert line.startswith(f"error: --compare {other.path}: CNN names no cam_layer, which gradcam needs")
+    with pytest.raises(pytest.fail.Exception, match="data were loaded"):  # a method without layers goes on
+        main([*flags[:1], *flags[3:], "--method", "occlusion"])
 
 
 def test_an_mlp_is_offered_what_it_can_have(

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fmnist.errors import InputError
-from fmnist.explanation.output import Output, as_file_name
+from fmnist.explanation.output import Output, as_file_name, distinct
 from fmnist.runs import Run
 
 
@@ -54,7 +54,42 @@ def test_a_folder_that_cannot_be_made_is_refused(run: Run, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("T-shirt/top", "T-shirt-top"), ("../../etc", "etc"), ("a b.png", "a-b.png"), ("Ärmel.jpg", "rmel.jpg")],
+    [
+        ("T-shirt/top", "T-shirt-top"),
+        ("../../etc", "etc"),
+        ("a b.png", "a-b.png"),
+        ("Ärmel.jpg", "Ärmel.jpg"),
+        ("シャツ/1.png", "シャツ-1.png"),
+        ("..", "unnamed"),
+    ],
 )
 def test_file_names(text: str, name: str) -> None:
     assert as_file_name(text) == name
+
+
+def test_a_name_fits_into_a_file_system() -> None:
+    name = as_file_name("シャツ" * 100)
+    assert "シャツ" * 20 in name
+    assert len(f"{name}.png".encode()) < 255
+
+
+def test_no_two_names_share_a_file() -> None:
+    names = [
+        "a b.png",
+        "シャツ.png",
+        "ズボン.png",
+        "a-b.png",
+        "A b.png",
+        "2-a-b.png",
+        "x" * 300 + "1",
+        "x" * 300 + "2",
+    ]
+    found = distinct(names)
+    assert found[:4] == ["a b.png", "シャツ.png", "ズボン.png", "2-a-b.png"]
+    assert len({as_file_name(name).casefold() for name in found}) == len(names)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder here that is closed to everybody")
+def test_a_closed_folder_is_refused_at_once(run: Run) -> None:
+    with pytest.raises(InputError, match=r"--output /proc/self: cannot be written \("):
+        Output(run, "/proc/self")

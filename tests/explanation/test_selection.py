@@ -1,4 +1,4 @@
-"""The right images are chosen; pictures are read safely, and what is none is named."""
+"""The right images are chosen; pictures of one's own are those that prediction would see."""
 
 from pathlib import Path
 
@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from fmnist.data import source
+from fmnist.data.pictures import prepare, read_picture
 from fmnist.errors import InputError
-from fmnist.explanation import selection
+from fmnist.explanation.output import as_file_name
 from fmnist.explanation.selection import (
     Selection,
     by_index,
@@ -79,48 +80,64 @@ def test_the_test_set_is_that_of_the_run(make_run: Make, synthetic_root: Path) -
         load_test_set(run, str(synthetic_root))
 
 
-def test_pictures_of_many_kinds_are_read(tmp_path: Path) -> None:
-    grey = np.zeros((28, 28), np.uint8)
-    grey[5:20, 8:16] = 200
-    picture = Image.fromarray(grey)
-    picture.save(tmp_path / "a.png")
-    picture.convert("RGB").resize((280, 140)).save(tmp_path / "b.jpg", quality=95)
-    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "c.png")
-    clear = Image.fromarray(np.stack([np.full_like(grey, 200)] * 3 + [(grey > 0).astype(np.uint8) * 255], 2))
-    clear.save(tmp_path / "d.webp", lossless=True)
-    (tmp_path / "folder").mkdir()
-    chosen, skipped = pictures(tmp_path)
-    assert chosen.names == ("a.png", "b.jpg", "c.png", "d.webp")
-    assert chosen.labels is None
-    assert chosen.images.dtype == np.uint8
-    assert not skipped
-    np.testing.assert_array_equal(chosen.images[0], grey)
-    assert np.abs(chosen.images[1].astype(int) - grey).mean() < 10
-    np.testing.assert_array_equal(chosen.images[2], grey)  # 16 bits, not clipped to white
-    np.testing.assert_array_equal(chosen.images[3], grey)  # transparent is black
+def garment(side: int) -> Image.Image:
+    """Draw a dark shirt on white."""
+    levels = np.full((side, side), 255, np.uint8)
+    levels[side // 5 : -side // 5, side // 3 : -side // 3] = 60
+    levels[side // 5 : side // 3, side // 8 : -side // 8] = 60
+    return Image.fromarray(levels)
 
 
-def test_what_is_no_picture_is_named_and_the_rest_is_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Image.new("L", (28, 28)).save(tmp_path / "good.png")
-    Image.new("L", (300, 300)).save(tmp_path / "huge.png")
+def test_pictures_are_prepared_as_for_prediction(tmp_path: Path, synthetic_root: Path) -> None:
+    native = source.load(synthetic_root).test_images.numpy()[0]
+    Image.fromarray(native).save(tmp_path / "a.png")
+    garment(200).convert("RGB").save(tmp_path / "シャツ.jpg")
+    (tmp_path / "inside").mkdir()
+    garment(90).save(tmp_path / "inside" / "a.png")
     (tmp_path / "notes.txt").write_text("no picture")
-    (tmp_path / "empty.png").touch()
-    whole = (tmp_path / "huge.png").read_bytes()
+    chosen, _ = pictures(tmp_path)
+    assert chosen.names == ("a.png", "inside/a.png", "シャツ.jpg")
+    assert chosen.labels is None
+    np.testing.assert_array_equal(chosen.images[0], native)
+    for name, image in zip(chosen.names, chosen.images, strict=True):
+        np.testing.assert_array_equal(image, prepare(read_picture(tmp_path / name)).image)
+    assert (chosen.images[1:, 14, 14] > 100).all()  # dark on white has become bright on black
+    assert not chosen.images[1:, [0, -1], [0, -1]].any()
+
+
+def test_pictures_whose_names_differ_in_signs_alone_keep_files_of_their_own(tmp_path: Path) -> None:
+    for name in ("a b.png", "a+b.png", "a-b.png"):
+        garment(60).save(tmp_path / name)
+    chosen, _ = pictures(tmp_path)
+    assert len({as_file_name(name) for name in chosen.names}) == 3
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_done(tmp_path: Path) -> None:
+    garment(60).save(tmp_path / "good.png")
+    garment(300).save(tmp_path / "cut.png")
+    whole = (tmp_path / "cut.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
-    monkeypatch.setattr(selection, "LARGEST", 300 * 299)
-    chosen, skipped = pictures(tmp_path)
-    assert chosen.names == ("good.png",)
-    assert [line.partition(":")[0] for line in skipped] == [
-        str(tmp_path / name) for name in ("cut.png", "empty.png", "huge.png", "notes.txt")
+    (tmp_path / "empty.png").touch()
+    Image.new("L", (100, 100), 128).save(tmp_path / "flat.png")
+    chosen, lines = pictures(tmp_path)
+    assert chosen.names == ("flat.png", "good.png")
+    assert lines[0].startswith(f"{tmp_path / 'flat.png'}: low contrast")
+    assert [line.partition(": ")[0] for line in lines if line.startswith("skipped")] == [
+        f"skipped {tmp_path / name}" for name in ("cut.png", "empty.png")
     ]
-    assert "300 x 300 pixels, more than 89,700" in skipped[2]
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--images .*nowhere: cannot be read \(No such file"):
+    with pytest.raises(
+        InputError, match=r"--images \S+nowhere: holds no picture that can be read\n.*No such"
+    ):
         pictures(tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(InputError, match=r"holds no picture that can be read\n.*notes.txt: skipped"):
+    with pytest.raises(
+        InputError, match=r"holds no picture that can be read\n.*is a folder without pictures"
+    ):
+        pictures(tmp_path)
+    (tmp_path / "a.png").touch()
+    (tmp_path / "b.png").touch()
+    with pytest.raises(InputError, match=r"a.png: is empty \(0 bytes\), and 1 more$"):
         pictures(tmp_path)

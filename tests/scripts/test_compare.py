@@ -44,6 +44,10 @@ def test_bad_input_ends_with_status_2_and_the_reason(
     assert "is no run folder" in refusal(capsys, tmp_path / "nowhere")
     one = make_run(logs)
     assert "needs two models" in refusal(capsys, logs)
+    make_run(tmp_path / "pair")
+    make_run(tmp_path / "pair", "mlp")
+    unknown = refusal(capsys, tmp_path / "pair", "--reference", "vgg", "--output", tmp_path / "out")
+    assert "--reference vgg: must be a model measured" in unknown
     other = make_run(logs, "mlp", test=predictions(1, size=100))
     message = refusal(capsys, logs, "--output", tmp_path / "out")
     assert "different test images" in message

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from fmnist.evaluation import shifts
 from fmnist.runs import Run
 from scripts import evaluate
-from tests.evaluation.made import make_run, on_data
+from tests.evaluation.made import make_run, on_data, shifted
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,6 +47,40 @@ def test_bad_input_ends_with_status_2_and_the_reason(
     (damaged.path / "predictions" / "test.npz").write_bytes(b"no archive")
     assert "test.npz: is damaged" in refusal(capsys, damaged.path)
     assert "the following arguments are required: RUN" in refusal(capsys)
+
+
+def test_shifts_are_measured_of_as_many_images_as_are_named(
+    tmp_path: Path, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path, **on_data(synthetic_root))
+    asked: list[object] = []
+
+    def measure(*args: object) -> dict[str, object]:
+        asked.append(args[3])
+        return shifted(0.5)
+
+    monkeypatch.setattr(shifts, "measure", measure)
+    monkeypatch.setattr(shifts, "detection_table", lambda *_: shifted(0.5)["detection"])
+    for words in (["--shifts"], ["--shifts", "50"]):
+        evaluate.main([str(run.path), "--data.root", str(synthetic_root), *words])
+    assert asked == [2000, 50]
+    assert evaluate.images("all") is None
+    assert (run.path / "shifts.json").exists()
+
+
+def test_shifts_refuse_what_is_no_number_of_test_images(
+    tmp_path: Path, synthetic_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(tmp_path, **on_data(synthetic_root))
+    message = refusal(capsys, "--shifts", run.path)
+    assert f"argument --shifts: {str(run.path)!r} must be a number of test images, or 'all'" in message
+    for count in ("0", "5", "201", "-1"):
+        message = refusal(capsys, run.path, "--shifts", count, "--data.root", synthetic_root)
+        assert f"--shifts {count}: must lie between 10 and 200, or be 'all'" in message
+    assert not (run.path / "shifts.json").exists()
+    assert "holds other data" in refusal(
+        capsys, make_run(tmp_path).path, "--shifts", "--data.root", synthetic_root
+    )
 
 
 @pytest.mark.parametrize("script", ["evaluate", "compare", "published"])

@@ -134,7 +134,7 @@ for (const chip of all("[data-class]")) {
   });
 }
 
-/* Matrices: {rows, columns, values, unit: "images" | "share" | "difference", titles} */
+/* Matrices: {rows, columns, values, unit: "images" | "share" | "accuracy" | "difference"} */
 function matrix(element, { rows, columns, values, unit }) {
   const table = document.createElement("table");
   const head = table.createTHead().insertRow();
@@ -162,6 +162,10 @@ function matrix(element, { rows, columns, values, unit }) {
   element.replaceChildren(table);
 }
 function looks(unit, value, total, diagonal) {
+  if (unit === "accuracy") {
+    if (value === null) return ["", 0, false, "one level only"];
+    return [(100 * value).toFixed(0), 0.85 * (1 - value), false, `${(100 * value).toFixed(2)} %`];
+  }
   if (unit === "share") return [(100 * value).toFixed(1), Math.max(0, (value - 0.8) * 3.5), true, `${(100 * value).toFixed(2)} %`];
   if (unit === "difference") {
     const good = diagonal ? value > 0 : value < 0;
