@@ -29,7 +29,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("configs", "scripts", "fmnist"):
         (tmp_path / name).symlink_to(ROOT / name)
     for kind, suffix in (("python", "py"), ("yaml", "yaml")):
-        (code,) = re.findall(rf"^```{kind}\n(.*?)^```", README, re.S | re.M)
+        blocks = re.findall(rf"^```{kind}\n(.*?)^```", README, re.S | re.M)
+        (code,) = [block for block in blocks if "LitLinear" in block]
         (tmp_path / f"my_model.{suffix}").write_text(code)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

@@ -5,6 +5,7 @@ is augmented alike whatever the batch size, the number of processes, or the rest
 """
 
 from dataclasses import dataclass, fields
+from itertools import chain
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ MORE_UNIFORMS = (
     *("warp", "shear", "shrink", "shrink_size", "shrink_y", "shrink_x", "spare"),
     *disturbances.UNIFORMS,
 )
-"""Drawn from a stream of their own, so that the augmentations above go on drawing what they drew."""
+"""From a stream of their own, so that the augmentations above draw the same numbers with and without them."""
 CHANCES = ("erase", "warp", "shrink", *disturbances.NAMES)
 """What happens to an image with a probability."""
 
@@ -55,7 +56,7 @@ class Augmentation:
         background: Probability that a texture is put behind the garment.
         blur: Probability of a blur.
         noise: Probability of noise.
-        spare: Probability that an image is spared all that has a probability above, mixing apart.
+        spare: Probability that an image is spared everything but shift, flip and mixing.
 
     Raises:
         InputError: A strength lies outside its range.
@@ -92,6 +93,14 @@ class Augmentation:
         return self.mixup > 0 or self.cutmix > 0
 
     @property
+    def warps(self) -> bool:
+        return any((self.rotate, self.scale, self.shear, self.shrink))
+
+    @property
+    def disturbs(self) -> bool:
+        return any(self.disturbances.values())
+
+    @property
     def disturbances(self) -> dict[str, float]:
         """The probability of each disturbance."""
         return {name: getattr(self, name) for name in disturbances.NAMES}
@@ -119,17 +128,20 @@ class Augmenter:
         self.augmentation = augmentation
         self.partners = partners.to(images.device)
         self.seed = seed
-        if any(augmentation.disturbances.values()):
+        self.streams: dict[int, tuple[str, ...]] = {1: UNIFORMS}
+        if augmentation.warps or augmentation.disturbs or augmentation.spare:
+            self.streams[4] = MORE_UNIFORMS
+        if augmentation.disturbs:
             self.banks = disturbances.Banks.draw(seed, labels.device)
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the random parameters of every image for ``epoch``, counted from 0."""
         size = len(self.labels)
-        # (N, 43): one row per image of the file, whether it is in the training set or not
+        # (N, 14 or 46): one row per image of the file, whether it is in the training set or not
         uniforms = [
             np.random.default_rng([self.seed, epoch, stream]).random((size, len(names)), dtype=np.float32)
-            for stream, names in ((1, UNIFORMS), (4, MORE_UNIFORMS))
+            for stream, names in self.streams.items()
         ]
         self.uniforms = torch.from_numpy(np.concatenate(uniforms, axis=1)).to(self.labels.device)
         if self.augmentation.mixes:
@@ -158,12 +170,13 @@ class Augmenter:
             labels = share * F.one_hot(labels, 10) + (1 - share) * F.one_hot(self.labels[partners], 10)
         if self.augmentation.erase:
             images = self._erase(images, u)
-        if any(self.augmentation.disturbances.values()):
+        if self.augmentation.disturbs:
             images = disturbances.disturb(images, self.augmentation.disturbances, self.banks, u)
         return images, labels
 
     def _parameters(self, indices: Tensor) -> dict[str, Tensor]:
-        u = dict(zip((*UNIFORMS, *MORE_UNIFORMS), self.uniforms[indices].unbind(1), strict=True))
+        names = chain.from_iterable(self.streams.values())
+        u = dict(zip(names, self.uniforms[indices].unbind(1), strict=True))
         if self.augmentation.spare:
             spared = u["spare"] < self.augmentation.spare
             u |= {name: u[name].masked_fill(spared, 1.0) for name in CHANCES}  # below no probability
@@ -176,8 +189,7 @@ class Augmenter:
         if self.augmentation.flip:
             images = torch.where((u["flip"] < 0.5)[:, None, None], images.flip(2), images)
         images = images[:, None].float().div_(255)
-        strengths = self.augmentation
-        if strengths.rotate or strengths.scale or strengths.shear or strengths.shrink:
+        if self.augmentation.warps:
             images = self._warp(images, u)
         return images
 

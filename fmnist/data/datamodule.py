@@ -83,7 +83,7 @@ class FashionMNISTDataModule(LightningDataModule):
         background: Augmentation: probability of a texture behind the garment.
         blur: Augmentation: probability of a blur.
         noise: Augmentation: probability of noise.
-        spare: Augmentation: probability that an image is spared all of the above that has a probability.
+        spare: Augmentation: probability that an image is spared all but shift, flip and mixing.
 
     Raises:
         InputError: A value lies outside its range.

@@ -5,6 +5,7 @@ from numpy.random import Generator
 from scipy import ndimage
 
 TEXTURE_SIZE = 56  # height and width, pixels
+ROWS, COLUMNS = np.mgrid[:TEXTURE_SIZE, :TEXTURE_SIZE]
 
 
 def draw_textures(count: int, generator: Generator) -> np.ndarray:
@@ -56,5 +57,4 @@ def shapes(generator: Generator) -> np.ndarray:
 
 def _along(angle: float, origin: np.ndarray | tuple[float, float] = (0, 0)) -> np.ndarray:
     """Return how far each pixel lies from ``origin``, (row, column), in a direction, in pixels."""
-    rows, columns = np.mgrid[:TEXTURE_SIZE, :TEXTURE_SIZE]
-    return np.sin(angle) * (rows - origin[0]) + np.cos(angle) * (columns - origin[1])
+    return np.sin(angle) * (ROWS - origin[0]) + np.cos(angle) * (COLUMNS - origin[1])

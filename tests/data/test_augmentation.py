@@ -315,11 +315,15 @@ def test_one_augmentation_does_not_change_the_draws_of_another() -> None:
     assert torch.equal(make(mixup=0.4).kept[:, 0], make(mixup=0.4, cutmix=1.0).kept[:, 0])
 
 
-def test_later_augmentations_left_the_numbers_of_the_older_ones_as_they_were() -> None:
-    augmenter = make(seed=3)
+@pytest.mark.parametrize("switches", [{}, {"shear": 0.2}, {"spare": 0.1}, {"blur": 0.5}])
+def test_later_augmentations_leave_the_numbers_of_the_older_ones_as_they_were(
+    switches: dict[str, float],
+) -> None:
+    augmenter = make(seed=3, **switches)
     augmenter.set_epoch(2)
     expected = np.random.default_rng([3, 2, 1]).random((SIZE, 14), dtype=np.float32)
     np.testing.assert_array_equal(augmenter.uniforms[:, :14].numpy(), expected)
+    assert augmenter.uniforms.shape[1] == (46 if switches else 14)
 
 
 @pytest.mark.parametrize("name", ["contrast", "invert", "background", "blur", "noise"])
