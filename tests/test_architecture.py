@@ -111,7 +111,15 @@ def test_every_module_has_its_tests(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["fmnist", "fmnist.errors", "fmnist.runs", "fmnist.data.source", "fmnist.figures"]
+    "module",
+    [
+        "fmnist",
+        "fmnist.errors",
+        "fmnist.runs",
+        "fmnist.data.source",
+        "fmnist.data.pictures",
+        "fmnist.figures",
+    ],
 )
 def test_light_modules_import_nothing_heavy(module: str) -> None:
     heavy = ("torch", "torchvision", "lightning", "sklearn", "torchmetrics")

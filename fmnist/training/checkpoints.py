@@ -76,13 +76,17 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
 
 def keep_previous(folder: Path) -> None:
     """Let ``previous.ckpt`` be what ``last.ckpt`` is; that one stays in its place."""
-    _copy(folder / LAST, folder / PREVIOUS)
+    if (folder / LAST).exists():
+        _copy(folder / LAST, folder / PREVIOUS)
 
 
 def _copy(source: Path, target: Path) -> None:
-    for file, copy in ((source, target), (digest_file(source), digest_file(target))):
-        if file.exists():
-            write_whole(copy, file.read_bytes())
+    write_whole(target, source.read_bytes())
+    if digest_file(source).exists():
+        line = digest_file(source).read_text().replace(source.name, target.name)
+        write_whole(digest_file(target), line.encode())
+    else:
+        digest_file(target).unlink(missing_ok=True)
 
 
 def restore_last(folder: Path) -> None:
@@ -150,6 +154,9 @@ class LastCheckpoint(Checkpoint):
         self._saved = time.monotonic()
         self.stops.be_patient()
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._agreement = Agreement()  # validation's counts batches, which are quicker
+
     def on_train_batch_end(
         self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -164,6 +171,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = trainer.current_epoch
+        self._agreement = Agreement()  # validation may lie within an epoch
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         validated = self._validated == trainer.current_epoch

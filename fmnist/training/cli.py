@@ -22,7 +22,7 @@ from fmnist.runs import Run, check_name
 from fmnist.training.callbacks import EMA, EpochClock, EpochLines, StopAtNonFiniteLoss
 from fmnist.training.checkpoints import AtomicCheckpointIO, LastCheckpoint
 from fmnist.training.precision import choose_precision
-from fmnist.training.requeue import requeue_on
+from fmnist.training.requeue import requeue_is_off, requeue_on
 from fmnist.training.resume import check_same, command_line, run_of_job, run_to_resume
 from fmnist.training.stops import StopSignals
 
@@ -84,7 +84,7 @@ class TrainCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         super().parse_arguments(parser, args)
-        if self.resumed is None:
+        if self.resumed is None and not requeue_is_off(self.config.trainer.plugins):
             self.resumed = run_of_job(self.config.logs, self.config.name, command_line(args))
             if self.resumed is not None:  # what it was begun with holds, precision and later edits included
                 begun = ["--config", str(self.resumed.path / "config.yaml")]
@@ -94,13 +94,17 @@ class TrainCLI(LightningCLI):
         config = self.config
         check_name(config.name)
         if self.resumed is not None:
-            check_same(self.resumed, yaml.safe_load(self.parser.dump(config, "yaml", False)))
+            begun = self.parser.parse_args(["--config", str(self.resumed.path / "config.yaml")])
+            check_same(self.resumed, self._plain(begun), self._plain(config))
         _check_early_stopping(config)
         _check_trainer(config.trainer)
         self.precision_reason = "as asked"
         if config.trainer.precision is None:
             accelerator = _resolved_accelerator(config.trainer.accelerator)
             config.trainer.precision, self.precision_reason = choose_precision(accelerator)
+
+    def _plain(self, config: Any) -> dict[str, Any]:
+        return yaml.safe_load(self.parser.dump(config, "yaml", False))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from typing import Any
 
+from jsonargparse import Namespace
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 
@@ -48,6 +49,14 @@ class Requeue:
         else:
             self.granted = True
             print(f"SLURM job {job_id()} is queued again, and then goes on here", file=sys.stderr)
+
+
+def requeue_is_off(plugins: Any) -> bool:
+    """Return whether ``--trainer.plugins``, one or a list, none of them built yet, turns this off."""
+    listed = plugins if isinstance(plugins, list) else [plugins]
+    return any(
+        isinstance(plugin, Namespace) and plugin.get("init_args.auto_requeue") is False for plugin in listed
+    )
 
 
 def requeue_on(environment: Any) -> Requeue | None:

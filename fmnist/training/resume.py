@@ -100,18 +100,18 @@ def run_of_job(logs: str, name: str, command: str) -> Run | None:
     return max(begun, key=lambda run: run.version, default=None)
 
 
-def check_same(run: Run, config: dict[str, Any]) -> None:
+def check_same(run: Run, begun: dict[str, Any], config: dict[str, Any]) -> None:
     """Refuse to go on with another configuration.
 
     Args:
-        run: What is resumed; its ``config.yaml`` says how it was begun.
+        run: What is resumed.
+        begun: What its ``config.yaml`` means today: flags that are younger have their defaults.
         config: The resolved configuration.
 
     Raises:
         InputError: A value that the result depends on differs; both are named.
     """
-    before = dict(_leaves(yaml.safe_load((run.path / "config.yaml").read_text())))
-    now = dict(_leaves(config))
+    before, now = dict(_leaves(begun)), dict(_leaves(config))
     for key in dict.fromkeys([*before, *now]):
         if key not in FREE and before.get(key) != now.get(key):
             raise InputError(

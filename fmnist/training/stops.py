@@ -1,4 +1,4 @@
-"""SIGTERM, Ctrl-C, SLURM's signal: a wish, granted at the next step, and an order when it comes twice."""
+"""SIGTERM, Ctrl-C, SLURM's signal: a wish, granted at the end of a step, and an order when it comes twice."""
 
 import os
 import signal
@@ -104,7 +104,7 @@ class StopSignals:
             return  # SLURM means it only once
         if self._patient and not self.received:
             self.received = number
-            print("stopping after this step; a second signal stops at once", file=sys.stderr, flush=True)
+            print("stopping soon, after a step; a second signal stops at once", file=sys.stderr, flush=True)
         elif self._patient:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

@@ -47,6 +47,8 @@ def main(args: list[str] | None = None) -> Run | None:
     torch.set_flush_denormal(True)  # weights that decay to nothing would slow a processor down
     cli = configure(args)
     if cli.resumed and cli.resumed.record["status"] == "finished":
+        if not cli.trainer.is_global_zero:
+            return None
         print(f"{cli.resumed.path}: was finished by this job before it was queued again")
         return cli.resumed
     with cli.stops:

@@ -118,6 +118,25 @@ def test_a_checkpoint_that_lost_its_digest_gives_way_to_the_one_before(
     assert "last.ckpt.sha256 is missing" in capsys.readouterr().out
 
 
+def test_a_checkpoint_from_before_digests_takes_the_place_of_one_with_a_digest(folder: Path) -> None:
+    torch.save(state(1), folder / "previous.ckpt")
+    digest_file(folder / "previous.ckpt").unlink()
+    (folder / "last.ckpt").write_bytes(b"")
+    restore_last(folder)
+    assert value(folder / "last.ckpt") == 1
+
+
+def test_a_copied_digest_names_the_copy(folder: Path) -> None:
+    def check(name: str) -> None:
+        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        assert digest_file(folder / name).read_text() == f"{digest}  {name}\n"
+
+    check("previous.ckpt")
+    (folder / "last.ckpt").write_bytes(b"")
+    restore_last(folder)
+    check("last.ckpt")
+
+
 def test_no_flipped_bit_is_loaded(folder: Path) -> None:
     path = folder / "last.ckpt"
     content = bytearray(path.read_bytes())

@@ -15,7 +15,7 @@ from fmnist.models.classifier import Classifier
 from fmnist.runs import Run
 from fmnist.training import report
 from fmnist.training.requeue import Requeue, job_id, requeue_on
-from fmnist.training.resume import run_of_job
+from fmnist.training.resume import command_line, run_of_job
 from fmnist.training.train import main
 from tests.training.folder import checkpoint, same
 
@@ -128,6 +128,26 @@ def test_a_run_that_the_job_finished_is_not_trained_again(
     assert train("--name", "job").path not in (first.path, first.path.with_name("version_1"))
 
 
+def test_a_run_that_the_job_finished_is_told_by_the_main_process_alone(
+    train: Callable[..., Run],
+    tiny: list[str],
+    job: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first = train("--name", "job")
+    two = [*tiny, "--logs", str(first.path.parent.parent), "--name", "job", "--trainer.devices", "2"]
+    first.update(command=command_line(two))
+    config = first.path / "config.yaml"
+    config.write_text(config.read_text().replace("devices: '1'", "devices: 2"))
+    starts_again(monkeypatch)
+    capsys.readouterr()
+    for name, value in {"NTASKS": 2, "NTASKS_PER_NODE": 2, "PROCID": 1, "LOCALID": 1}.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    assert main(two) is None
+    assert "was finished" not in capsys.readouterr().out
+
+
 def test_a_job_that_was_killed_before_its_first_checkpoint_begins_anew(
     train: Callable[..., Run], signalled: Any, job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +170,21 @@ def test_a_plugin_that_is_told_not_to_does_not(
     status, _ = signalled("training_step", 2, signal.SIGTERM)
     assert status == 143
     assert not job.exists()
+
+
+@pytest.mark.parametrize(
+    "off",
+    [
+        [*PLUGIN, "--trainer.plugins.auto_requeue", "false"],
+        ["--trainer.plugins", f"[{{class_path: {PLUGIN[1]}, init_args: {{auto_requeue: false}}}}]"],
+    ],
+)
+def test_without_requeueing_a_job_that_starts_again_begins_anew(
+    train: Callable[..., Run], job: Path, monkeypatch: pytest.MonkeyPatch, off: list[str]
+) -> None:
+    first = train("--name", "job", *off)
+    starts_again(monkeypatch)
+    assert train("--name", "job", *off).path != first.path
 
 
 def test_a_refusal_is_told_with_the_way_on(

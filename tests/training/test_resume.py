@@ -205,6 +205,21 @@ def test_another_configuration_is_refused(
     assert Run(cut.path).record == before
 
 
+def test_a_run_from_before_a_flag_goes_on_with_its_default(
+    interrupted: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = interrupted("training_step", 17, signal.SIGTERM)
+    path = cut.path / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    del config["data"]["shear"], config["model"]["init_args"]["label_smoothing"]
+    path.write_text(yaml.safe_dump(config))
+    with pytest.raises(SystemExit):
+        main(["--resume", str(cut.path), "--data.shear", "0.1"])
+    assert f"--data.shear 0.1: {cut.path} was begun with 0.0; leave it out" in capsys.readouterr().err
+    main(["--resume", str(cut.path)])
+    assert Run(cut.path).record["status"] == "finished"
+
+
 def test_what_cannot_be_resumed_is_said(
     run: Callable[..., Run],
     interrupted: Callable[..., Run],

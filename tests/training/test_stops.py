@@ -10,6 +10,7 @@ import pytest
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from fmnist.training.checkpoints import LastCheckpoint
 from fmnist.training.stops import Agreement, StopSignals
 
 
@@ -43,7 +44,7 @@ def test_in_training_the_first_waits(
     stops.be_patient()
     os.kill(os.getpid(), number)
     assert stops.received == number
-    assert "stopping after this step" in capsys.readouterr().err
+    assert "stopping soon, after a step" in capsys.readouterr().err
     with pytest.raises(raised):
         stops.stop(stops.received)
 
@@ -58,7 +59,7 @@ def test_the_second_ends_the_process_at_once(number: signal.Signals) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == -number
-    assert done.stderr.count("stopping after this step") == 1
+    assert done.stderr.count("stopping soon, after a step") == 1
 
 
 class Processes:
@@ -66,6 +67,7 @@ class Processes:
 
     world_size = 2
     root_device = "cpu"
+    current_epoch = 0
 
     def __init__(self, seconds: float) -> None:
         self.strategy, self.seconds, self.other, self.rounds = self, seconds, 0, 0
@@ -105,6 +107,15 @@ def test_at_the_end_of_an_epoch_they_ask_at_once() -> None:
     trainer.ask(agreement, 200)
     trainer.other = 15
     assert trainer.ask(agreement, 1, now=True) == [15]
+
+
+@pytest.mark.parametrize("place", ["on_train_epoch_start", "on_validation_end"])
+def test_after_quick_validation_batches_training_asks_anew(stops: StopSignals, place: str) -> None:
+    trainer, last = Processes(0.001), LastCheckpoint(10, stops)
+    trainer.ask(last._agreement, 300)
+    getattr(last, place)(trainer, None)
+    trainer.other = 15
+    assert trainer.ask(last._agreement, 1) == [15]
 
 
 def test_the_handlers_before_come_back() -> None:

@@ -79,7 +79,7 @@ def test_run_json_holds_every_field(finished: tuple[Run, str], synthetic_root: P
     assert hardware.keys() == {"processor", "cores", "system", "device", "processes", "threads"}
     assert (hardware["device"], hardware["processes"]) == ("cpu", 1)
     assert record.pop("metrics").keys() == {"val", "test"}
-    assert record.keys() == {"git_commit"}
+    assert record.keys() == {"git_commit", "slurm_job"}
 
 
 @pytest.mark.parametrize("part", ["val", "test"])
