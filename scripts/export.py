@@ -8,8 +8,8 @@ from fmnist.errors import exits_cleanly
 
 EPILOG = """\
 The file takes images, float32 (N, 1, 28, 28) in [0, 1], and gives logits (N, 10); its metadata tell classes,
-conventions, origin, accuracy and, of a run with validation images, temperature. It is written only if it gives
-the test images the classes that the network gives them. ONNX needs the extra packages of
+conventions, origin, accuracy and, of a run with validation images, temperature. It is written only if it
+gives the test images the classes that the network gives them. ONNX needs the extra packages of
 pip install -e '.[export]'.
 """
 

@@ -155,7 +155,7 @@ def test_find_says_what_is_wanted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no finished run \(a run folder, or logs/NAME, is wanted\)"):
         Run.find(tmp_path / "cnn")
     for missing in ("nowhere", "cnn/version_7"):
-        with pytest.raises(InputError, match="is no run folder"):
+        with pytest.raises(InputError, match="is no run folder: it does not exist"):
             Run.find(tmp_path / missing)
 
 

@@ -120,10 +120,14 @@ def _draw(ax: Axes, card: Card, left: float, top: float) -> None:
         _write(ax, left, top + TILE + (place + 0.6) * LINE, line, size=7.5, color=ink)
 
 
+def percent(probability: float) -> str:
+    """Return a probability for people, never rounded up to certainty."""
+    return f"{min(100 * probability, 99.9):.1f} %"
+
+
 def _bar(ax: Axes, name: str, probability: float, left: float, top: float, colour: str) -> None:
     _write(ax, left, top + 10, name, size=8.5)
-    percent = np.floor(probability * 1000) / 10  # rounded down: 99.97 is not certainty
-    _write(ax, left + ANSWERS, top + 10, f"{percent:.1f} %", size=8.5, ha="right")
+    _write(ax, left + ANSWERS, top + 10, percent(probability), size=8.5, ha="right")
     ax.add_patch(Rectangle((left, top + 24), ANSWERS, 8, color="#EEEEEE", linewidth=0))
     ax.add_patch(Rectangle((left, top + 24), ANSWERS * probability, 8, color=colour, linewidth=0))
 

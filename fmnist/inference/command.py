@@ -41,7 +41,7 @@ def predict(run: Run, options: argparse.Namespace) -> None:
         pictures = prepare_files(paths, options.cut_out, stages, SHEET if options.sheet else 0)
         answering = answer(predictor, pictures, temperature or 1.0, detector, options.threshold)
         answers = list(tqdm(answering, "predict", total=len(paths), unit="picture", disable=None))
-    _deliver(answers, options, f"{run.record.get('name')}, {run.path.resolve().name}")
+    _deliver(answers, options, f"{run.record.get('name')}/{run.path.resolve().name}")
 
 
 def check(options: argparse.Namespace) -> None:
@@ -85,15 +85,17 @@ def _notes(temperature: float | None, detector: Detector | None) -> list[str]:
 def _deliver(answers: list[Answer], options: argparse.Namespace, name: str) -> None:
     done = [answer for answer in answers if answer.picture.status == OK]
     unsure = sum(bool(answer.unsure) for answer in done)
-    summary = f"{len(done):,} of {len(answers):,} pictures done, {unsure:,} unsure"
+    summary = f"{name}: {len(done):,} of {len(answers):,} pictures done, {unsure:,} unsure"
     if options.output:
         write_text(Path(options.output), WRITERS[Path(options.output).suffix.lower()](answers))
         summary += f"; {options.output}"
     else:
         print(as_table(answers))
     if options.sheet:
-        write_sheet(Path(options.sheet), answers, f"{name}: {summary.partition(';')[0]}")
+        write_sheet(Path(options.sheet), answers, summary.partition(";")[0])
         summary += f"; {options.sheet}"
+    if options.stages:
+        summary += f"; {options.stages}"
     if not done:
         raise InputError(f"no picture could be done; {_reasons(answers)}")
     print(summary)

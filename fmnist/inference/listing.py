@@ -10,7 +10,7 @@ from typing import Any
 
 from fmnist import figures
 from fmnist.errors import InputError
-from fmnist.figures.contact_sheet import Card, contact_sheet
+from fmnist.figures.contact_sheet import Card, contact_sheet, percent
 from fmnist.inference.answers import Answer
 from fmnist.inference.preparing import OK
 
@@ -60,10 +60,10 @@ def _cells(answer: Answer) -> list[str]:
     if picture.status != OK:
         return [file, "–", "", f"not done: {picture.status}"]
     (first, probability), *others = answer.choices
-    also = ", ".join(f"{name} {share:.2f}" for name, share in others)
+    also = ", ".join(f"{name} {percent(share)}" for name, share in others)
     remarks = [f"unsure: {reason}" for reason in answer.unsure]
     remarks += [flag for flag in picture.flags if flag not in answer.unsure]
-    return [file, f"{first} {probability:.2f}", also, "; ".join(remarks)]
+    return [file, f"{first} {percent(probability)}", also, "; ".join(remarks)]
 
 
 def write_text(path: Path, text: str) -> None:

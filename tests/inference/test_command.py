@@ -39,7 +39,9 @@ def test_everything_asked_for_is_delivered(
     files = {name: str(tmp_path / f"a.{end}") for name, end in (("output", "csv"), ("sheet", "png"))}
     asked = options(picture, root=synthetic_root, stages=str(tmp_path / "stages"), **files)
     predict(run, asked)
-    assert capsys.readouterr().out == f"1 of 1 pictures done, 1 unsure; {files['output']}; {files['sheet']}\n"
+    name = f"{run.record['name']}/{run.path.name}"
+    written = f"{files['output']}; {files['sheet']}; {tmp_path / 'stages'}"
+    assert capsys.readouterr().out == f"{name}: 1 of 1 pictures done, 1 unsure; {written}\n"
     row = Path(files["output"]).read_text().splitlines()[1]
     assert row.startswith(f"{picture},ok,")
     assert "unlike anything it was trained on" in row

@@ -47,7 +47,7 @@ def test_the_table_has_a_line_for_every_file() -> None:
     long = Answer(Picture("d" * 99, "is empty (0 bytes)"))
     sure, unsure, failed, last = as_table([*ANSWERS, long]).splitlines()
     assert sure.split("  ")[0] == "bag, brown.png"
-    assert sure.endswith("Bag 0.91  Dress 0.05, Coat 0.01")
+    assert sure.endswith("Bag 91.2 %  Dress 5.0 %, Coat 1.0 %")
     assert unsure.endswith(
         "unsure: close call between Bag and Dress; unsure: several objects; object under 5 % of the area"
     )
