@@ -125,7 +125,7 @@ class Run:
         """
         path = Path(path)
         if not path.exists():
-            raise InputError(f"{path}: is no run folder: it does not exist (train first, or name a folder of logs/)")
+            raise InputError(f"{path}: is no run folder: it does not exist (train first, or name logs/NAME)")
         if (path / "run.json").exists() or not path.is_dir():
             return cls(path)
         finished = [run for run in cls.all(path) if run.record.get("status") == "finished"]
