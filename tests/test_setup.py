@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 DISTRIBUTIONS = {
+    "cv2": "opencv-python-headless",
     "PIL": "pillow",
     "sklearn": "scikit-learn",
     "sklearnex": "scikit-learn-intelex",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from fmnist.models.classifier import Classifier
 from fmnist.runs import Run
@@ -29,6 +30,8 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     one_task = {"NTASKS": 1, "NTASKS_PER_NODE": 1, "NNODES": 1, "NODEID": 0, "PROCID": 0, "LOCALID": 0}
     for name, value in {"JOB_ID": 42, "JOB_NAME": "train", **one_task}.items():
         monkeypatch.setenv(f"SLURM_{name}", str(value))
+    # a training of another rank sets it, and what follows in this process would not write any more
+    monkeypatch.setattr(rank_zero_only, "rank", 0)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     calls = tmp_path / "calls"
     fake_scontrol(tmp_path, f'echo "$@" >> {calls}')
