@@ -124,7 +124,7 @@ class Run:
             InputError: There is neither.
         """
         path = Path(path)
-        if not path.exists():
+        if not os.path.exists(path):
             raise InputError(f"{path}: is no run folder: it does not exist (train first, or name logs/NAME)")
         if (path / "run.json").exists() or not path.is_dir():
             return cls(path)

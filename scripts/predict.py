@@ -13,10 +13,11 @@ An answer is "unsure" for one or more of these reasons:
   low contrast, several objects, object cut off by the frame
                                       the picture's own faults, which spoil what the model sees
 
-Probabilities are calibrated on the run's validation images, so they hold for pictures like those of the data
-set. Pictures are PNG, JPEG, WebP, BMP, TIFF and the first frame of GIF. A file that cannot be read gets a row
-with the reason. The first prediction of a run needs the data set, and keeps in the run what the later ones
-need. Exit status: 0 if any picture was done, 2 if none.
+Probabilities are calibrated on the run's validation images, for pictures like those of the data set; of an
+estimator without probabilities (an SVM), they only rank the classes. Pictures are PNG, JPEG, WebP, BMP, TIFF
+and the first frame of GIF. A file that cannot be read gets a row with the reason. The first prediction of a
+run needs the data set, and keeps in the run what the later ones need. Exit status: 0 if any picture was done,
+2 if none.
 """
 
 

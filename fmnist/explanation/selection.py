@@ -8,6 +8,7 @@ import numpy as np
 from fmnist import CLASSES
 from fmnist.data import source
 from fmnist.data.pictures import find_pictures, prepare, read_picture
+from fmnist.data.pictures.decoding import printable
 from fmnist.errors import InputError
 from fmnist.explanation.output import distinct
 from fmnist.runs import Predictions, Run
@@ -112,9 +113,9 @@ def pictures(folder: str | Path) -> tuple[Selection, list[str]]:
         except InputError as error:
             refused.append(str(error))
             continue
-        read[path.relative_to(folder).as_posix() if path != folder else path.name] = prepared.image
+        read[printable(path.relative_to(folder) if path != folder else Path(path.name))] = prepared.image
         if prepared.flags:
-            doubtful.append(f"{path}: {', '.join(prepared.flags)}")
+            doubtful.append(f"{printable(path)}: {', '.join(prepared.flags)}")
     if not read:
         others = f", and {len(refused) - 1:,} more" if len(refused) > 1 else ""
         raise InputError(f"--images {folder}: holds no picture that can be read\n{refused[0]}{others}")

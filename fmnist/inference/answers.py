@@ -9,7 +9,6 @@ import numpy as np
 from fmnist import CLASSES
 from fmnist.calibration import fit_temperature, probabilities
 from fmnist.data.pictures.quality import CUT_OFF, LOW_CONTRAST, SEVERAL_OBJECTS
-from fmnist.errors import InputError
 from fmnist.inference.detection import Detector, look
 from fmnist.inference.predictor import Predictor
 from fmnist.inference.preparing import Picture
@@ -42,11 +41,14 @@ class Answer:
 
 
 def find_temperature(run: Run) -> float | None:
-    """Return the temperature that calibrates a run's probabilities, None without validation images."""
-    try:
-        val = run.predictions("val")
-    except InputError:
+    """Return the temperature that calibrates a run's probabilities, None without validation images.
+
+    Raises:
+        InputError: Its predictions of them are damaged.
+    """
+    if not (run.path / "predictions" / "val.npz").exists():
         return None
+    val = run.predictions("val")
     return fit_temperature(val.logits, val.labels) if len(val.labels) else None
 
 

@@ -32,9 +32,10 @@ def predict(run: Run, options: argparse.Namespace) -> None:
     """
     check(options)
     paths = find_pictures([Path(path) for path in options.pictures])
+    _check_sheet(options.sheet, paths)
     predictor = Predictor(run)
     temperature, detector = find_temperature(run), find_detector(predictor, options.root)
-    for note in _notes(temperature, detector):
+    for note in _notes(run, temperature, detector):
         print(f"note: {note}", file=sys.stderr)
     stages = None if options.stages is None else Path(options.stages)
     with exits_on_sigterm():
@@ -65,14 +66,25 @@ def check(options: argparse.Namespace) -> None:
 def _check_file(flag: str, path: Path, suffixes: tuple[str, ...]) -> None:
     if path.suffix.lower() not in suffixes:
         raise InputError(f"{flag}: must end in {' or '.join(suffixes)}")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{flag}: is a folder")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    if not os.path.isdir(path.parent) or not os.access(path.parent, os.W_OK):
         raise InputError(f"{flag}: {path.parent} is no folder that can be written")
 
 
-def _notes(temperature: float | None, detector: Detector | None) -> list[str]:
+def _check_sheet(sheet: str | None, pictures: Sequence[Path]) -> None:
+    """Refuse to draw over one of the pictures."""
+    if sheet is not None and os.path.realpath(sheet) in map(os.path.realpath, pictures):
+        raise InputError(f"--sheet {sheet}: is one of the pictures, and would be overwritten; name another")
+
+
+def _notes(run: Run, temperature: float | None, detector: Detector | None) -> list[str]:
     notes = []
+    if "decision" in str(run.record.get("scores")):
+        notes.append(
+            "this estimator has no probabilities; those shown rank the classes, and are much the same for "
+            "every picture"
+        )
     if temperature is None:
         notes.append("this run has no validation images, so its probabilities are not calibrated")
     if detector is None:

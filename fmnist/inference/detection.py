@@ -217,10 +217,12 @@ def _fall_back(run: Run, reason: str) -> Detector | None:
         return None
     if not len(logits):
         return None
+    normalised = run.record.get("scores") == "log-probabilities"  # whose energy is 0, whatever the image
+    name, score = (MAXIMUM, maximum_probability) if normalised else (ENERGY, energy)
     nothing = np.zeros((len(logits), 0))
-    threshold = float(np.quantile(energy(Seen(nothing, logits, nothing)), ACCEPTED))
-    note = f"{reason}; so what is unlike the training images is told by the energy of the logits, less well"
-    return Detector(ENERGY, energy, threshold, note)
+    threshold = float(np.quantile(score(Seen(nothing, logits, nothing)), ACCEPTED))
+    note = f"{reason}; so what is unlike the training images is told by the {name} alone, less well"
+    return Detector(name, score, threshold, note)
 
 
 def data_of(run: Run, root: str) -> "FashionMNISTDataModule":

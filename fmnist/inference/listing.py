@@ -1,5 +1,6 @@
 """Answers as rows: CSV and JSON for programs, a table for people, a contact sheet to look at."""
 
+import contextlib
 import csv
 import io
 import json
@@ -79,7 +80,8 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         raise InputError(f"--output {path}: cannot be written ({error.strerror})") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a name too long for a file, too
+            temporary.unlink()
 
 
 def write_sheet(path: Path, answers: Sequence[Answer], title: str) -> None:

@@ -1,8 +1,8 @@
 """Picture files to images, in processes of their own that load no network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from fmnist.data.pictures import prepare, read_picture, save_stages
+from fmnist.data.pictures.decoding import printable
 from fmnist.data.pictures.workers import picture_workers
 from fmnist.errors import InputError
 
@@ -17,6 +18,9 @@ OK = "ok"
 THUMBNAIL = 140  # pixels of the longest side
 CHUNK = 8  # files that a process takes at once
 FEW = 16  # files that are done sooner than processes start
+
+Task = tuple[int, Path, bool]
+"""The number of a file, its path, and whether a small copy of the picture is wanted."""
 
 
 @dataclass(frozen=True)
@@ -51,31 +55,38 @@ def prepare_files(
         paths: The files.
         cut_out: How the garment is cut out, see ``fmnist.data.pictures.prepare``.
         stages: Folder for the steps of every preparation.
-        thumbnails: How many of the first ones keep a small copy of the picture.
+        thumbnails: How many of the first that are done keep a small copy of the picture.
         processes: How many work at once; one a core by default. A few files are done in this one.
 
     Raises:
         InputError: A process was killed.
     """
-    numbered = [(number, path, number < thumbnails) for number, path in enumerate(paths)]
+    numbered = [(number, path, thumbnails > 0) for number, path in enumerate(paths)]
     work = partial(prepare_file, cut_out=cut_out, stages=stages)
-    if len(paths) <= FEW or processes == 1:
-        yield from map(work, numbered)
+    done = 0
+    for picture in _each(work, numbered, processes):
+        done += picture.status == OK
+        yield picture if done <= thumbnails else replace(picture, thumbnail=None)
+
+
+def _each(work: Callable[[Task], Picture], tasks: Sequence[Task], processes: int | None) -> Iterator[Picture]:
+    """Do all tasks, in their order, in other processes where that is worth it."""
+    if len(tasks) <= FEW or processes == 1:
+        yield from map(work, tasks)
         return
     with picture_workers(processes) as pool:
-        results = pool.map(work, numbered, chunksize=CHUNK)
         try:
-            yield from results
+            yield from pool.map(work, tasks, chunksize=CHUNK)
         except BrokenProcessPool:
             raise InputError(
                 "a process that prepares pictures was killed (out of memory?); fewer pictures at once may do"
             ) from None
 
 
-def prepare_file(task: tuple[int, Path, bool], cut_out: str, stages: Path | None) -> Picture:
+def prepare_file(task: Task, cut_out: str, stages: Path | None) -> Picture:
     """Prepare one file: its number, its path, and whether a small copy is wanted."""
     number, path, wanted = task
-    file = str(path) if str(path).isprintable() else ascii(str(path))
+    file = printable(path)
     steps: dict[str, np.ndarray] | None = None if stages is None else {}
     try:
         picture = read_picture(path)

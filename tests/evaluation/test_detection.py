@@ -30,6 +30,15 @@ def test_the_table_has_every_score_against_both_kinds(tmp_path: Path, synthetic_
     assert rows[7]["auroc"] > 0.95
 
 
+def test_log_probabilities_have_no_energy(tmp_path: Path, synthetic_root: Path) -> None:
+    data = FashionMNISTDataModule(str(synthetic_root), val_size=SPLIT["val"], train_size=SPLIT["train"])
+    run = make_asked(tmp_path, synthetic_root)
+    run.record["scores"] = "log-probabilities"
+    data.setup()
+    rows = detection_table(Predictor(run), data, count=20)
+    assert "energy" not in {row["score"] for row in rows}
+
+
 @pytest.mark.slow
 @pytest.mark.real_data
 def test_pixels_alone_tell_noise_and_digits_from_garments(tmp_path: Path, real_data: Path) -> None:

@@ -92,3 +92,19 @@ def test_a_wrong_flag_is_refused_before_any_work(flag: str, value: Any, message:
     value = str(tmp_path / value) if isinstance(value, str) else value
     with pytest.raises(InputError, match=message):
         check(options(root=tmp_path, **{flag: value}))
+
+
+def test_a_picture_is_not_drawn_over(run: Run, picture: Path, synthetic_root: Path) -> None:
+    before = picture.read_bytes()
+    beside = str(picture.parent / "." / picture.name)
+    with pytest.raises(InputError, match="is one of the pictures"):
+        predict(run, options(picture.parent, root=synthetic_root, sheet=beside))
+    assert picture.read_bytes() == before
+
+
+def test_an_estimator_without_probabilities_is_said_to_have_none(
+    run: Run, picture: Path, synthetic_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.record["scores"] = "decision scores"
+    predict(run, options(picture, root=synthetic_root))
+    assert "note: this estimator has no probabilities" in capsys.readouterr().err

@@ -128,3 +128,12 @@ def test_pixels_are_the_embedding_of_an_estimator(run: Run, monkeypatch: pytest.
     run.update(kind="scikit-learn")
     images = noise_images(3, 0)
     np.testing.assert_allclose(look(Predictor(run), images).embeddings, images.reshape(3, 784) / 255)
+
+
+def test_without_data_normalised_scores_fall_back_on_the_largest_probability(
+    run: Run, tmp_path: Path
+) -> None:
+    run.record["scores"] = "log-probabilities"
+    found = find_detector(Predictor(run), str(tmp_path / "nowhere"))
+    assert found is not None
+    assert found.name == "maximum probability"

@@ -87,3 +87,12 @@ def test_processes_load_nothing_heavy() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def test_small_copies_are_of_the_first_that_are_done(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.png").touch()
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "3.png")
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "4.png")
+    pictures = list(prepare_files(sorted(tmp_path.iterdir()), thumbnails=1))
+    assert [picture.thumbnail is not None for picture in pictures] == [False, False, False, True, False]

@@ -130,11 +130,15 @@ def _most_central(objects: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _tidied(garment: np.ndarray) -> np.ndarray:
-    """Drop specks and fill small holes; a larger hole is a handle's, or lies between the legs."""
+    """Drop specks and fill small holes; a larger hole is a handle's, or lies between the legs.
+
+    What is made of specks alone, dots on white cloth for one, stays as it is.
+    """
     least = SPECK * np.count_nonzero(garment)
     for value in (True, False):
         parts = ndimage.label(garment == value)[0]
         areas = np.bincount(parts.ravel())
         areas[0] = parts.size
-        garment = garment ^ (areas < least)[parts]
+        if (areas[1:] >= least).any() or not value:
+            garment = garment ^ (areas < least)[parts]
     return garment

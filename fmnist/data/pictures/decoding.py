@@ -36,7 +36,7 @@ def read_picture(path: Path) -> np.ndarray:
     Raises:
         InputError: It is no such file, is damaged, cannot be read, or its size is not that of a picture.
     """
-    shown = str(path) if str(path).isprintable() else ascii(str(path))
+    shown = printable(path)
     try:
         _check_file(path)
         with warnings.catch_warnings():
@@ -46,6 +46,11 @@ def read_picture(path: Path) -> np.ndarray:
                 return _decode(image)
     except Exception as error:  # a damaged file raises nearly anything
         raise InputError(f"{shown}: {_reason(error)}") from None
+
+
+def printable(path: Path) -> str:
+    """Return a file's name as it can be shown anywhere: with odd characters, as Python writes it."""
+    return str(path) if str(path).isprintable() else ascii(str(path))
 
 
 def _reason(error: Exception) -> str:

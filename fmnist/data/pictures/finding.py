@@ -17,7 +17,7 @@ def find_pictures(paths: list[Path]) -> list[Path]:
     Args:
         paths: Files, taken whatever their names, and folders.
     """
-    found = [picture for path in paths for picture in (_below(path) if path.is_dir() else [path])]
+    found = [picture for path in paths for picture in (_below(path) if os.path.isdir(path) else [path])]
     return list(dict.fromkeys(found))
 
 

@@ -89,3 +89,14 @@ def test_specks_are_no_garment() -> None:
     specks = ndimage.binary_dilation(MASK, iterations=8) & (Y % 12 < 3) & (X % 12 < 3)
     picture[specks & ~MASK] = 0
     assert overlap(cut_out(picture).garment, MASK) > 0.9
+
+
+def test_specks_alone_are_a_garment() -> None:
+    rows, columns = np.indices((600, 800))
+    dots = (
+        ((rows % 28 - 14) ** 2 + (columns % 28 - 14) ** 2 < 81)
+        & (abs(rows - 300) < 200)
+        & (abs(columns - 400) < 200)
+    )
+    picture = np.where(dots[..., None], np.float32(0.2), np.float32([1, 1, 1])).astype(np.float32)
+    assert cut_out_garment(picture[::3, ::3], None, "border").garment.any()

@@ -53,3 +53,8 @@ def test_a_closed_folder_stands_for_itself(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0)
     assert find_pictures([tmp_path]) == [picture, closed]
+
+
+def test_a_name_that_no_file_can_have_stands_for_itself() -> None:
+    impossible = Path("x" * 5000)
+    assert find_pictures([impossible]) == [impossible]
