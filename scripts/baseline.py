@@ -5,10 +5,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from fmnist.baselines.config import configure
-from fmnist.errors import exits_cleanly
+from fmnist.core.errors import exits_cleanly
 
 if TYPE_CHECKING:
-    from fmnist.runs import Run
+    from fmnist.core.runs import Run
 
 
 @exits_cleanly

@@ -2,7 +2,7 @@
 
 import argparse
 
-from fmnist.errors import exits_cleanly
+from fmnist.core.errors import exits_cleanly
 
 
 @exits_cleanly

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmnist.errors import exits_cleanly
+from fmnist.core.errors import exits_cleanly
 
 EPILOG = """\
 Runs are compared only on the same data (hash of the files), the same test images, and the same split of

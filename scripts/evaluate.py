@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from fmnist.errors import exits_cleanly
+from fmnist.core.errors import exits_cleanly
 
 EPILOG = """\
 Writes report.html, metrics.json, classification_report.txt and .csv, and PNG figures. Predictions that are
@@ -47,10 +47,10 @@ def main(args: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(args)
 
+    from fmnist.core.runs import Run
     from fmnist.evaluation.report import write_report
-    from fmnist.evaluation.shifts import write_shifts
-    from fmnist.evaluation.shifts_tables import words
-    from fmnist.runs import Run
+    from fmnist.robustness.measure import write_shifts
+    from fmnist.robustness.tables import words
 
     for run in [Run.find(path) for path in options.runs]:
         if options.shifts is not False:

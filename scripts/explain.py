@@ -2,7 +2,7 @@
 
 import argparse
 
-from fmnist.errors import exits_cleanly
+from fmnist.core.errors import exits_cleanly
 
 METHODS = "gradcam hirescam layercam guided-gradcam integrated-gradients smoothgrad occlusion"
 
@@ -34,7 +34,7 @@ def parse(args: list[str] | None) -> argparse.Namespace:
 def main(args: list[str] | None = None) -> None:
     """Explain as the command line says."""
     options = parse(args)
-    from fmnist.runs import Run
+    from fmnist.core.runs import Run
 
     run = Run.find(options.run)  # a mistake is told before seconds of imports
     from fmnist.explanation.command import explain_run

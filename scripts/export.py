@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmnist.errors import exits_cleanly
+from fmnist.core.errors import exits_cleanly
 
 EPILOG = """\
 The file takes images, float32 (N, 1, 28, 28) in [0, 1], and gives logits (N, 10); its metadata tell classes,
@@ -25,7 +25,7 @@ def main(args: Sequence[str] | None = None) -> None:
     add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
     options = parser.parse_args(args)
 
-    from fmnist.runs import Run
+    from fmnist.core.runs import Run
 
     run = Run.find(options.run)  # a mistake is told before seconds of imports
     from fmnist.inference.export import export_run

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from fmnist.errors import exits_cleanly
+from fmnist.core.errors import exits_cleanly
 
 EPILOG = """\
 An answer is "unsure" for one or more of these reasons:
@@ -41,7 +41,7 @@ def main(args: Sequence[str] | None = None) -> None:
     add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
     options = parser.parse_args(args)
 
-    from fmnist.runs import Run
+    from fmnist.core.runs import Run
 
     run = Run.find(options.run)  # a mistake is told before seconds of imports
     from fmnist.inference.command import predict

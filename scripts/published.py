@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from fmnist.errors import InputError, exits_cleanly
-from fmnist.runs import Run
+from fmnist.core.errors import InputError, exits_cleanly
+from fmnist.core.runs import Run
 
 EPILOG = "Each YAML begins with the command that trains it. One that fails does not stop the rest."
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from fmnist.core.errors import InputError
 from fmnist.data import source
-from fmnist.data.synthetic import write_synthetic
-from fmnist.errors import InputError
+from tests.synthetic import write_synthetic
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from fmnist.baselines import report as baseline_report
 from fmnist.baselines import worker
-from fmnist.runs import Run
+from fmnist.core.runs import Run
 from fmnist.training import cli, report
 from fmnist.training.train import main
 from scripts import baseline

@@ -10,8 +10,9 @@ import numpy as np
 
 from fmnist.baselines.estimators import FLOOR, Scores
 from fmnist.baselines.members import load_model
-from fmnist.calibration import fit_temperature, probabilities
-from fmnist.errors import InputError
+from fmnist.core.calibration import fit_temperature
+from fmnist.core.errors import InputError
+from fmnist.core.statistics import softmax
 
 FILE = Path("checkpoints", "blend.json")
 MEMBERS = Path("checkpoints", "members")
@@ -58,7 +59,7 @@ class Blend:
         """
         temperatures = [fit_temperature(made, labels) for made in scores]
         likelihoods = [
-            probabilities(made, temperature)[np.arange(len(labels)), labels]
+            softmax(made, temperature)[np.arange(len(labels)), labels]
             for made, temperature in zip(scores, temperatures, strict=True)
         ]
         weights = fit_weights(np.maximum(np.stack(likelihoods, axis=1), FLOOR))
@@ -68,7 +69,7 @@ class Blend:
         """Return log-probabilities, float32 (N, 10), from the scores (N, 10) of every model."""
         mixed = np.zeros(scores[0].shape)
         for made, temperature, weight in zip(scores, self.temperatures, self.weights, strict=True):
-            mixed += weight * probabilities(made, temperature)
+            mixed += weight * softmax(made, temperature)
         return np.log(np.maximum(mixed, FLOOR)).astype(np.float32)
 
     def scores(self, images: np.ndarray) -> np.ndarray:

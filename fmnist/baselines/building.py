@@ -9,7 +9,7 @@ from typing import Any
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import all_estimators
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 
 
 def build_classifier(spec: Any, seed: int) -> BaseEstimator:

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from fmnist.errors import InputError
-from fmnist.runs import check_name
+from fmnist.core.errors import InputError
+from fmnist.core.runs import check_name
 
 ENGINES = ("auto", "fast", "stock")
 DEFAULTS: dict[str, Any] = {

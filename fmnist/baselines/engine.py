@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.svm import SVC
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 
 Engine = Literal["auto", "fast", "stock"]
 PACKAGE = "scikit-learn-intelex"

@@ -10,11 +10,11 @@ import skops.io
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, NuSVC
 
-from fmnist import CLASSES
 from fmnist.baselines import svm
 from fmnist.baselines.features import extractor
-from fmnist.errors import InputError
-from fmnist.runs import Run
+from fmnist.core.constants import CLASSES
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 
 Scores = Literal["log-probabilities", "decision scores", "decisions"]
 FILE = Path("checkpoints", "estimator.skops")

@@ -11,8 +11,8 @@ from sklearn.base import BaseEstimator
 
 from fmnist.baselines.building import build
 from fmnist.baselines.hog import check_sizes, hog
+from fmnist.core.errors import InputError
 from fmnist.data.arrays import as_pixels
-from fmnist.errors import InputError
 
 Extractor = Callable[[np.ndarray], np.ndarray]
 """Of images uint8 (N, 28, 28), returns float32 (N, D); nothing about it is fitted."""

@@ -10,7 +10,6 @@ import yaml
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 
-from fmnist import CLASSES
 from fmnist.baselines import engine, report, worker
 from fmnist.baselines.blend import FILE as BLEND
 from fmnist.baselines.blend import MEMBERS, Blend
@@ -20,10 +19,12 @@ from fmnist.baselines.estimators import NETWORK, FittedEstimator
 from fmnist.baselines.features import extractor, first_step, transformers
 from fmnist.baselines.members import check_member, find_member, keep_model
 from fmnist.baselines.memory import check_memory
+from fmnist.core.constants import CLASSES
+from fmnist.core.environment import environment
+from fmnist.core.errors import InputError, exits_on_sigterm
+from fmnist.core.runs import Predictions, Run
 from fmnist.data.arrays import PARTS, images_of
 from fmnist.data.datamodule import FashionMNISTDataModule
-from fmnist.errors import InputError, exits_on_sigterm
-from fmnist.runs import Predictions, Run, environment
 
 
 def fit_baseline(config: Config, command: str) -> Run:

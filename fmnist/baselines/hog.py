@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 
 BATCH = 200  # few enough for the processor's cache
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fmnist.baselines.estimators import load_from
-from fmnist.errors import InputError
-from fmnist.runs import Run
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 
 BEST = Path("checkpoints", "best.ckpt")
 

@@ -8,7 +8,7 @@ from sklearn.kernel_approximation import Nystroem
 from sklearn.semi_supervised import LabelPropagation, LabelSpreading
 from sklearn.svm import SVC, NuSVC
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 
 GB = 1e9
 

@@ -10,11 +10,12 @@ import torch
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
-from fmnist import CLASSES, figures
+from fmnist import figures
 from fmnist.baselines.config import Config
 from fmnist.baselines.estimators import Scores
+from fmnist.core.constants import CLASSES
+from fmnist.core.runs import Predictions, Run
 from fmnist.models.metrics import classification_metrics, plain_metrics
-from fmnist.runs import Predictions, Run
 
 
 def measure(predictions: Predictions, kind: Scores) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from fmnist.baselines.config import Config, configure
-from fmnist.errors import InputError, exits_cleanly
-from fmnist.runs import Run
+from fmnist.core.errors import InputError, exits_cleanly
+from fmnist.core.runs import Run
 
 COMMAND = "# python scripts/baseline.py "
 COLUMNS = ("baseline", "accuracy", "macro F1", "fit s", "predict s", "MB", "fitted by")

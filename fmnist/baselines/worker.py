@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from fmnist.baselines import engine
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 
 EVERY = 10.0  # seconds between lines
 TALKATIVE = {

@@ -8,10 +8,11 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from fmnist.core.errors import InputError
 from fmnist.data import source
-from fmnist.data.augmentation import Augmentation, Augmenter
+from fmnist.data.augmentation import Augmentation
+from fmnist.data.augmenter import Augmenter
 from fmnist.data.loaders import EvalLoader, TrainLoader
-from fmnist.errors import InputError
 
 
 def stratified_split(
@@ -67,23 +68,7 @@ class FashionMNISTDataModule(LightningDataModule):
         train_size: Training images, a stratified part of the rest; null takes all.
         split_seed: Chooses the split, apart from ``seed``, so that all models see the same one.
         seed: Of order and augmentation; ``scripts/train.py`` sets it to ``--seed_everything``.
-        shift: Augmentation: largest shift in pixels.
-        flip: Augmentation: mirror horizontally with probability one half.
-        rotate: Augmentation: largest rotation in degrees.
-        scale: Augmentation: largest relative change of size.
-        erase: Augmentation: probability of random erasing.
-        erase_area: Augmentation: largest share of the image erased.
-        mixup: Augmentation: alpha of mixup, 0 is off.
-        cutmix: Augmentation: alpha of CutMix, 0 is off.
-        shear: Augmentation: largest shear, pixels a row.
-        warp: Augmentation: probability that an image is rotated, scaled and sheared at all.
-        shrink: Augmentation: probability that an image is made smaller and put anywhere in the frame.
-        contrast: Augmentation: probability that grey levels are stretched or flattened.
-        invert: Augmentation: probability of a negative.
-        background: Augmentation: probability of a texture behind the garment.
-        blur: Augmentation: probability of a blur.
-        noise: Augmentation: probability of noise.
-        spare: Augmentation: probability that an image is spared all but shift, flip and mixing.
+        augmentation: Switches and strengths; null is none.
 
     Raises:
         InputError: A value lies outside its range.
@@ -98,23 +83,7 @@ class FashionMNISTDataModule(LightningDataModule):
         train_size: int | None = None,
         split_seed: int = 0,
         seed: int = 0,
-        shift: int = 0,
-        flip: bool = False,
-        rotate: float = 0.0,
-        scale: float = 0.0,
-        erase: float = 0.0,
-        erase_area: float = 0.33,
-        mixup: float = 0.0,
-        cutmix: float = 0.0,
-        shear: float = 0.0,
-        warp: float = 1.0,
-        shrink: float = 0.0,
-        contrast: float = 0.0,
-        invert: float = 0.0,
-        background: float = 0.0,
-        blur: float = 0.0,
-        noise: float = 0.0,
-        spare: float = 0.0,
+        augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
         for flag, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
@@ -126,11 +95,7 @@ class FashionMNISTDataModule(LightningDataModule):
         self.root = Path(root)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.val_size, self.train_size, self.split_seed, self.seed = val_size, train_size, split_seed, seed
-        self.augmentation = Augmentation(
-            shift=shift, flip=flip, rotate=rotate, scale=scale, erase=erase, erase_area=erase_area,
-            mixup=mixup, cutmix=cutmix, shear=shear, warp=warp, shrink=shrink, contrast=contrast,
-            invert=invert, background=background, blur=blur, noise=noise, spare=spare,
-        )  # fmt: skip
+        self.augmentation = augmentation or Augmentation()
         self._set: source.FashionMNIST | None = None
         self._on_device: dict[str, tuple[Tensor, Tensor]] = {}
 

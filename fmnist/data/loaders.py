@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fmnist.data.augmentation import Augmenter
+from fmnist.data.augmenter import Augmenter
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Images float32 (B, 1, 28, 28) in [0, 1]; labels int64 (B,) or shares (B, 10); indices int64 (B,)."""

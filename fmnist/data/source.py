@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
+from fmnist.core.errors import InputError, exits_cleanly
 from fmnist.data.download import DEBIAN_FOLDER, DEBIAN_PACKAGE, MIRRORS, download
-from fmnist.errors import InputError, exits_cleanly
 
 if TYPE_CHECKING:
     import numpy as np

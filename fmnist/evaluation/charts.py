@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fmnist import CLASSES
-from fmnist.evaluation.tables import Row
+from fmnist.core.constants import CLASSES
+from fmnist.core.tables import Row
 
 Chart = dict[str, Any]
 Curves = Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fmnist import CLASSES
-from fmnist.errors import InputError
-from fmnist.runs import Predictions, Run
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Predictions, Run
 
 CONVOLUTIONAL, DENSE, CLASSICAL, OTHER = "convolutional", "fully connected", "classical", "other"
 FAMILIES = {
@@ -169,39 +168,6 @@ def _run_folders(path: Path) -> list[Path]:
     return below
 
 
-def read(run: Run, part: str) -> Predictions:
-    """Read the predictions of a run and check that they are what they must be.
-
-    Raises:
-        InputError: They are missing or damaged.
-    """
-    found = run.predictions(part)
-    logits, labels, indices = found.logits, found.labels, found.indices
-    size = len(labels) if labels.ndim == 1 else 0
-    faults = {
-        "no images": size == 0,
-        f"logits {logits.shape}, not (N, {len(CLASSES)})": logits.shape != (size, len(CLASSES)),
-        f"indices {indices.shape}, not (N,)": indices.shape != (size,),
-        "labels that are no whole numbers": labels.dtype.kind not in "iu",
-        "indices that are no whole numbers": indices.dtype.kind not in "iu",
-        "logits that are not numbers": logits.dtype.kind != "f" or not (logits < np.inf).all(),
-        "a row of logits without any number": not np.isfinite(logits).any(-1).all(),
-    }
-    fault = next((fault for fault, true in faults.items() if true), None)
-    if fault is None and not (labels.min() >= 0 and labels.max() < len(CLASSES)):
-        fault = f"labels from {labels.min()} to {labels.max()}, not 0..{len(CLASSES) - 1}"
-    if fault is None and len(np.unique(indices)) != size:
-        fault = "images twice"
-    if fault is not None:
-        raise InputError(f"{run.path / 'predictions' / part}.npz: is damaged (holds {fault})")
-    return found
-
-
-def scores_of(run: Run) -> str:
-    """Return what the run's logits are, see `metrics.evaluate`."""
-    return str(run.record.get("scores") or "logits")
-
-
 def collect(
     paths: Sequence[str | Path], allow_mixed: bool = False
 ) -> tuple[list[Group], list[str], list[str]]:
@@ -215,7 +181,7 @@ def collect(
             without ``allow_mixed``.
     """
     runs, skipped = find_runs(paths)
-    members = [Member(run, read(run, "test")) for run in runs]
+    members = [Member(run, run.predictions("test")) for run in runs]
     warnings = differences(members)
     if warnings and not allow_mixed:
         raise InputError(f"{'; '.join(warnings)}. --allow-mixed compares them with a warning")

@@ -6,24 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from fmnist import CLASSES
-from fmnist.errors import InputError
-from fmnist.evaluation import charts, metrics, page, shifts, shifts_tables
+from fmnist.core.constants import CLASSES
+from fmnist.core.errors import InputError
+from fmnist.core.statistics import confusion_counts, paired, paired_classes
+from fmnist.core.tables import Table
+from fmnist.evaluation import charts, page
 from fmnist.evaluation import comparison_tables as rows
 from fmnist.evaluation.collection import CONVOLUTIONAL, DENSE, Group, collect
 from fmnist.evaluation.comparison import (
     LEVEL,
     agreement,
     all_wrong,
-    compare,
-    compare_classes,
     only_right,
     p_text,
     points,
 )  # fmt: skip
 from fmnist.evaluation.pictures import Picture, load_test_images, picture
 from fmnist.evaluation.published import key as published_key
-from fmnist.evaluation.tables import Table
+from fmnist.robustness import measure as shifts
+from fmnist.robustness import tables as shifts_tables
 
 HARD, ALONE = 30, 12  # pictures at most
 QUESTIONS = (("cnn", "mlp"), ("published-lenet5", "published-mlp-classifier"))
@@ -59,7 +60,7 @@ def write_comparison(
             f"{' '.join(map(str, paths))}: a comparison needs two models on the same test images, found "
             f"{len(shared)} ({shared[0].label}); scripts/evaluate.py reports on one run"
         )
-    shifted, unmeasured = shifts.of_groups(shared)
+    shifted, unmeasured = shifts_of(shared)
     found = [
         rows.results(groups), rows.pairs(shared), rows.gaps(groups), rows.class_f1(groups),
         rows.published_figures(groups), rows.provenance(groups),
@@ -84,6 +85,22 @@ def write_comparison(
     except OSError as error:
         raise InputError(f"--output {output}: cannot be written ({error.strerror})") from None
     return by_name, skipped + warnings
+
+
+def shifts_of(groups: Sequence[Group]) -> tuple[dict[str, dict[str, Any]], list[Path]]:
+    """Return what was measured on shifted images, by the group's label, and runs of the groups without.
+
+    Of several seeds the first that was measured counts.
+
+    Raises:
+        InputError: A file is damaged.
+    """
+    measured: dict[str, dict[str, Any]] = {}
+    for group in groups:
+        for member in group.members:
+            if group.label not in measured and (shifted := shifts.read(member.run)):
+                measured[group.label] = shifted
+    return measured, [group.lead.run.path for group in groups if group.label not in measured]
 
 
 def _data(
@@ -116,7 +133,7 @@ def _data(
         "confusions": {
             "classes": CLASSES,
             "counts": {
-                group.label: metrics.confusion_counts(group.lead.test.labels, group.lead.predicted).tolist()
+                group.label: confusion_counts(group.lead.test.labels, group.lead.predicted).tolist()
                 for group in groups
             },
         },
@@ -222,7 +239,7 @@ def answer(first: Group, second: Group, pairs: Table) -> tuple[str, str]:
     """Say whether one model beats another, by how much, and on which classes."""
     one, other = first.lead, second.lead
     pair = next(row for row in pairs.rows if {row["better"], row["worse"]} == {first.label, second.label})
-    found = compare(one.right, other.right)
+    found = paired(one.right, other.right)
     seeds = f"seed {one.seed} of both" if one.seed == other.seed else f"seeds {one.seed} and {other.seed}"
     shares = (
         f"{first.label} gets {100 * one.right.mean():.2f} % of the test images right and {second.label} "
@@ -237,7 +254,7 @@ def answer(first: Group, second: Group, pairs: Table) -> tuple[str, str]:
 
 def by_class(first: Group, second: Group) -> str:
     """Say on which classes one model has the better recall, and on which the other."""
-    found = compare_classes(first.lead.right, second.lead.right, first.lead.test.labels, CLASSES)
+    found = paired_classes(first.lead.right, second.lead.right, first.lead.test.labels)
     real = sorted((row for row in found if row["p_holm"] < LEVEL), key=lambda row: -abs(row["difference"]))
     parts = []
     for group, sign in ((first, 1), (second, -1)):

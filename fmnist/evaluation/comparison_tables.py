@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from fmnist import CLASSES, calibration
-from fmnist.evaluation import metrics, published, tables
-from fmnist.evaluation.collection import Group, Member, scores_of
-from fmnist.evaluation.comparison import compare_all, p_text, points, sentence
-from fmnist.evaluation.tables import Column, Row, Table
+from fmnist.core import statistics, tables
+from fmnist.core.constants import CLASSES
+from fmnist.core.statistics import softmax
+from fmnist.core.tables import Column, Row, Table
+from fmnist.evaluation import metrics, published
+from fmnist.evaluation.collection import Group, Member
+from fmnist.evaluation.comparison import p_text, points, sentence
 
 
 def results(groups: Sequence[Group]) -> Table:
@@ -57,13 +59,11 @@ def _mean_and_sd(row: Row) -> str:
 def _result(group: Group) -> Row:
     tests = [member.test for member in group.members]
     accuracies = [float(member.right.mean()) for member in group.members]
-    accuracy = metrics.mean_share([member.right for member in group.members])
-    counts = [metrics.confusion_counts(member.test.labels, member.predicted) for member in group.members]
-    scores = scores_of(group.lead.run)
+    accuracy = statistics.mean_share([member.right for member in group.members])
+    counts = [statistics.confusion_counts(member.test.labels, member.predicted) for member in group.members]
+    scores = group.lead.run.score_type
     stated = tests if scores in metrics.PROBABILISTIC else []
-    figures = [
-        metrics.probability_scores(calibration.probabilities(test.logits), test.labels) for test in stated
-    ]
+    figures = [metrics.probability_scores(softmax(test.logits), test.labels) for test in stated]
     ranked = tests if scores != metrics.DECISIONS else []
     record = group.lead.run.record
     return {
@@ -75,8 +75,10 @@ def _result(group: Group) -> Row:
         "accuracy_sd": float(np.std(accuracies, ddof=1)) if len(tests) > 1 else None,
         "accuracy_low": accuracy["low"],
         "accuracy_high": accuracy["high"],
-        "macro_f1": float(np.mean([metrics.macro_f1(matrix) for matrix in counts])),
-        "top2_accuracy": _mean([float(metrics.in_top(test.logits, test.labels).mean()) for test in ranked]),
+        "macro_f1": float(np.mean([statistics.macro_f1(matrix) for matrix in counts])),
+        "top2_accuracy": _mean(
+            [float(statistics.in_top(test.logits, test.labels).mean()) for test in ranked]
+        ),
         "log_loss": _mean([figure["log_loss"] for figure in figures]),
         "calibration_error": _mean([figure["calibration_error"] for figure in figures]),
         "parameters": record.get("parameters"),
@@ -113,8 +115,10 @@ def class_f1(groups: Sequence[Group]) -> Table:
     """Return F1 by class, the mean over the seeds; one row a model."""
     rows = []
     for group in groups:
-        counts = [metrics.confusion_counts(member.test.labels, member.predicted) for member in group.members]
-        f1 = np.mean([metrics.class_scores(matrix).f1 for matrix in counts], axis=0)
+        counts = [
+            statistics.confusion_counts(member.test.labels, member.predicted) for member in group.members
+        ]
+        f1 = np.mean([statistics.class_scores(matrix).f1 for matrix in counts], axis=0)
         rows.append({"model": group.label, **dict(zip(CLASSES, f1.tolist(), strict=True))})
     columns = [Column("model", "model"), *(Column(name, name, tables.fixed(name, 3)) for name in CLASSES)]
     return Table("class_f1", "F1 by class", columns, rows)
@@ -128,7 +132,7 @@ def comparable(groups: Sequence[Group]) -> list[Group]:
 
 def pairs(groups: Sequence[Group]) -> Table:
     """Return the comparison of every two models on the same images, the largest difference first."""
-    rows = compare_all({group.label: group.lead.right for group in groups})
+    rows = statistics.paired_all({group.label: group.lead.right for group in groups})
     rows = [{**row, "sentence": sentence(row)} for row in sorted(rows, key=lambda row: -row["difference"])]
     columns = [
         Column("in words", "sentence", long=True),

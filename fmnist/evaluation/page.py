@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fmnist.evaluation.tables import write
+from fmnist.core.files import write_file
 
 
 def render(template: str, data: Mapping[str, Any], **context: Any) -> str:
@@ -39,7 +39,7 @@ def render(template: str, data: Mapping[str, Any], **context: Any) -> str:
 
 def save(path: Path, template: str, data: Mapping[str, Any], **context: Any) -> None:
     """Write a filled template; ``path`` never holds half of it."""
-    write(path, render(template, data, **context))
+    write_file(path, render(template, data, **context))
 
 
 def _asset(name: str) -> Markup:

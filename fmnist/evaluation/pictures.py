@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from fmnist.core.errors import InputError
 from fmnist.data import source
-from fmnist.errors import InputError
 
 EXPLANATIONS = 24
 EXPLANATION_BYTES = 2_000_000

@@ -6,8 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from fmnist import CLASSES, calibration, figures
-from fmnist.errors import InputError
+from fmnist import figures
+from fmnist.core import calibration
+from fmnist.core.constants import CLASSES
+from fmnist.core.errors import InputError
+from fmnist.core.files import write_file
+from fmnist.core.runs import Predictions, Run
+from fmnist.core.statistics import softmax
+from fmnist.core.tables import Table
 from fmnist.evaluation import (
     charts,
     comparison_tables,
@@ -15,12 +21,9 @@ from fmnist.evaluation import (
     page,
     report_charts,
     rerun,
-    shifts,
-    shifts_tables,
-    tables,
 )
 from fmnist.evaluation import report_words as words
-from fmnist.evaluation.collection import Group, Member, scores_of
+from fmnist.evaluation.collection import Group, Member
 from fmnist.evaluation.pictures import Picture, explanations, load_test_images, picture
 from fmnist.evaluation.report_tables import (
     calibration_table,
@@ -28,9 +31,9 @@ from fmnist.evaluation.report_tables import (
     errors_table,
     worst_errors,
 )
-from fmnist.evaluation.tables import Table
 from fmnist.figures.confidence import reliability_diagram, risk_coverage
-from fmnist.runs import Predictions, Run
+from fmnist.robustness import measure as shifts
+from fmnist.robustness import tables as shifts_tables
 
 PAIRS, OF_PAIR, SUSPECTS = 4, 8, 24  # shown at most
 
@@ -54,7 +57,7 @@ def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str
         raise InputError(f"{run.path}: is {run.record.get('status')}; only a finished run is evaluated")
     test, val, lines = rerun.predictions(run, root)
     images, note = load_test_images(root, run.record.get("data_sha256"))
-    figures_of_test = metrics.evaluate(test, val, scores_of(run))
+    figures_of_test = metrics.evaluate(test, val, run.score_type)
     found: dict[str, Any] = {"name": run.record.get("name"), "test": figures_of_test}
     try:
         found["speed"] = rerun.measure_speed(run, images)
@@ -70,9 +73,9 @@ def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str
 
 def _write(run: Run, found: dict[str, Any], test: Predictions, images: np.ndarray | None, note: str) -> None:
     by_class = classification_table(found["test"])
-    tables.write(run.path / "metrics.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
-    tables.write(run.path / "classification_report.csv", by_class.csv())
-    tables.write(run.path / "classification_report.txt", test.report())
+    write_file(run.path / "metrics.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
+    write_file(run.path / "classification_report.csv", by_class.csv())
+    write_file(run.path / "classification_report.txt", test.report())
     shown = stated_probabilities(test, found["test"])
     drawn = draw(found["test"], test, shown, images)
     for name, figure in drawn.items():
@@ -99,7 +102,7 @@ def _write(run: Run, found: dict[str, Any], test: Predictions, images: np.ndarra
             (words.pair(pair), _pair_pictures(images, test, shown, pair))
             for pair in found["test"]["confused_pairs"][:PAIRS]
         ],
-        calibration=words.calibration(found["test"], scores_of(run)),
+        calibration=words.calibration(found["test"], run.score_type),
         calibrated=found["test"]["risk_coverage"] is not None,
         errors=_pictures(images, test, shown, worst_errors(test, shown)),
         label_lines=words.label_errors(found["test"]),
@@ -115,7 +118,7 @@ def _write(run: Run, found: dict[str, Any], test: Predictions, images: np.ndarra
 
 def stated_probabilities(test: Predictions, found: dict[str, Any]) -> np.ndarray:
     """Return the probabilities that pages show, (N, C): temperature-scaled where a temperature was fitted."""
-    return calibration.probabilities(test.logits, found["temperature"] or 1.0)
+    return softmax(test.logits, found["temperature"] or 1.0)
 
 
 def _data(
@@ -151,7 +154,7 @@ def reliability_series(test: Predictions, found: dict[str, Any]) -> dict[str, di
     temperatures = {"as stated": 1.0 if found["raw"] else None, "temperature-scaled": found["temperature"]}
     return {
         name: calibration.reliability(
-            *calibration.confidences(calibration.probabilities(test.logits, temperature), test.labels)
+            *calibration.confidences(softmax(test.logits, temperature), test.labels)
         )
         for name, temperature in temperatures.items()
         if temperature is not None

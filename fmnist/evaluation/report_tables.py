@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from fmnist import CLASSES
+from fmnist.core import tables
+from fmnist.core.constants import CLASSES
+from fmnist.core.runs import Predictions
+from fmnist.core.tables import Column, Row, Table
 from fmnist.evaluation import report_words as words
-from fmnist.evaluation import tables
-from fmnist.evaluation.tables import Column, Row, Table
-from fmnist.runs import Predictions
 
 ERRORS = 32  # shown at most
 

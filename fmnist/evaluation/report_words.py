@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
-from fmnist.evaluation import tables
-from fmnist.runs import Run
+from fmnist.core import tables
+from fmnist.core.runs import Run
+from fmnist.core.tables import percent
 
 
 def opening(name: str, found: dict[str, Any]) -> list[str]:
@@ -123,11 +124,6 @@ def label_errors(found: dict[str, Any]) -> list[str]:
         "probably wrong labels, ambiguous garments, or confident errors of this model (confident learning, "
         "Northcutt et al., arXiv 1911.00068). The doubtful labels stay in all figures."
     ]
-
-
-def percent(share: float) -> str:
-    """Return a share in per cent."""
-    return f"{100 * share:.2f} %"
 
 
 def share(probability: float) -> str:

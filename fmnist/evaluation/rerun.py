@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Predictions, Run
 from fmnist.data import source
-from fmnist.errors import InputError
-from fmnist.evaluation.collection import read
 from fmnist.inference.predictor import Predictor
-from fmnist.runs import Predictions, Run
 
 TIMED = 1_000  # images
 
@@ -35,7 +34,7 @@ def predictions(run: Run, root: str) -> tuple[Predictions, Predictions | None, l
         predictor = Predictor(run)
         for part in missing:
             run.save_predictions(part, _predict(predictor, data, part))
-    test, val = read(run, "test"), read(run, "val") if "val" in parts else None
+    test, val = run.predictions("test"), run.predictions("val") if "val" in parts else None
     return test, val, [f"{run.path}: predictions of {part} were missing, made again" for part in missing]
 
 

@@ -10,10 +10,10 @@ from captum.attr import LayerAttribution
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.explanation.methods import METHODS, Score
 from fmnist.inference.predictor import Predictor
-from fmnist.runs import Run
 
 SIDE = 28
 

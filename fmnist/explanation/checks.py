@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 
+from fmnist.core.runs import Run
 from fmnist.explanation import faithfulness, sanity, table
 from fmnist.explanation.attribution import Explainer
 from fmnist.explanation.methods import METHODS
@@ -13,7 +14,6 @@ from fmnist.explanation.selection import Selection
 from fmnist.explanation.targets import PREDICTED, Target
 from fmnist.figures import checks as charts
 from fmnist.models.loading import in_batches
-from fmnist.runs import Run
 
 SILHOUETTE = (
     "Integrated gradients and occlusion are 0 where the image is black: the silhouette alone keeps them "

@@ -4,7 +4,8 @@ import argparse
 
 from torch import nn
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.explanation import checks, panels, selection
 from fmnist.explanation.attribution import Explainer, load_network, map_sizes, possible
 from fmnist.explanation.methods import METHODS
@@ -12,7 +13,6 @@ from fmnist.explanation.output import Output
 from fmnist.explanation.sanity import layers_from_head
 from fmnist.explanation.selection import Selection
 from fmnist.explanation.targets import PREDICTED, parse_class, parse_target
-from fmnist.runs import Run
 
 DEFAULT = "gradcam"
 

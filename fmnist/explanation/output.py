@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
 from fmnist import figures
-from fmnist.errors import InputError
-from fmnist.runs import Run
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 
 LONGEST = 200  # bytes of a name; file systems allow 255, endings and all
 

@@ -7,7 +7,8 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
+from fmnist.core.runs import Run
 from fmnist.explanation.attribution import Explainer, refusal, upsample
 from fmnist.explanation.methods import METHODS
 from fmnist.explanation.output import Output, as_file_name
@@ -16,7 +17,6 @@ from fmnist.explanation.targets import PREDICTED, Target, describe
 from fmnist.figures import overlays
 from fmnist.figures.overlays import Panel
 from fmnist.models.loading import in_batches
-from fmnist.runs import Run
 
 LONGEST = 22  # letters of a picture's name in a caption
 

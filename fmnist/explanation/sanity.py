@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from torch import nn
 from tqdm import tqdm
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.explanation.attribution import Explainer, upsample
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)

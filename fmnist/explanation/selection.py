@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Predictions, Run
 from fmnist.data import source
-from fmnist.data.pictures import find_pictures, prepare, read_picture
-from fmnist.data.pictures.decoding import printable
-from fmnist.errors import InputError
 from fmnist.explanation.output import distinct
-from fmnist.runs import Predictions, Run
+from fmnist.pictures import find_pictures, prepare, read_picture
+from fmnist.pictures.decoding import printable
 
 PAIR_NUMBER = 16
 

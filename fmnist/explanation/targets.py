@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fmnist import CLASSES
-from fmnist.errors import InputError
+from fmnist.core.constants import CLASSES
+from fmnist.core.errors import InputError
 
 PREDICTED, TRUE = "predicted", "true"
 VERSUS = "-vs-"

@@ -6,13 +6,14 @@ from itertools import islice
 
 import numpy as np
 
-from fmnist import CLASSES
-from fmnist.calibration import fit_temperature, probabilities
-from fmnist.data.pictures.quality import CUT_OFF, LOW_CONTRAST, SEVERAL_OBJECTS
+from fmnist.core.calibration import fit_temperature
+from fmnist.core.constants import CLASSES
+from fmnist.core.runs import Run
+from fmnist.core.statistics import softmax
 from fmnist.inference.detection import Detector, look
 from fmnist.inference.predictor import Predictor
 from fmnist.inference.preparing import Picture
-from fmnist.runs import Run
+from fmnist.pictures.quality import CUT_OFF, LOW_CONTRAST, SEVERAL_OBJECTS
 
 BATCH = 64
 """Images that a model sees at once, always: in batches of another size, the last bits would differ."""
@@ -82,7 +83,7 @@ def answer(
         batch = np.zeros((BATCH, 28, 28), np.uint8)
         batch[: len(images)] = images
         seen = look(predictor, batch)
-        scores = probabilities(seen.logits, temperature)
+        scores = softmax(seen.logits, temperature)
         distances = detector.score(seen) if detector else np.full(BATCH, np.nan)
         rows = iter(zip(scores, distances, strict=True))
         for picture in part:

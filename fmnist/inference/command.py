@@ -8,14 +8,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fmnist.data.pictures import find_pictures
-from fmnist.errors import InputError, exits_on_sigterm
+from fmnist.core.errors import InputError, exits_on_sigterm
+from fmnist.core.runs import Run
 from fmnist.inference.answers import Answer, answer, find_temperature
 from fmnist.inference.detection import Detector, find_detector
 from fmnist.inference.listing import SHEET, as_csv, as_json, as_table, write_sheet, write_text
 from fmnist.inference.predictor import Predictor
 from fmnist.inference.preparing import OK, prepare_files
-from fmnist.runs import Run
+from fmnist.pictures import find_pictures
 
 WRITERS: dict[str, Callable[[Sequence[Answer]], str]] = {".csv": as_csv, ".json": as_json}
 

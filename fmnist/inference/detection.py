@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp
 
-from fmnist.calibration import probabilities
-from fmnist.data import source
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
+from fmnist.core.statistics import softmax
 from fmnist.inference.predictor import Predictor
-from fmnist.runs import Run
 
 if TYPE_CHECKING:
     from fmnist.data.datamodule import FashionMNISTDataModule
@@ -91,7 +90,7 @@ def look(predictor: Predictor, images: np.ndarray) -> Seen:
 
 def maximum_probability(seen: Seen) -> np.ndarray:
     """Score by the probability of the likeliest class (Hendrycks and Gimpel 2017, arXiv 1610.02136)."""
-    return -probabilities(seen.logits).max(1)
+    return -softmax(seen.logits).max(1)
 
 
 def energy(seen: Seen) -> np.ndarray:
@@ -168,6 +167,8 @@ def find_detector(predictor: Predictor, root: str = "data") -> Detector | None:
     """
     references = _read(predictor.run.path / FILE)
     if references is None:
+        from fmnist.data.of_run import data_of  # imports Lightning
+
         try:
             references = references_of(predictor, data_of(predictor.run, root))
         except InputError as reason:
@@ -223,25 +224,6 @@ def _fall_back(run: Run, reason: str) -> Detector | None:
     threshold = float(np.quantile(score(Seen(nothing, logits, nothing)), ACCEPTED))
     note = f"{reason}; so what is unlike the training images is told by the {name} alone, less well"
     return Detector(name, score, threshold, note)
-
-
-def data_of(run: Run, root: str) -> "FashionMNISTDataModule":
-    """Return the data that a run was made with, in its split; nothing is downloaded.
-
-    Raises:
-        InputError: They are not on this machine.
-    """
-    if source.find(root) is None:
-        raise InputError(f"--data.root {root}: holds no data set")
-    from fmnist.data.datamodule import FashionMNISTDataModule
-
-    split = run.record["split"]
-    data = FashionMNISTDataModule(
-        root, val_size=split["val"], train_size=split["train"], split_seed=split["split_seed"]
-    )
-    if data.data.sha256 != run.record.get("data_sha256"):
-        raise InputError(f"--data.root {root}: holds other data than {run.path} was made with")
-    return data
 
 
 def _read(path: Path) -> References | None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fmnist.calibration import fit_temperature
+from fmnist.core.calibration import fit_temperature
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Predictions, Run
 from fmnist.data import source
-from fmnist.errors import InputError
 from fmnist.inference.formats import FORMATS, Answer, Format, answer_of, capture
 from fmnist.inference.predictor import Predictor
-from fmnist.runs import Predictions, Run
 
 TOLERANCE = 1e-4
 COMPARED = {250: None, 7: 1_000, 1: 1_000}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.models.classifier import Classifier
 
 Answer = Callable[[np.ndarray], np.ndarray]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist import figures
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.figures.contact_sheet import Card, contact_sheet, percent
 from fmnist.inference.answers import Answer
 from fmnist.inference.preparing import OK

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fmnist.errors import InputError
-from fmnist.runs import Run
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

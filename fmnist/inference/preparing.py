@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fmnist.data.pictures import prepare, read_picture, save_stages
-from fmnist.data.pictures.decoding import printable
-from fmnist.data.pictures.workers import picture_workers
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
+from fmnist.pictures import prepare, read_picture, save_stages
+from fmnist.pictures.decoding import printable
+from fmnist.pictures.workers import picture_workers
 
 OK = "ok"
 THUMBNAIL = 140  # pixels of the longest side
@@ -53,7 +53,7 @@ def prepare_files(
 
     Args:
         paths: The files.
-        cut_out: How the garment is cut out, see ``fmnist.data.pictures.prepare``.
+        cut_out: How the garment is cut out, see ``fmnist.pictures.prepare``.
         stages: Folder for the steps of every preparation.
         thumbnails: How many of the first that are done keep a small copy of the picture.
         processes: How many work at once; one a core by default. A few files are done in this one.

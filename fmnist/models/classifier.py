@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torchmetrics import MetricCollection
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.models.metrics import Rows, classification_metrics
 from fmnist.models.optimization import OptimizerName, ScheduleName, build_optimizer, schedule_factor
 

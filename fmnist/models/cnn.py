@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.models.classifier import Classifier
 from fmnist.models.layers import Normalize, check_widths
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 
 
 class Normalize(nn.Module):

@@ -13,7 +13,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.models.classifier import Classifier
 
 

@@ -14,7 +14,7 @@ from torchmetrics.classification import (
     MulticlassRecall,
 )
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
 
 
 def classification_metrics(num_classes: int = 10) -> MetricCollection:

@@ -22,13 +22,14 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from fmnist.data.augmentation import Augmentation
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.classifier import Classifier
 from fmnist.models.optimization import build_optimizer
 from fmnist.training.callbacks import EpochClock, EpochLines, StopAtNonFiniteLoss
 from fmnist.training.table import EpochTable
 
-AUGMENTATION: dict[str, Any] = {"shift": 2, "flip": True, "erase": 0.5}
+AUGMENTATION = Augmentation(shift=2, flip=True, erase=0.5)
 
 
 def loader_speeds(
@@ -43,16 +44,16 @@ def loader_speeds(
     """
     from torchvision import transforms
 
-    data = FashionMNISTDataModule(root, batch_size=batch_size, **AUGMENTATION)
+    data = FashionMNISTDataModule(root, batch_size=batch_size, augmentation=AUGMENTATION)
     data.setup()
     loader = data.train_dataloader()
     transform = transforms.Compose(
         [
             transforms.ToPILImage(),
-            transforms.RandomCrop(28, padding=AUGMENTATION["shift"]),
+            transforms.RandomCrop(28, padding=AUGMENTATION.shift),
             transforms.RandomHorizontalFlip(),
             transforms.ToTensor(),
-            transforms.RandomErasing(AUGMENTATION["erase"]),
+            transforms.RandomErasing(AUGMENTATION.erase),
         ]
     )
     images, labels = data.data.train_images.numpy(), data.data.train_labels.tolist()
@@ -139,7 +140,9 @@ def lightning_overhead(
         The seconds of the fastest epoch: ``bare loop``; ``barebones``, Lightning's Trainer with all that
         can be switched off; ``Lightning``, with metrics, loggers, callbacks and progress bar.
     """
-    data = FashionMNISTDataModule(root, batch_size=256, val_size=0, train_size=train_size, shift=1, flip=True)
+    data = FashionMNISTDataModule(
+        root, batch_size=256, val_size=0, train_size=train_size, augmentation=Augmentation(shift=1, flip=True)
+    )
     data.setup()
     times = [
         {

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 
 
 class EMA(WeightAveraging):

@@ -13,7 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.models.loading import DIGEST_MARK, digest_file, read_checkpoint
 from fmnist.training.callbacks import due_learning_rate
 from fmnist.training.stops import Agreement, StopSignals

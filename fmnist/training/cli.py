@@ -15,10 +15,10 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run, check_name
 from fmnist.data.datamodule import FashionMNISTDataModule
-from fmnist.errors import InputError
 from fmnist.models.classifier import Classifier
-from fmnist.runs import Run, check_name
 from fmnist.training.callbacks import EMA, EpochClock, EpochLines, StopAtNonFiniteLoss
 from fmnist.training.checkpoints import AtomicCheckpointIO, LastCheckpoint
 from fmnist.training.precision import choose_precision

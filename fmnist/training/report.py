@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from fmnist import CLASSES, figures
+from fmnist import figures
+from fmnist.core.constants import CLASSES
+from fmnist.core.runs import Predictions, Run
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.classifier import Classifier
-from fmnist.runs import Predictions, Run
 
 EMBEDDED = 4_000  # test images in the projector
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from fmnist.errors import InputError
-from fmnist.runs import Run
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.training.checkpoints import LAST
 from fmnist.training.requeue import job_id
 

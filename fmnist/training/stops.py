@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from fmnist.errors import SIGTERM_STATUS
+from fmnist.core.errors import SIGTERM_STATUS
 from fmnist.training.requeue import Requeue
 
 ASK_EVERY, MOST_STEPS = 1.0, 100  # seconds, and steps at most, between two rounds through all processes

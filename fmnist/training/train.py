@@ -17,12 +17,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from fmnist import CLASSES
-from fmnist.errors import SIGTERM_STATUS, InputError, exits_cleanly
+from fmnist.core.constants import CLASSES
+from fmnist.core.environment import environment
+from fmnist.core.errors import SIGTERM_STATUS, InputError, exits_cleanly
+from fmnist.core.runs import Predictions, Run
 from fmnist.models.layers import multiply_adds, parameter_count
 from fmnist.models.loading import read_checkpoint
 from fmnist.models.metrics import plain_metrics
-from fmnist.runs import Predictions, Run, environment
 from fmnist.training import report
 from fmnist.training.checkpoints import LAST, restore_last, write_whole
 from fmnist.training.cli import TrainCLI, configure

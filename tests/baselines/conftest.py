@@ -8,7 +8,7 @@ import pytest
 from fmnist.baselines import report, worker
 from fmnist.baselines.config import configure
 from fmnist.baselines.fit import fit_baseline
-from fmnist.runs import Run
+from fmnist.core.runs import Run
 from tests.baselines.network import write_network
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 import yaml
 
+from fmnist.core.runs import Predictions, Run
 from fmnist.data.arrays import PARTS, images_of
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.loading import in_batches
 from fmnist.models.mlp import LitMLP
-from fmnist.runs import Predictions, Run
 
 
 def write_network(root: Path, logs: Path, name: str = "net") -> Run:

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from fmnist.baselines.blend import Blend, fit_weights
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 
 
 def labelled_scores(spread: float, hint: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from fmnist.baselines.building import build, build_classifier
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 
 
 def test_arguments_arrive() -> None:

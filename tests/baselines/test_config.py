@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from fmnist.baselines.config import Config, configure
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 
 SVM = {"name": "svm", "estimator": {"class_path": "sklearn.svm.SVC", "init_args": {"C": 10, "gamma": 0.1}}}
 

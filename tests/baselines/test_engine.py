@@ -12,7 +12,7 @@ from sklearn.svm import SVC
 
 from fmnist.baselines import engine
 from fmnist.baselines.svm import decision_scores
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ from sklearn.svm import SVC, LinearSVC
 
 from fmnist.baselines import estimators
 from fmnist.baselines.estimators import FittedEstimator, load_estimator
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.data.arrays import as_pixels
-from fmnist.errors import InputError
-from fmnist.runs import Run
 
 LABELS = np.repeat(np.arange(10), 6)
 IMAGES = (25 * LABELS[:, None, None] + np.random.default_rng(0).integers(30, size=(60, 28, 28))).astype(

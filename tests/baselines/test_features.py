@@ -12,10 +12,10 @@ from sklearn.preprocessing import StandardScaler
 
 from fmnist.baselines.features import extractor, first_step, transformers
 from fmnist.baselines.hog import hog
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.data.arrays import as_pixels
-from fmnist.errors import InputError
 from fmnist.models.loading import in_batches, load_classifier
-from fmnist.runs import Run
 
 IMAGES = np.random.default_rng(0).integers(256, size=(4, 28, 28)).astype(np.uint8)
 NYSTROEM = {"class_path": "sklearn.kernel_approximation.Nystroem", "init_args": {"gamma": 0.1}}

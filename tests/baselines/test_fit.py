@@ -12,13 +12,13 @@ from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
-from fmnist import CLASSES
 from fmnist.baselines import worker
 from fmnist.baselines.estimators import FittedEstimator, load_estimator
+from fmnist.core.constants import CLASSES
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.data.arrays import arrays_of, images_of
 from fmnist.data.datamodule import FashionMNISTDataModule
-from fmnist.errors import InputError
-from fmnist.runs import Run
 
 LOGISTIC = ["--name", "logistic", "--estimator", "sklearn.linear_model.LogisticRegression"]
 MLP = ["--name", "mlp", "--estimator", "sklearn.neural_network.MLPClassifier", "--estimator.max_iter", "3"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fmnist.baselines.hog import hog
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 
 
 def ramp(angle: float) -> np.ndarray:

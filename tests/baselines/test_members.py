@@ -9,9 +9,9 @@ import pytest
 
 from fmnist.baselines import members
 from fmnist.baselines.members import check_member, find_member, keep_model, load_model
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.models.loading import in_batches, load_classifier
-from fmnist.runs import Run
 
 IMAGES = np.random.default_rng(0).integers(256, size=(4, 28, 28)).astype(np.uint8)
 

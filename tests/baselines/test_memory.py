@@ -12,7 +12,7 @@ from sklearn.semi_supervised import LabelPropagation, LabelSpreading
 from sklearn.svm import SVC
 
 from fmnist.baselines.memory import check_memory, kernel_bytes
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 
 GIB = 2**30
 

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fmnist.baselines import report
 from fmnist.baselines.config import configure
 from fmnist.baselines.estimators import Scores
-from fmnist.runs import Predictions, Run
+from fmnist.core.runs import Predictions, Run
 
 
 @pytest.fixture

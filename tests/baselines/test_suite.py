@@ -7,8 +7,8 @@ import pytest
 
 from fmnist.baselines import report, suite, worker
 from fmnist.baselines.config import configure
-from fmnist.errors import InputError
-from fmnist.runs import Run
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 
 BAYES = "estimator: {class_path: sklearn.naive_bayes.GaussianNB}\n"
 

@@ -10,8 +10,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from fmnist.core.errors import InputError
 from fmnist.data.augmentation import CHANCES, MORE_UNIFORMS, UNIFORMS, Augmentation, Augmenter
-from fmnist.errors import InputError
 
 SIZE = 64
 EVERYTHING = {

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from fmnist.core.errors import InputError
 from fmnist.data import source
 from fmnist.data.augmentation import Augmentation
 from fmnist.data.datamodule import FashionMNISTDataModule, stratified_split
-from fmnist.errors import InputError
 
 BALANCED = np.random.default_rng(0).permutation(np.arange(6000) % 10)
 

@@ -15,8 +15,8 @@ import pytest
 import torch
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
+from fmnist.core.errors import InputError
 from fmnist.data import source
-from fmnist.errors import InputError
 
 IMAGES = "train-images-idx3-ubyte"
 LABELS = "t10k-labels-idx1-ubyte"

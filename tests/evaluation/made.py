@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
+from fmnist.core.runs import Predictions, Run
 from fmnist.data import source
-from fmnist.data.shifts.corruptions import CORRUPTIONS, FLIPS
-from fmnist.evaluation.shifts import FAMILIES
-from fmnist.evaluation.shifts_scenes import KINDS, POLARITIES
-from fmnist.runs import Predictions, Run
+from fmnist.robustness.corruptions import CORRUPTIONS, FLIPS
+from fmnist.robustness.measure import FAMILIES
+from fmnist.robustness.photographs import KINDS, POLARITIES
 
 CURVES = """epoch,step,train/loss,train/accuracy,val/loss,val/accuracy
 0,9,2.0,0.30,1.9,0.40

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
 from fmnist.evaluation import charts
 
 NAMES = ("<b>bold</b>", "mlp")

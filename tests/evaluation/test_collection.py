@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import yaml
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Predictions, Run
 from fmnist.evaluation import collection
-from fmnist.runs import Predictions, Run
 from tests.evaluation.made import make_run, predictions
 
 

@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 from sklearn import metrics as reference
 
-from fmnist import CLASSES
-from fmnist.errors import InputError
+from fmnist.core.constants import CLASSES
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.evaluation import comparison_report
-from fmnist.runs import Run
 from tests.evaluation.made import make_run, on_data, predictions
 from tests.evaluation.reading import Page
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
 from fmnist.evaluation import comparison_tables
 from fmnist.evaluation.collection import Group, collect
 from tests.evaluation.made import make_run, predictions

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fmnist.calibration import probabilities
+from fmnist.core.statistics import softmax
 from fmnist.evaluation.label_errors import likely_label_errors
 from tests.evaluation.made import predictions
 
@@ -12,7 +12,7 @@ def test_wrong_labels_are_found_the_least_probable_first() -> None:
     made = predictions(0, size=400, skill=6.0)
     labels = made.labels.copy()
     labels[[10, 25, 31]] = (labels[[10, 25, 31]] + 3) % 10
-    shares = probabilities(made.logits)
+    shares = softmax(made.logits)
     found = likely_label_errors(shares, labels)
     assert {10, 25, 31} <= set(found[:5])
     assert np.all(np.diff(shares[found, labels[found]]) >= 0)
@@ -22,7 +22,7 @@ def test_wrong_labels_are_found_the_least_probable_first() -> None:
 def test_they_are_those_of_cleanlab(skill: float) -> None:
     filters = pytest.importorskip("cleanlab.filter", reason="cleanlab is not installed: make venv")
     made = predictions(1, size=1_000, skill=skill)
-    shares = probabilities(made.logits)
+    shares = softmax(made.logits)
     expected = filters.find_label_issues(
         made.labels,
         shares,

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 from sklearn import metrics as reference
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
+from fmnist.core.runs import Predictions
 from fmnist.evaluation import metrics
-from fmnist.runs import Predictions
 from tests.evaluation.made import predictions
 
 TEST = predictions(0, size=500, skill=1.5)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from plotly.offline import get_plotlyjs
 
+from fmnist.core.tables import Column, Table
 from fmnist.evaluation import page
-from fmnist.evaluation.tables import Column, Table
 from tests.evaluation.reading import Page
 
 EVIL = "</script><script>alert('x')</script> \"<b>&"

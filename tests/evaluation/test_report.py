@@ -11,10 +11,10 @@ from scipy.special import softmax
 from sklearn import metrics as reference
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from fmnist import CLASSES
-from fmnist.errors import InputError
+from fmnist.core.constants import CLASSES
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Predictions, Run
 from fmnist.evaluation import metrics, report
-from fmnist.runs import Predictions, Run
 from tests.evaluation.made import make_run, on_data, predictions
 from tests.evaluation.reading import Page
 

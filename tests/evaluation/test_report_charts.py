@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from fmnist import calibration
+from fmnist.core import calibration
 from fmnist.evaluation import report_charts
 
 

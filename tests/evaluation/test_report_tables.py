@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fmnist.calibration import probabilities
+from fmnist.core.statistics import softmax
 from fmnist.evaluation import metrics, report_tables
 from tests.evaluation.made import predictions
 
@@ -28,7 +28,7 @@ def test_calibration_has_a_row_for_what_there_is() -> None:
 
 
 def test_worst_errors_are_errors_the_surest_first() -> None:
-    shown = probabilities(TEST.logits)
+    shown = softmax(TEST.logits)
     places = report_tables.worst_errors(TEST, shown)
     assert (TEST.logits.argmax(1)[places] != TEST.labels[places]).all()
     assert (np.diff(shown.max(1)[places]) <= 0).all()

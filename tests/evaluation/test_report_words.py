@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from sklearn import metrics as reference
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
 from fmnist.evaluation import metrics
 from fmnist.evaluation import report_words as words
 from tests.evaluation.made import make_run, predictions

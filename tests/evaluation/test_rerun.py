@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.data.datamodule import FashionMNISTDataModule
-from fmnist.errors import InputError
 from fmnist.evaluation import rerun
 from fmnist.models.mlp import LitMLP
-from fmnist.runs import Run
 from tests.evaluation.made import make_run, on_data
 
 CONFIG = """model:

@@ -10,6 +10,7 @@ import torch
 import yaml
 from torch import nn
 
+from fmnist.core.runs import Predictions, Run
 from fmnist.data import source
 from fmnist.models.classifier import Classifier
 from fmnist.models.cnn import CNN, LitCNN
@@ -17,7 +18,6 @@ from fmnist.models.lenet5 import LeNet5
 from fmnist.models.loading import in_batches
 from fmnist.models.mlp import LitMLP
 from fmnist.models.resnet import ResNet
-from fmnist.runs import Predictions, Run
 
 Make = Callable[..., Run]
 

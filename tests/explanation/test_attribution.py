@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.explanation.attribution import (
     BlackBox,
     Explainer,
@@ -25,7 +26,6 @@ from fmnist.inference.predictor import Predictor
 from fmnist.models.cnn import LitCNN
 from fmnist.models.loading import load_classifier
 from fmnist.models.mlp import MLP
-from fmnist.runs import Run
 from tests.explanation.conftest import Make
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fmnist.core.runs import Run
 from fmnist.explanation import checks
 from fmnist.explanation.attribution import Explainer, load_network
 from fmnist.explanation.faithfulness import CENTRE, CURVES, MEASURES, RANDOM
 from fmnist.explanation.output import Output
 from fmnist.explanation.selection import Selection, by_index, load_test_set
-from fmnist.runs import Run
 from tests.explanation.conftest import Make
 
 COUNT = 20

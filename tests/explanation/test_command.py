@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from fmnist.core.runs import Run
 from fmnist.explanation import selection
 from fmnist.inference.predictor import Predictor
 from fmnist.models.cnn import CNN
-from fmnist.runs import Run
 from scripts.explain import main
 from tests.explanation.conftest import Make
 

@@ -7,9 +7,9 @@ import pytest
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.explanation.output import Output, as_file_name, distinct
-from fmnist.runs import Run
 
 
 @pytest.fixture

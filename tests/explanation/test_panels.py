@@ -7,7 +7,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
+from fmnist.core.runs import Run
 from fmnist.explanation import panels
 from fmnist.explanation.attribution import Explainer, load_network, upsample
 from fmnist.explanation.output import Output
@@ -15,7 +16,6 @@ from fmnist.explanation.selection import Selection, by_index, load_test_set
 from fmnist.explanation.targets import Target, parse_target
 from fmnist.figures.overlays import Panel
 from fmnist.models.loading import in_batches
-from fmnist.runs import Run
 from tests.explanation.conftest import Make
 
 

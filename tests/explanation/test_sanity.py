@@ -6,7 +6,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.explanation.sanity import cascade, layers_from_head, randomise, rank_correlation
 
 SIGNS = np.eye(10, dtype=np.float32)[np.arange(5)]

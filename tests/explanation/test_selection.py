@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Predictions
 from fmnist.data import source
-from fmnist.data.pictures import prepare, read_picture
-from fmnist.errors import InputError
 from fmnist.explanation.output import as_file_name
 from fmnist.explanation.selection import (
     Selection,
@@ -18,7 +18,7 @@ from fmnist.explanation.selection import (
     pictures,
     worst,
 )
-from fmnist.runs import Predictions
+from fmnist.pictures import prepare, read_picture
 from tests.explanation.conftest import Make
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fmnist import CLASSES
-from fmnist.errors import InputError
+from fmnist.core.constants import CLASSES
+from fmnist.core.errors import InputError
 from fmnist.explanation.targets import Target, describe, parse_class, parse_target
 
 SHIRT, TOP = CLASSES.index("Shirt"), CLASSES.index("T-shirt/top")

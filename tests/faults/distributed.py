@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from fmnist.core.runs import Run
 from fmnist.data import source
-from fmnist.data.synthetic import write_synthetic
 from fmnist.models.loading import in_batches, load_classifier
-from fmnist.runs import Run
 from fmnist.training.checkpoints import LAST
 from tests.faults.processes import PATIENCE, last_line
 from tests.faults.table import Outcome, Row
 from tests.faults.trainings import ROOT, STEPS, differences, flags, largest_difference, run_of, step_of
+from tests.synthetic import write_synthetic
 
 SIZES = (7, 101, 10_000)
 GONE, PROMPT = 60, 10  # seconds until nothing may be left of a run that failed on one process, or was stopped

@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.data import source
-from fmnist.errors import InputError
 from fmnist.models.loading import digest_file, load_classifier, read_checkpoint
-from fmnist.runs import Run
 from fmnist.training.checkpoints import LAST, PREVIOUS, AtomicCheckpointIO, restore_last
 from tests.faults.processes import Child, last_line, run
 from tests.faults.table import Outcome, Row

@@ -9,9 +9,9 @@ import time
 from functools import partial
 from pathlib import Path
 
+from fmnist.core.runs import Run
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.classifier import Classifier
-from fmnist.runs import Run
 from fmnist.training.checkpoints import LAST
 from tests.faults.processes import Child, last_line, run
 from tests.faults.table import Outcome, Row

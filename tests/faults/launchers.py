@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from subprocess import Popen
 
-from fmnist.runs import Run
+from fmnist.core.runs import Run
 from fmnist.training.checkpoints import LAST
 from tests.faults.distributed import GONE, PROMPT, free_port, launched, members, train_on
 from tests.faults.processes import PATIENCE, last_line

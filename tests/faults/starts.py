@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.models.loading import in_batches, load_classifier
-from fmnist.runs import Run
 from tests.faults.processes import Child, last_line, run
 from tests.faults.table import Outcome, Row
 from tests.faults.trainings import EPOCHS, STEPS, differences, flags, run_of, signal_at, train, whole

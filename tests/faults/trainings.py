@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from fmnist.data.synthetic import write_synthetic
+from fmnist.core.runs import Run
 from fmnist.models import cnn, lenet5, mlp  # noqa: F401  imported once, for all forks
 from fmnist.models.classifier import Classifier
 from fmnist.models.loading import read_checkpoint
-from fmnist.runs import Run
 from fmnist.training import report
 from fmnist.training.checkpoints import LAST, AtomicCheckpointIO
 from fmnist.training.train import main
 from tests.faults.processes import Child, last_line, run
+from tests.synthetic import write_synthetic
 
 ROOT = Path(__file__).parents[2]
 EPOCHS, STEPS = 4, 5  # steps in an epoch

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fmnist.core.runs import Run
 from fmnist.models.classifier import Classifier
 from fmnist.models.loading import read_checkpoint
-from fmnist.runs import Run
 from tests.faults.processes import last_line, run
 from tests.faults.table import Outcome, Row
 from tests.faults.trainings import STEPS, at, count_steps, flags, largest_difference, run_of, train

@@ -6,7 +6,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
 from fmnist.figures import confusion_matrix, learning_curves, per_class_bars
 
 EPOCHS = np.arange(1, 11)

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics import confusion_matrix, f1_score
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
 from fmnist.figures import outcome_figures
 
 

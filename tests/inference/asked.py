@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from fmnist.core.runs import Predictions, Run
 from fmnist.data import source
 from fmnist.inference.predictor import Predictor
 from fmnist.models.mlp import LitMLP
-from fmnist.runs import Predictions, Run
 from tests.inference.networks import make_run
 
 SPLIT = {"split_seed": 0, "train": 400, "val": 100}

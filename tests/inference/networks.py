@@ -8,9 +8,9 @@ import torch
 import yaml
 from torch import nn
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
+from fmnist.core.runs import Predictions, Run
 from fmnist.models.classifier import Classifier
-from fmnist.runs import Predictions, Run
 
 
 def make_model(kind: type[Classifier], **arguments: Any) -> Classifier:

@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fmnist import CLASSES
-from fmnist.calibration import fit_temperature, probabilities
-from fmnist.data.synthetic import draw
+from fmnist.core.calibration import fit_temperature
+from fmnist.core.constants import CLASSES
+from fmnist.core.runs import Predictions, Run
+from fmnist.core.statistics import softmax
 from fmnist.inference import answers as module
 from fmnist.inference.answers import BATCH, answer, find_temperature
 from fmnist.inference.detection import Detector, find_detector
 from fmnist.inference.predictor import Predictor
 from fmnist.inference.preparing import Picture
-from fmnist.runs import Predictions, Run
 from tests.inference.asked import make_asked
+from tests.synthetic import draw
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def test_choices_are_the_likeliest_classes(run: Run, pictures: list[Picture]) ->
     predictor = Predictor(run)
     found = list(answer(predictor, pictures, temperature=2.0))
     images = np.stack([picture.image for picture in pictures if picture.image is not None])
-    expected = probabilities(predictor.logits(images), 2.0)
+    expected = softmax(predictor.logits(images), 2.0)
     assert [one.picture.file for one in found] == [picture.file for picture in pictures]
     for one, row in zip(found, expected, strict=True):
         names, shares = zip(*one.choices, strict=True)
@@ -80,7 +81,7 @@ def test_reasons_to_be_unsure() -> None:
 
 
 def test_flags_that_cast_doubt_are_flags() -> None:
-    from fmnist.data.pictures.quality import FLAGS
+    from fmnist.pictures.quality import FLAGS
 
     assert set(module.DOUBTFUL_FLAGS) < set(FLAGS)
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.data import source
-from fmnist.data.shifts.outsiders import noise_images
-from fmnist.errors import InputError
 from fmnist.inference.command import check, predict
-from fmnist.runs import Run
+from fmnist.robustness.ood_images import noise_images
 from tests.inference.asked import make_asked
 
 DEFAULTS = {"output": None, "sheet": None, "stages": None, "cut_out": "border", "threshold": 0.6}

@@ -7,13 +7,13 @@ import pytest
 from scipy.spatial.distance import cdist
 from sklearn.covariance import EmpiricalCovariance
 
+from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.data.datamodule import stratified_split
-from fmnist.data.shifts.outsiders import noise_images
 from fmnist.inference import detection
 from fmnist.inference.detection import PIXEL_WEIGHT, References, Seen, find_detector, look
 from fmnist.inference.predictor import Predictor
-from fmnist.runs import Run
+from fmnist.robustness.ood_images import noise_images
 from tests.inference.asked import SPLIT, make_asked
 
 

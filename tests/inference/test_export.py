@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fmnist import CLASSES
-from fmnist.calibration import log_loss, probabilities
+from fmnist.core.calibration import log_loss
+from fmnist.core.constants import CLASSES
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.data import source
-from fmnist.errors import InputError
 from fmnist.inference import export, formats
 from fmnist.inference.export import as_input, compare, export_run, metadata
 from fmnist.inference.predictor import Predictor
 from fmnist.models.lenet5 import LitLeNet5
 from fmnist.models.mlp import LitMLP
-from fmnist.runs import Run
 from tests.inference.networks import make_run
 
 
@@ -117,7 +117,7 @@ def test_the_metadata_tell_what_a_user_must_know(run: Run) -> None:
     temperature = float(known["temperature"])
     # the best temperature of logits 3 and 0 that are right in 60 % of the cases has a closed form
     assert temperature == pytest.approx(3 / np.log(0.6 / 0.4 * 9), rel=1e-3)
-    losses = [log_loss(probabilities(val.logits, value), val.labels) for value in (temperature, 1)]
+    losses = [log_loss(softmax(val.logits, value), val.labels) for value in (temperature, 1)]
     assert losses[0] < losses[1]
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.inference.formats import FORMATS, METADATA, OPSET, answer_of, capture
 from fmnist.models.classifier import Classifier
 from fmnist.models.cnn import LitCNN

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.inference import listing
 from fmnist.inference.answers import Answer
 from fmnist.inference.listing import COLUMNS, as_csv, as_json, as_table, write_sheet, write_text

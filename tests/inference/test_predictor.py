@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.data import source
-from fmnist.errors import InputError
 from fmnist.inference.predictor import Predictor
-from fmnist.runs import Run
 from fmnist.training import report
 from fmnist.training.train import main
 

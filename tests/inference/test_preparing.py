@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.inference import preparing
 from fmnist.inference.preparing import THUMBNAIL, prepare_files
 

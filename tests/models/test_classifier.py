@@ -12,8 +12,8 @@ from sklearn import metrics as reference
 from torch import Tensor
 from torch.nn import functional as F
 
+from fmnist.core.errors import InputError
 from fmnist.data.datamodule import FashionMNISTDataModule
-from fmnist.errors import InputError
 from fmnist.models.lenet5 import LitLeNet5
 from fmnist.models.mlp import LitMLP
 from fmnist.models.optimization import OptimizerName, schedule_factor

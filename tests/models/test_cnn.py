@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.models.cnn import CNN, LitCNN
 from fmnist.models.layers import multiply_adds, parameter_count
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.models.classifier import Classifier
 from fmnist.models.cnn import LitCNN
 from fmnist.models.lenet5 import LitLeNet5

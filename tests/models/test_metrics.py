@@ -8,7 +8,7 @@ import torch
 from sklearn import metrics as reference
 from torch.nn import functional as F
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
 from fmnist.models.metrics import Rows, classification_metrics, plain_metrics
 from tests.models.metrics_by_hand import calibration_error
 

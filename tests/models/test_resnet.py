@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.models.layers import parameter_count
 from fmnist.models.resnet import BasicBlock, LitResNet, PreactivationBlock, ResNet
 

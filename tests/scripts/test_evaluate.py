@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fmnist.core.runs import Run
 from fmnist.evaluation import shifts
-from fmnist.runs import Run
 from scripts import evaluate
 from tests.evaluation.made import make_run, on_data, shifted
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fmnist.core.runs import Run
 from fmnist.inference import export as module
 from fmnist.models.mlp import LitMLP
-from fmnist.runs import Run
 from scripts import export
 from tests.inference.networks import make_run
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fmnist.core.runs import Run
 from fmnist.data import source
-from fmnist.data.shifts.scenes import product_photograph
-from fmnist.runs import Run
+from fmnist.robustness.scenes import product_photograph
 from scripts import predict
 from tests.inference.asked import make_asked
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.runs import Run
+from fmnist.core.runs import Run
 from scripts import published
 from tests.evaluation.made import make_run
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.runs import Run
+from fmnist.core.runs import Run
 from fmnist.training import report
 from fmnist.training.train import main
 

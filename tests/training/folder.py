@@ -5,7 +5,7 @@ import csv
 import torch
 from torch import Tensor
 
-from fmnist.runs import Run
+from fmnist.core.runs import Run
 
 
 def checkpoint(run: Run, name: str = "best") -> dict[str, Tensor]:

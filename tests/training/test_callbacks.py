@@ -13,8 +13,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from fmnist.core.errors import InputError
 from fmnist.data.datamodule import FashionMNISTDataModule
-from fmnist.errors import InputError
 from fmnist.models.mlp import LitMLP
 from fmnist.training.callbacks import EMA, EpochClock, EpochLines, StopAtNonFiniteLoss
 from fmnist.training.table import EpochTable

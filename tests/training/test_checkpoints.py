@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.models.loading import digest_file, read_checkpoint
 from fmnist.training import checkpoints
 from fmnist.training.checkpoints import AtomicCheckpointIO, LastCheckpoint, keep_previous, restore_last

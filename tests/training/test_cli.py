@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fmnist.errors import InputError
+from fmnist.core.errors import InputError
 from fmnist.training import cli, train
 from fmnist.training.callbacks import EMA
 from fmnist.training.cli import configure, explain

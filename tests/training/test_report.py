@@ -10,9 +10,9 @@ from sklearn.decomposition import PCA
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
+from fmnist.core.runs import Predictions, Run
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.mlp import LitMLP
-from fmnist.runs import Predictions, Run
 from fmnist.training import report
 
 

@@ -12,8 +12,8 @@ import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from fmnist.core.runs import Run
 from fmnist.models.classifier import Classifier
-from fmnist.runs import Run
 from fmnist.training import report
 from fmnist.training.requeue import Requeue, job_id, requeue_on
 from fmnist.training.resume import command_line, run_of_job

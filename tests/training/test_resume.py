@@ -13,8 +13,8 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from fmnist.core.runs import Run
 from fmnist.models.classifier import Classifier
-from fmnist.runs import Run
 from fmnist.training.checkpoints import keep_previous, restore_last
 from fmnist.training.train import main
 from tests.training.folder import rows

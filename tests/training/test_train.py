@@ -15,10 +15,10 @@ from PIL import Image
 from sklearn import metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fmnist import CLASSES
+from fmnist.core.constants import CLASSES
+from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.data.datamodule import FashionMNISTDataModule
-from fmnist.runs import Run
 from fmnist.training.train import main
 from tests.training.folder import checkpoint, rows, same
 

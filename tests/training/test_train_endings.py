@@ -15,9 +15,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.models.mlp import MLP, LitMLP
-from fmnist.runs import Run
 from fmnist.training import report
 from tests.training.folder import checkpoint, rows, same
 

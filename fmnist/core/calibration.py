@@ -1,0 +1,92 @@
+"""How good probabilities are: log loss, Brier score, temperature scaling, calibration error."""
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from fmnist.core.statistics import softmax
+
+BINS = 15
+EDGES = np.linspace(0, 1, BINS + 1)
+SIMULATIONS = 200
+
+
+def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean negative log-likelihood in nats; a probability of 0 counts as the smallest step."""
+    true = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(true, np.finfo(true.dtype).eps)).mean())
+
+
+def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean squared distance to the truth, summed over the classes: 0 at best, 2 at worst."""
+    distances = probabilities - np.eye(probabilities.shape[1])[labels]
+    return float((distances**2).sum(1).mean())
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the temperature that minimises the log loss of validation logits (N, C).
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", arXiv 1706.04599, section 4.2.
+    """
+    optimum = minimize_scalar(
+        lambda power: log_loss(softmax(logits, np.exp(power)), labels),
+        bounds=(-7, 7),
+        method="bounded",
+        options={"xatol": 1e-7},
+    )
+    return float(np.exp(optimum.x))
+
+
+def confidences(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the highest probability of each row, float64 (N,), and whether it is right, bool (N,)."""
+    return probabilities.max(1), probabilities.argmax(1) == labels
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
+    """Sort answers into 15 bins of equal width by confidence.
+
+    Args:
+        confidence: (N,) in [0, 1].
+        right: (N,) bool, or shares of being right.
+
+    Returns:
+        ``count``, mean ``confidence`` and ``accuracy`` of each bin, each (15,); NaN where it is empty.
+    """
+    place = np.clip(np.digitize(confidence, EDGES) - 1, 0, BINS - 1)
+    count = np.bincount(place, minlength=BINS)
+    with np.errstate(invalid="ignore"):
+        means = [np.bincount(place, values, minlength=BINS) / count for values in (confidence, right)]
+    return {"count": count, "confidence": means[0], "accuracy": means[1]}
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Return the expected calibration error (ECE) in 15 bins of equal width.
+
+    Source: Naeini et al. 2015; Guo et al., arXiv 1706.04599, equation 3.
+    """
+    bins = reliability(confidence, right)
+    gaps = np.nan_to_num(np.abs(bins["accuracy"] - bins["confidence"]))
+    return float(gaps @ bins["count"] / len(confidence))
+
+
+def error_by_chance(confidence: np.ndarray, seed: int = 0) -> float:
+    """Return the mean ECE that a perfectly calibrated model of these confidences (N,) would show.
+
+    The ECE is never below 0, so a finite test set gives even a perfect model some; measured by drawing
+    right and wrong answers from the confidences themselves.
+    """
+    generator = np.random.default_rng(seed)
+    draws = (generator.random(len(confidence)) < confidence for _ in range(SIMULATIONS))
+    return float(np.mean([calibration_error(confidence, right) for right in draws]))
+
+
+def risk_by_coverage(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the share of errors among the k most confident answers, k = 1..N, float64 (N,).
+
+    Equal confidences have no order, so their errors are spread evenly over their ranks.
+
+    Source: Geifman and El-Yaniv, "Selective Classification for Deep Neural Networks", arXiv 1705.08500.
+    """
+    levels, level = np.unique(-confidence, return_inverse=True)
+    errors = np.bincount(level, ~right) / np.bincount(level)
+    ranks = np.repeat(np.arange(len(levels)), np.bincount(level))
+    return errors[ranks].cumsum() / np.arange(1, len(confidence) + 1)

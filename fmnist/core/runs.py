@@ -1,0 +1,271 @@
+"""The run folder: what every training leaves behind and every later step reads."""
+
+import contextlib
+import csv
+import json
+import os
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from fmnist.core.constants import CLASSES
+from fmnist.core.errors import InputError, reports_unwritable
+from fmnist.core.files import replacing, write_file
+from fmnist.core.statistics import softmax
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said of a set of images.
+
+    Attributes:
+        logits: float32 (N, 10); of an estimator without probabilities, its decision scores.
+        labels: int64 (N,), the true classes.
+        indices: int64 (N,) into the source file.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+    indices: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        return float((self.logits.argmax(1) == self.labels).mean())
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of the logits, float64 (N, 10)."""
+        return softmax(self.logits)
+
+    def report(self) -> str:
+        """Return precision, recall, F1 and support of each class, as scikit-learn prints them."""
+        from sklearn.metrics import classification_report
+
+        return classification_report(
+            self.labels,
+            self.logits.argmax(1),
+            labels=range(len(CLASSES)),
+            target_names=CLASSES,
+            digits=4,
+            zero_division=0,
+        )
+
+
+class Run:
+    """A run folder ``logs/<name>/<version>/``.
+
+    Args:
+        path: An existing run folder.
+
+    Raises:
+        InputError: There is no ``run.json`` in it, or it cannot be read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        path = self.path / "run.json"
+        try:
+            record = json.loads(path.read_bytes())
+        except OSError:
+            raise InputError(f"{self.path}: is no run folder (it holds no readable run.json)") from None
+        except ValueError as error:  # no JSON, or no text at all
+            raise InputError(f"{path}: is damaged ({error})") from None
+        if not isinstance(record, dict):
+            raise InputError(f"{path}: is damaged (holds no object with fields)")
+        self.record: dict[str, Any] = record
+
+    @classmethod
+    def create(cls, logs: str | Path, name: str, **record: Any) -> "Run":
+        """Make a folder of its own for a new run; runs that start at once never share one.
+
+        Args:
+            logs: Folder of all runs.
+            name: What the run is called; letters, digits, ``.``, ``_`` and ``-``.
+            **record: First fields of ``run.json``.
+
+        Raises:
+            InputError: The name would leave ``logs``, or the folder cannot be written.
+        """
+        check_name(name)
+        parent = Path(logs) / name
+        with reports_unwritable(f"--logs {logs}"):
+            parent.mkdir(parents=True, exist_ok=True)
+            version = 1 + max(
+                (int(match[1]) for match in map(_VERSION.fullmatch, os.listdir(parent)) if match), default=-1
+            )
+            while True:
+                path = parent / f"version_{version}"
+                try:
+                    path.mkdir()
+                    break
+                except FileExistsError:  # another run took it since
+                    version += 1
+            start = {"name": name, "status": "running", "started": _now(), "finished": None}
+            _write_json(path / "run.json", {**start, **record})
+        return cls(path)
+
+    @classmethod
+    def find(cls, path: str | Path) -> "Run":
+        """Open a run folder, or the newest finished run of a folder ``logs/<name>``.
+
+        Raises:
+            InputError: There is neither.
+        """
+        path = Path(path)
+        if not os.path.exists(path):
+            raise InputError(f"{path}: is no run folder: it does not exist (train first, or name logs/NAME)")
+        if (path / "run.json").exists() or not path.is_dir():
+            return cls(path)
+        finished = [run for run in cls.all(path) if run.record.get("status") == "finished"]
+        if not finished:
+            raise InputError(f"{path}: holds no finished run (a run folder, or logs/NAME, is wanted)")
+        return max(finished, key=lambda run: (run.record["started"], run.version))
+
+    @classmethod
+    def all(cls, folder: str | Path) -> list["Run"]:
+        """Open every run folder right below a folder; a damaged one hides no other."""
+        runs = []
+        for child in sorted(Path(folder).glob("*/run.json")):
+            with contextlib.suppress(InputError):
+                runs.append(cls(child.parent))
+        return runs
+
+    @property
+    def version(self) -> int:
+        """The number in the folder's name, or -1."""
+        match = _VERSION.fullmatch(self.path.name)
+        return int(match[1]) if match else -1
+
+    def update(self, **record: Any) -> None:
+        """Write fields into ``run.json``, atomically."""
+        self.record |= record
+        _write_json(self.path / "run.json", self.record)
+
+    def finish(self, status: str, **record: Any) -> None:
+        """Mark the run ``finished``, ``failed`` or ``stopped``, now, with last fields of ``run.json``."""
+        self.update(status=status, finished=_now(), **record)
+
+    def save_predictions(self, part: str, predictions: Predictions) -> None:
+        """Write ``predictions/<part>.npz``, atomically; ``part`` is ``val`` or ``test``."""
+        arrays = {
+            "logits": predictions.logits.astype(np.float32),
+            "labels": predictions.labels.astype(np.int64),
+            "indices": predictions.indices.astype(np.int64),
+        }
+        with replacing(self._predictions_file(part)) as path, path.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy reads ** as allow_pickle
+
+    def predictions(self, part: str) -> Predictions:
+        """Read ``predictions/<part>.npz`` and check that it holds what it must.
+
+        Raises:
+            InputError: It is missing or damaged.
+        """
+        path = self._predictions_file(part)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                predictions = Predictions(arrays["logits"], arrays["labels"], arrays["indices"])
+        except FileNotFoundError:
+            raise InputError(f"{path}: is missing, so this run has no predictions of {part}") from None
+        except Exception as error:  # a damaged archive raises nearly anything
+            raise InputError(f"{path}: is damaged ({error})") from None
+        if fault := _fault(predictions):
+            raise InputError(f"{path}: is damaged (holds {fault})")
+        return predictions
+
+    def has_predictions(self, part: str) -> bool:
+        """Return whether there is a file of predictions of ``part``."""
+        return self._predictions_file(part).exists()
+
+    def _predictions_file(self, part: str) -> Path:
+        return self.path / "predictions" / f"{part}.npz"
+
+    @property
+    def kind(self) -> str:
+        """``lightning`` for a network, ``scikit-learn`` for an estimator."""
+        return str(self.record.get("kind"))
+
+    @property
+    def status(self) -> str:
+        """``running``, ``finished``, ``stopped`` or ``failed``."""
+        return str(self.record.get("status"))
+
+    @property
+    def score_type(self) -> str:
+        """What the ``logits`` of its predictions are.
+
+        ``logits`` or ``log-probabilities``, which state probabilities; ``decision scores``; or
+        ``decisions``, 1 or 0.
+        """
+        return str(self.record.get("scores") or "logits")
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration in ``config.yaml``; empty where it cannot be read."""
+        try:
+            config = yaml.safe_load((self.path / "config.yaml").read_text())
+        except (OSError, ValueError, yaml.YAMLError):
+            return {}
+        return config if isinstance(config, dict) else {}
+
+    def history(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Read ``metrics.csv``: each metric's epochs (n,) and values (n,), where it was measured."""
+        with (self.path / "metrics.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        return {
+            name: (
+                np.array([int(row["epoch"]) for row in rows if row[name]]),
+                np.array([float(row[name]) for row in rows if row[name]]),
+            )
+            for name in (rows[0] if rows else ())
+            if name != "epoch"
+        }
+
+
+_VERSION = re.compile(r"version_(\d+)")
+
+
+def _fault(predictions: Predictions) -> str | None:
+    """Return what keeps arrays from being predictions, or None."""
+    logits, labels, indices = predictions.logits, predictions.labels, predictions.indices
+    size = len(labels) if labels.ndim == 1 else 0
+    faults = {
+        "no images": size == 0,
+        f"logits {logits.shape}, not (N, {len(CLASSES)})": logits.shape != (size, len(CLASSES)),
+        f"indices {indices.shape}, not (N,)": indices.shape != (size,),
+        "labels that are no whole numbers": labels.dtype.kind not in "iu",
+        "indices that are no whole numbers": indices.dtype.kind not in "iu",
+        "logits that are not numbers": logits.dtype.kind != "f" or not (logits < np.inf).all(),
+        "a row of logits without any number": not np.isfinite(logits).any(-1).all(),
+    }
+    if fault := next((fault for fault, true in faults.items() if true), None):
+        return fault
+    if not (labels.min() >= 0 and labels.max() < len(CLASSES)):
+        return f"labels from {labels.min()} to {labels.max()}, not 0..{len(CLASSES) - 1}"
+    return "images twice" if len(np.unique(indices)) != size else None
+
+
+def check_name(name: str) -> None:
+    """Refuse a run name that is not one plain folder name.
+
+    Raises:
+        InputError: It is not.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+        raise InputError(
+            f"--name {name!r}: must be letters, digits, '.', '_' and '-', and not begin with '.'"
+        )
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    write_file(path, json.dumps(content, indent=2) + "\n")

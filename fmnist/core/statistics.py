@@ -1,0 +1,198 @@
+"""Statistics of predictions: softmax, confusion counts, bootstrap intervals, paired tests."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import binom
+
+from fmnist.core.constants import CLASSES
+
+RESAMPLES = 10_000
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Return the softmax of logits (N, C) over a temperature, float64 (N, C)."""
+    scaled = logits.astype(np.float64) / temperature
+    exponentials = np.exp(scaled - scaled.max(1, keepdims=True))
+    return exponentials / exponentials.sum(1, keepdims=True)
+
+
+def in_top(logits: np.ndarray, labels: np.ndarray, k: int = 2) -> np.ndarray:
+    """Return whether the label is among the k largest logits, bool (N,); of equal ones the first counts."""
+    order = np.argsort(-logits, axis=1, kind="stable")[:, :k]
+    return (order == labels[:, None]).any(1)
+
+
+def confusion_counts(labels: np.ndarray, predicted: np.ndarray, classes: int = len(CLASSES)) -> np.ndarray:
+    """Return the confusion matrix, int64 (C, C): the row is the true class, the column the predicted one."""
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+class ClassScores(NamedTuple):
+    """Precision, recall and F1 of each class, each (..., C); 0 where nothing defines them."""
+
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+
+
+def class_scores(counts: np.ndarray) -> ClassScores:
+    """Return precision, recall and F1 of confusion matrices (..., C, C)."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1).astype(float)
+    predicted, support = counts.sum(-2), counts.sum(-1)
+    return ClassScores(_ratio(hits, predicted), _ratio(hits, support), _ratio(2 * hits, predicted + support))
+
+
+def balanced_accuracy(counts: np.ndarray) -> np.ndarray:
+    """Return the mean recall of the classes that occur in confusion matrices (..., C, C)."""
+    occurs = counts.sum(-1) > 0
+    return (class_scores(counts).recall * occurs).sum(-1) / occurs.sum(-1)
+
+
+def macro_f1(counts: np.ndarray) -> np.ndarray:
+    """Return the mean F1 over all classes of confusion matrices (..., C, C)."""
+    return class_scores(counts).f1.mean(-1)
+
+
+def resampled(counts: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Bootstrap the images behind a table of counts.
+
+    Drawing N images with replacement and counting them again is one multinomial draw of the counts, so
+    a statistic that depends on the counts alone needs no images. Of N single images, the counts are ones.
+
+    Args:
+        counts: Images in each cell, of any shape.
+        resamples: How many times.
+        seed: Of the draws; the same counts always get the same draws.
+
+    Returns:
+        int64 (resamples, *counts.shape).
+    """
+    total = int(counts.sum())
+    draws = np.random.default_rng(seed).multinomial(total, counts.ravel() / total, size=resamples)
+    return draws.reshape(resamples, *counts.shape)
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % percentile interval of bootstrapped values (resamples,)."""
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def estimate(value: float | np.ndarray, bootstrapped: np.ndarray) -> dict[str, float]:
+    """Return a value with its 95 % interval: ``value``, ``low`` and ``high``."""
+    low, high = interval(bootstrapped)
+    return {"value": float(value), "low": low, "high": high}
+
+
+def mean_share(rights: Sequence[np.ndarray]) -> dict[str, float]:
+    """Return the mean accuracy of repeated runs, with its 95 % bootstrap interval over the images.
+
+    Args:
+        rights: For each run, which of the same images it gets right, bool (N,).
+    """
+    runs = len(rights)
+    counts = np.bincount(np.sum(rights, axis=0), minlength=runs + 1)  # images by the runs that are right
+    shares = np.arange(runs + 1) / (runs * counts.sum())
+    return estimate(float(counts @ shares), resampled(counts) @ shares)
+
+
+class Paired(NamedTuple):
+    """Two models on the same images.
+
+    Attributes:
+        difference: Accuracy of the first less that of the second.
+        low: Of the 95 % bootstrap interval of the difference.
+        high: Of the same.
+        only_first: Images that only the first gets right.
+        only_second: Images that only the second gets right.
+        p: Of McNemar's exact test, uncorrected.
+    """
+
+    difference: float
+    low: float
+    high: float
+    only_first: int
+    only_second: int
+    p: float
+
+
+def paired(first: np.ndarray, second: np.ndarray) -> Paired:
+    """Compare two models by which images each gets right, both bool (N,)."""
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    total = len(first)
+    draws = resampled(np.array([only_first, only_second, total - only_first - only_second]))
+    low, high = interval((draws[:, 0] - draws[:, 1]) / total)
+    difference = (only_first - only_second) / total
+    return Paired(difference, low, high, only_first, only_second, mcnemar(only_first, only_second))
+
+
+def paired_all(right: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Compare every pair of models, the more accurate one first, corrected by Holm for all pairs.
+
+    Args:
+        right: By model, which images it gets right, bool (N,), the same images for all.
+
+    Returns:
+        For each pair ``better`` and ``worse``, the fields of ``Paired`` and ``p_holm``.
+    """
+    pairs = []
+    for one, other in combinations(right, 2):
+        better, worse = (one, other) if right[one].sum() >= right[other].sum() else (other, one)
+        pairs.append({"better": better, "worse": worse, **paired(right[better], right[worse])._asdict()})
+    for pair, p in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
+        pair["p_holm"] = p
+    return pairs
+
+
+def paired_classes(
+    first: np.ndarray, second: np.ndarray, labels: np.ndarray, classes: Sequence[str] = CLASSES
+) -> list[dict[str, Any]]:
+    """Compare the recall of two models class by class, corrected by Holm for the classes.
+
+    Args:
+        first: Which images the first model gets right, bool (N,).
+        second: The same of the second.
+        labels: int64 (N,).
+        classes: Name of each label.
+
+    Returns:
+        For each class that occurs ``class``, the fields of ``Paired`` and ``p_holm``.
+    """
+    occurring = np.unique(labels)
+    pairs = [paired(first[labels == label], second[labels == label]) for label in occurring]
+    corrected = holm([pair.p for pair in pairs])
+    return [
+        {"class": classes[label], **pair._asdict(), "p_holm": p}
+        for label, pair, p in zip(occurring, pairs, corrected, strict=True)
+    ]
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Return the two-sided p-value of McNemar's exact test.
+
+    Source: McNemar 1947; under equal accuracy an image on which the models differ favours either with
+    probability 1/2.
+
+    Args:
+        only_first: Images that only the first model gets right.
+        only_second: Images that only the second model gets right.
+    """
+    fewer, differing = min(only_first, only_second), only_first + only_second
+    return min(1.0, 2 * float(binom.cdf(fewer, differing, 0.5)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number by Holm's step-down method (Holm 1979)."""
+    order = np.argsort(p_values)
+    factors = len(p_values) - np.arange(len(p_values))
+    corrected = np.minimum(1, np.maximum.accumulate(np.asarray(p_values, float)[order] * factors))
+    result = np.empty(len(p_values))
+    result[order] = corrected
+    return result.tolist()
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

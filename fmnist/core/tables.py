@@ -1,0 +1,136 @@
+"""Tables of values, written as text, CSV and Markdown; the HTML pages show the same columns."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fmnist.core.files import write_file
+
+Row = dict[str, Any]
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table as people read it.
+
+    Attributes:
+        heading: Its name.
+        key: The value of a row that it sorts by.
+        text: The whole row in, the cell's text out; by default the value as it is.
+        note: What the column means, where the heading does not say it.
+        long: Whether its texts need several lines.
+    """
+
+    heading: str
+    key: str
+    text: Callable[[Row], str] | None = None
+    note: str = ""
+    long: bool = False
+
+    def cell(self, row: Row) -> str:
+        """Return the text of a row's cell; a dash where the row has no value."""
+        value = row.get(self.key)
+        if value is None:
+            return NOTHING
+        return self.text(row) if self.text else str(value)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of values at full precision, and the columns that people read.
+
+    Attributes:
+        name: Of its files, and of its place in the page.
+        title: Says what it shows.
+        columns: From left to right.
+        rows: Plain values by key, the same keys in each row.
+    """
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+
+    def csv(self) -> str:
+        """Return all values at full precision."""
+        text = io.StringIO()
+        keys = list(self.rows[0]) if self.rows else [column.key for column in self.columns]
+        writer = csv.DictWriter(text, keys, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+    def markdown(self) -> str:
+        """Return the columns as people read them, numbers to the right."""
+        lines = [
+            [column.heading for column in self.columns],
+            ["---:" if self.is_numeric(column) else "---" for column in self.columns],
+            *([column.cell(row) for column in self.columns] for row in self.rows),
+        ]
+        escaped = ((cell.replace("|", "\\|").replace("<", "&lt;") for cell in line) for line in lines)
+        return f"**{self.title}**\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+
+    def text(self) -> str:
+        """Return the columns aligned for a terminal: numbers to the right, everything else to the left."""
+        cells = [
+            [column.heading for column in self.columns],
+            *([column.cell(row) for column in self.columns] for row in self.rows),
+        ]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        numeric = [self.is_numeric(column) for column in self.columns]
+        lines = (
+            "  ".join(
+                cell.rjust(width) if right else cell.ljust(width)
+                for cell, width, right in zip(row, widths, numeric, strict=True)
+            )
+            for row in cells
+        )
+        return "\n".join(line.rstrip() for line in lines)
+
+    def is_numeric(self, column: Column) -> bool:
+        """Return whether a column holds numbers."""
+        values = [row.get(column.key) for row in self.rows]
+        return all(value is None or isinstance(value, int | float) for value in values)
+
+    def save(self, folder: Path) -> None:
+        """Write ``<name>.csv`` and ``<name>.md``."""
+        write_file(folder / f"{self.name}.csv", self.csv())
+        write_file(folder / f"{self.name}.md", self.markdown())
+
+
+def fixed(key: str, digits: int = 4) -> Callable[[Row], str]:
+    """Return the text of a number with so many decimals."""
+    return lambda row: f"{row[key]:.{digits}f}"
+
+
+def grouped(key: str) -> Callable[[Row], str]:
+    """Return the text of a whole number, its thousands apart."""
+    return lambda row: f"{row[key]:,.0f}"
+
+
+def duration(key: str) -> Callable[[Row], str]:
+    """Return the text of seconds, in minutes and hours where they are many."""
+
+    def text(row: Row) -> str:
+        seconds = row[key]
+        if seconds < 100:
+            return f"{seconds:.1f} s"
+        if seconds < 6000:
+            return f"{seconds / 60:.1f} min"
+        return f"{seconds / 3600:.1f} h"
+
+    return text
+
+
+def size(key: str) -> Callable[[Row], str]:
+    """Return the text of a number of bytes."""
+    return lambda row: f"{row[key] / 1e6:,.1f} MB" if row[key] >= 1e5 else f"{row[key] / 1e3:,.1f} kB"
+
+
+def percent(share: float) -> str:
+    """Return a share in per cent."""
+    return f"{100 * share:.2f} %"

@@ -1,0 +1,28 @@
+"""The data set that a run was made with."""
+
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
+from fmnist.data import source
+from fmnist.data.datamodule import FashionMNISTDataModule
+
+
+def data_of(run: Run, root: str, download: bool = False) -> FashionMNISTDataModule:
+    """Return the data that a run was made with, in its split, without augmentation.
+
+    Args:
+        run: The run.
+        root: Where the files are looked for first, see ``source.find``.
+        download: Download them where they are not on this machine.
+
+    Raises:
+        InputError: They are not on this machine, or those that are were altered, or are others.
+    """
+    if not download and source.find(root) is None:
+        raise InputError(f"--data.root {root}: holds no data set")
+    split = run.record["split"]
+    data = FashionMNISTDataModule(
+        root, val_size=split["val"], train_size=split["train"], split_seed=split["split_seed"]
+    )
+    if data.data.sha256 != run.record.get("data_sha256"):
+        raise InputError(f"--data.root {root}: holds other data than {run.path} was made with")
+    return data

@@ -1,8 +1,0 @@
-"""Any picture to what a network of Fashion-MNIST expects: 28 x 28 grey levels, the garment on black."""
-
-from fmnist.data.pictures.decoding import read_picture
-from fmnist.data.pictures.finding import find_pictures
-from fmnist.data.pictures.preparation import Prepared, prepare
-from fmnist.data.pictures.stages import save_stages
-
-__all__ = ["Prepared", "find_pictures", "prepare", "read_picture", "save_stages"]
