@@ -94,11 +94,11 @@ def glass_blur(pixels: np.ndarray, level: tuple[float, int, int], generators: Ge
     blurred = _blur_columns(pixels, sigma)
     blurred = np.floor(np.clip(blurred, 0, 1) * 255) / 255
     line = range(IMAGE_SIZE - reach, reach, -1)
-    centres = [(row, column) for _ in range(passes) for row in line for column in line]  # (steps, 2)
-    swapped = np.stack([g.random(len(centres)) < 0.5 for g in generators], axis=1)  # (steps, N)
-    offsets = np.stack([g.integers(-reach, reach, (len(centres), 2)) for g in generators], axis=2)
+    steps = [(row, column) for _ in range(passes) for row in line for column in line]  # (S, 2)
+    swapped = np.stack([g.random(len(steps)) < 0.5 for g in generators], axis=1)  # (S, N)
+    offsets = np.stack([g.integers(-reach, reach, (len(steps), 2)) for g in generators], axis=2)  # (S, 2, N)
     images = np.arange(len(pixels))
-    for (row, column), swap, (down, right) in zip(centres, swapped, offsets, strict=True):
+    for (row, column), swap, (down, right) in zip(steps, swapped, offsets, strict=True):
         chosen = images[swap]
         here = chosen, row, column
         there = chosen, row + down[swap], column + right[swap]
@@ -157,6 +157,7 @@ def rotate(pixels: np.ndarray, angle: float, generators: Generators) -> np.ndarr
 
 
 def _signs(generators: Generators) -> np.ndarray:
+    """Return -1 or 1 for each image, (N,)."""
     return np.array([g.choice((-1, 1)) for g in generators])
 
 
@@ -171,9 +172,7 @@ def _warp(pixels: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     source = np.einsum("ijn,jp->inp", matrices, np.stack([x, y])) + CENTRE  # (2, N, 784)
     whole = np.floor(source)
     part = source - whole
-    padded = np.pad(
-        pixels, ((0, 0), (2, 2), (2, 2))
-    )  # two, so that any place outside lies between black ones
+    padded = np.pad(pixels, ((0, 0), (2, 2), (2, 2)))  # a place outside lies between two black pixels
     left, top = np.clip(whole, -2, IMAGE_SIZE).astype(int) + 2
     images = np.arange(len(pixels))[:, None]
     warped = np.zeros(left.shape)
@@ -242,7 +241,7 @@ CORRUPTIONS = {
     "saturate": Corruption("light", saturate, ((0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2))),
     "inverse": Corruption("light", inverse, (None,)),
 }
-"""Eleven of the fifteen of Fashion-MNIST-C; the position of each is part of its seed."""
+"""Eleven of the fifteen of Fashion-MNIST-C; the position of each is part of its seed, so append new ones."""
 FAMILIES = {
     family: [name for name, corruption in CORRUPTIONS.items() if corruption.family == family]
     for family in dict.fromkeys(corruption.family for corruption in CORRUPTIONS.values())
