@@ -1,7 +1,9 @@
 """Evaluate finished runs from their saved predictions, each into its own folder."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import Any
 
 from fmnist.core.errors import exits_cleanly
 
@@ -9,10 +11,10 @@ EPILOG = """\
 Writes report.html, metrics.json, classification_report.txt and .csv, and PNG figures. Predictions that are
 missing are made again from the checkpoint. The time per image is measured on the CPU, on 1,000 images.
 
---shifts adds the corruptions of Fashion-MNIST-C, each apart in five severities, photographs of test images
-on plain paper and before five backgrounds, and images of something else: shifts.json and .csv, a heat map,
-and a section of the page. A quarter of the images is photographed. No accuracies were published for that
-grid of corruptions.
+--shifts measures the accuracy under the corruptions of Fashion-MNIST-C, each in five severities, and on
+photographs of test images on plain paper and on five backgrounds, and how well OOD images (drawn digits and
+noise) are recognised: shifts.json and .csv, a heat map, and a section of the page. A quarter of the images is
+photographed. No accuracies were published for that grid of corruptions.
 """
 
 
@@ -49,12 +51,16 @@ def main(args: Sequence[str] | None = None) -> None:
 
     from fmnist.core.runs import Run
     from fmnist.evaluation.report import write_report
-    from fmnist.robustness.measure import write_shifts
-    from fmnist.robustness.tables import words
+    from fmnist.robustness.shifts import write_shifts
+    from fmnist.robustness.tables import summary
 
-    for run in [Run.find(path) for path in options.runs]:
-        if options.shifts is not False:
-            print(*words(write_shifts(run, options.root, options.shifts, progress=True)), "", sep="\n")
+    runs = [Run.find(path) for path in options.runs]
+    measured: Iterable[dict[str, Any] | None] = repeat(None)
+    if options.shifts is not False:
+        measured = write_shifts(runs, options.root, options.shifts, progress=True)
+    for run, shifts in zip(runs, measured, strict=False):
+        if shifts:
+            print(*summary(shifts), "", sep="\n")
         found, lines = write_report(run, options.root)
         accuracy = found["test"]["accuracy"]
         print((run.path / "classification_report.txt").read_text(), *lines, sep="\n")

@@ -23,8 +23,8 @@ from fmnist.evaluation.comparison import (
 )  # fmt: skip
 from fmnist.evaluation.pictures import Picture, load_test_images, picture
 from fmnist.evaluation.published import key as published_key
-from fmnist.robustness import measure as shifts
 from fmnist.robustness import tables as shifts_tables
+from fmnist.robustness.shifts import read_shifts
 
 HARD, ALONE = 30, 12  # pictures at most
 QUESTIONS = (("cnn", "mlp"), ("published-lenet5", "published-mlp-classifier"))
@@ -98,7 +98,7 @@ def shifts_of(groups: Sequence[Group]) -> tuple[dict[str, dict[str, Any]], list[
     measured: dict[str, dict[str, Any]] = {}
     for group in groups:
         for member in group.members:
-            if group.label not in measured and (shifted := shifts.read(member.run)):
+            if group.label not in measured and (shifted := read_shifts(member.run)):
                 measured[group.label] = shifted
     return measured, [group.lead.run.path for group in groups if group.label not in measured]
 
@@ -128,7 +128,7 @@ def _data(
         },
         "matrices": {
             "agreement": {"rows": labels, "columns": labels, "values": shares.tolist(), "unit": "share"},
-            **({"shifts": shifts_tables.comparison_heat(shifted)} if shifted else {}),
+            **({"shifts": shifts_tables.comparison_heat_map(shifted)} if shifted else {}),
         },
         "confusions": {
             "classes": CLASSES,

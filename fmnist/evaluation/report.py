@@ -32,8 +32,8 @@ from fmnist.evaluation.report_tables import (
     worst_errors,
 )
 from fmnist.figures.confidence import reliability_diagram, risk_coverage
-from fmnist.robustness import measure as shifts
 from fmnist.robustness import tables as shifts_tables
+from fmnist.robustness.shifts import read_shifts
 
 PAIRS, OF_PAIR, SUSPECTS = 4, 8, 24  # shown at most
 
@@ -80,11 +80,11 @@ def _write(run: Run, found: dict[str, Any], test: Predictions, images: np.ndarra
     drawn = draw(found["test"], test, shown, images)
     for name, figure in drawn.items():
         figures.save(figure, run.path / "figures" / f"{name}.png")
-    member, shifted = Member(run, test), shifts.read(run)
+    member, shifted = Member(run, test), read_shifts(run)
     page_tables = [
         by_class, calibration_table(found["test"]), errors_table(test, shown),
         comparison_tables.provenance([Group(member.name, (member,))]),
-        *(shifts_tables.page_tables(shifted) if shifted else ()),
+        *(shifts_tables.run_tables(shifted) if shifted else ()),
     ]  # fmt: skip
     pictures, left_out = explanations(run.path / "figures" / "explanations")
     curves = comparison_tables.curves(member)
@@ -109,7 +109,7 @@ def _write(run: Run, found: dict[str, Any], test: Predictions, images: np.ndarra
         suspects=_pictures(images, test, shown, suspects(test, found["test"])),
         curves=bool({"train/accuracy", "val/accuracy"} & curves.keys()),
         pictures_note=note,
-        shifts=shifts_tables.words(shifted) if shifted else [],
+        shifts=shifts_tables.summary(shifted) if shifted else [],
         photographed=f"{shifted['photographs']['images']:,}" if shifted else "",
         explanations=pictures,
         explanations_note=left_out,
@@ -143,7 +143,7 @@ def _data(
     counts = {"rows": CLASSES, "columns": CLASSES, "values": found["confusion_matrix"], "unit": "images"}
     return {
         "charts": drawn,
-        "matrices": {"confusion": counts} | ({"shifts": shifts_tables.heat(shifted)} if shifted else {}),
+        "matrices": {"confusion": counts} | ({"shifts": shifts_tables.heat_map(shifted)} if shifted else {}),
         "tables": {table.name: table.rows for table in page_tables},
         "figures": found,
     }
