@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from fmnist.core.runs import Run
-from fmnist.evaluation import shifts
+from fmnist.robustness import measure as shifts
 from scripts import evaluate
 from tests.evaluation.made import make_run, on_data, shifted
 
@@ -49,26 +48,26 @@ def test_bad_input_ends_with_status_2_and_the_reason(
     assert "the following arguments are required: RUN" in refusal(capsys)
 
 
-def test_shifts_are_measured_of_as_many_images_as_are_named(
+def test_shifts_are_measured_on_the_given_number_of_images(
     tmp_path: Path, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path, **on_data(synthetic_root))
-    asked: list[object] = []
+    counts: list[object] = []
 
     def measure(*args: object) -> dict[str, object]:
-        asked.append(args[3])
+        counts.append(args[3])
         return shifted(0.5)
 
     monkeypatch.setattr(shifts, "measure", measure)
     monkeypatch.setattr(shifts, "detection_table", lambda *_: shifted(0.5)["detection"])
-    for words in (["--shifts"], ["--shifts", "50"]):
-        evaluate.main([str(run.path), "--data.root", str(synthetic_root), *words])
-    assert asked == [2000, 50]
+    for flags in (["--shifts"], ["--shifts", "50"]):
+        evaluate.main([str(run.path), "--data.root", str(synthetic_root), *flags])
+    assert counts == [2000, 50]
     assert evaluate.images("all") is None
     assert (run.path / "shifts.json").exists()
 
 
-def test_shifts_refuse_what_is_no_number_of_test_images(
+def test_a_wrong_number_of_shifted_images_is_refused(
     tmp_path: Path, synthetic_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run(tmp_path, **on_data(synthetic_root))
@@ -83,13 +82,10 @@ def test_shifts_refuse_what_is_no_number_of_test_images(
     )
 
 
-@pytest.mark.parametrize("script", ["evaluate", "compare", "published"])
-def test_help_is_fast(script: str) -> None:
-    command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), "--help"]
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-        times.append(time.perf_counter() - start)
+@pytest.mark.parametrize("script", ["evaluate", "compare"])
+def test_help_comes_without_loading_torch(script: str) -> None:
+    code = f"import sys; from scripts.{script} import main; sys.modules['torch'] = None; main(['--help'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
     assert f"python scripts/{script}.py" in done.stdout
-    assert min(times) < 1.5
