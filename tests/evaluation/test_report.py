@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from scipy.special import softmax
 from sklearn import metrics as reference
-from torchmetrics.functional.classification import multiclass_calibration_error
 
+from fmnist.core.calibration import fit_temperature
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
+from fmnist.core.metrics import of_probabilities
 from fmnist.core.runs import Predictions, Run
+from fmnist.core.statistics import softmax
 from fmnist.evaluation import report_content as content
 from fmnist.evaluation.report import write_report
 from fmnist.evaluation.summary import summarise
-from tests.evaluation.made import make_run, on_data, predictions
+from tests.evaluation.made import make_run, on_data, predictions, shifted
 from tests.evaluation.reading import Page
 
 
@@ -47,57 +47,39 @@ def test_it_leaves_what_it_promises(evaluated: Run) -> None:
 
 
 def test_every_table_is_recomputed_from_the_predictions(evaluated: Run, page: Page) -> None:
-    test = evaluated.predictions("test")
+    test, val, tables = evaluated.predictions("test"), evaluated.predictions("val"), page.data["tables"]
     predicted = test.logits.argmax(1)
-    rows = page.data["tables"]["classification_report"]
-    for name, averages in (("macro average", "macro"), ("weighted average", "weighted")):
-        row = next(row for row in rows if row["class"] == name)
-        expected = reference.precision_recall_fscore_support(test.labels, predicted, average=averages)
-        assert [row["precision"], row["recall"], row["f1"]] == pytest.approx(expected[:3], abs=1e-9)
-    expected = reference.precision_recall_fscore_support(test.labels, predicted)
-    for place, row in enumerate(rows[:10]):
-        values = [row[key] for key in ("precision", "recall", "f1", "support")]
-        assert values == pytest.approx([column[place] for column in expected], abs=1e-9)
+    by_class = reference.precision_recall_fscore_support(test.labels, predicted)
+    expected = [
+        *zip(*by_class, strict=True),
+        *(
+            (*reference.precision_recall_fscore_support(test.labels, predicted, average=average)[:3], 200)
+            for average in ("macro", "weighted")
+        ),
+    ]
+    for row, values in zip(tables["classification_report"], expected, strict=True):
+        assert [row[key] for key in ("precision", "recall", "f1", "support")] == pytest.approx(values)
     counts = reference.confusion_matrix(test.labels, predicted)
     np.testing.assert_array_equal(page.data["matrices"]["confusion"]["values"], counts)
-    temperature = page.data["metrics"]["temperature"]
-    assert temperature == pytest.approx(best_temperature(evaluated.predictions("val")), rel=1e-4)
-    shown = softmax(test.logits.astype(float) / temperature, axis=1)
-    for row, shares in zip(page.data["tables"]["calibration"], (test.probabilities, shown), strict=True):
-        error = multiclass_calibration_error(
-            torch.from_numpy(shares), torch.from_numpy(test.labels), num_classes=10, n_bins=15
-        )
-        assert row["log_loss"] == pytest.approx(reference.log_loss(test.labels, shares), abs=1e-6)
-        assert row["brier_score"] == pytest.approx(((shares - np.eye(10)[test.labels]) ** 2).sum(1).mean())
-        assert row["calibration_error"] == pytest.approx(float(error), abs=1e-6)
-        assert row["mean_confidence"] == pytest.approx(shares.max(1).mean())
+    scaled = softmax(test.logits, fit_temperature(val.logits, val.labels))
+    for row, shares in zip(tables["calibration"], (test.probabilities, scaled), strict=True):
+        expected = of_probabilities(shares, test.labels)
+        assert {key: value for key, value in row.items() if key != "probabilities"} == expected
     wrong = np.flatnonzero(predicted != test.labels)
-    surest = sorted(wrong.tolist(), key=lambda place: -shown[place].max())[:32]
-    rows = page.data["tables"]["worst_errors"]
-    assert [row["index"] for row in rows] == surest
-    np.testing.assert_allclose([row["probability"] for row in rows], shown.max(1)[surest])
-
-
-def best_temperature(val: Predictions) -> float:
-    """Return the best of many temperatures, by scikit-learn's log loss."""
-    val = Predictions(val.logits.astype(float), val.labels, val.indices)
-    candidates = np.geomspace(0.2, 5, 200)
-    for _ in range(3):
-        losses = [
-            reference.log_loss(
-                val.labels, softmax(val.logits.astype(float) / candidate, axis=1), labels=range(10)
-            )
-            for candidate in candidates
-        ]
-        best = int(np.clip(np.argmin(losses), 1, len(losses) - 2))
-        candidates = np.linspace(candidates[best - 1], candidates[best + 1], 60)
-    return float(candidates[len(candidates) // 2])
+    most_confident = sorted(wrong.tolist(), key=lambda place: -scaled[place].max())[:32]
+    assert [row["index"] for row in tables["worst_errors"]] == most_confident
+    np.testing.assert_allclose(
+        [row["probability"] for row in tables["worst_errors"]], scaled.max(1)[most_confident]
+    )
 
 
 def test_page_and_json_hold_the_metrics_of_the_predictions(evaluated: Run, page: Page) -> None:
     expected = summarise(evaluated.predictions("test"), evaluated.predictions("val"))
     assert page.data["metrics"] == expected
-    assert json.loads((evaluated.path / "metrics.json").read_text())["test"] == expected
+    metrics = json.loads((evaluated.path / "metrics.json").read_text())
+    assert metrics == {"name": "cnn", "test": expected, "speed": None}  # the checkpoint is not one
+    text = (evaluated.path / "classification_report.txt").read_text()
+    assert f"{expected['classes']['Shirt']['f1']:.4f}" in text
 
 
 def test_what_is_printed_is_what_the_data_say(page: Page) -> None:
@@ -121,51 +103,51 @@ def test_pictures_and_explanations_are_embedded(page: Page) -> None:
     assert len(images) > 20
 
 
-def test_text_report_and_json_agree(evaluated: Run) -> None:
-    metrics = json.loads((evaluated.path / "metrics.json").read_text())
-    text = (evaluated.path / "classification_report.txt").read_text()
-    assert metrics["test"]["accuracy"]["value"] == evaluated.predictions("test").accuracy
-    assert f"{metrics['test']['classes']['Shirt']['f1']:.4f}" in text
-    assert all(name in text for name in CLASSES)
-    assert metrics["speed"] is None  # the checkpoint is not one
-
-
 def test_without_data_there_is_a_report_without_pictures(tmp_path: Path) -> None:
-    run = make_run(tmp_path)
+    run = make_run(tmp_path, "<script>alert(1)</script>")
     _, lines = write_report(run, str(tmp_path))
     assert any("No pictures" in line for line in lines)
-    page = Page((run.path / "report.html").read_text())
-    assert not [tag for tag, _ in page.elements if tag == "img"]
-    assert "No pictures" in " ".join(page.texts)
+    html = (run.path / "report.html").read_text()
+    assert "<script>alert" not in html
+    assert not [tag for tag, _ in Page(html).elements if tag == "img"]
+    assert "No pictures" in html
+    assert "Shifted images" not in html
     assert not (run.path / "figures" / "confused_pairs.png").exists()
 
 
-def test_a_run_without_validation_says_that_no_temperature_was_fitted(tmp_path: Path) -> None:
-    run = make_run(tmp_path, val=0)
+def test_shifted_images_get_a_section(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    (run.path / "shifts.json").write_text(json.dumps(shifted(0.5)))
+    write_report(run, str(tmp_path))
+    page = Page((run.path / "report.html").read_text())
+    assert page.data["matrices"]["shifts"]["unit"] == "accuracy"
+    assert {"photographs", "detection"} <= page.tables.keys()
+    assert "No accuracies were published for this grid" in " ".join(page.texts)
+
+
+@pytest.mark.parametrize(
+    ("score_type", "sentence", "calibrated"),
+    [
+        ("logits", "No temperature was fitted: no validation set.", True),
+        ("decision scores", "are decision scores, not probabilities", False),
+    ],
+)
+def test_a_run_without_validation_has_no_temperature(
+    tmp_path: Path, score_type: str, sentence: str, calibrated: bool
+) -> None:
+    run = make_run(tmp_path, val=0, scores=score_type)
     metrics, _ = write_report(run, str(tmp_path))
     assert metrics["test"]["temperature"] is None
-    assert "No temperature was fitted: no validation set." in (run.path / "report.html").read_text()
-
-
-def test_decision_scores_without_validation_have_no_confidence(tmp_path: Path) -> None:
-    run = make_run(tmp_path, val=0, kind="scikit-learn", scores="decision scores")
-    write_report(run, str(tmp_path))
     html = (run.path / "report.html").read_text()
-    assert "are decision scores, not probabilities" in html
-    assert 'data-chart="reliability"' not in html
-    assert not (run.path / "figures" / "reliability.png").exists()
+    assert sentence in html
+    assert ('data-chart="reliability"' in html) == calibrated
+    assert (run.path / "figures" / "reliability.png").exists() == calibrated
 
 
 def test_a_perfect_run_has_no_errors_to_show(tmp_path: Path) -> None:
     run = make_run(tmp_path, test=predictions(0, size=100, skill=100), val=0)
     write_report(run, str(tmp_path))
     assert Page((run.path / "report.html").read_text()).data["tables"]["worst_errors"] == []
-
-
-def test_names_are_escaped(tmp_path: Path) -> None:
-    run = make_run(tmp_path, "<script>alert(1)</script>")
-    write_report(run, str(tmp_path))
-    assert "<script>alert" not in (run.path / "report.html").read_text()
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
@@ -225,18 +207,11 @@ def test_a_pair_is_described_in_both_directions() -> None:
     )
 
 
-def test_calibration_is_described_for_every_type_of_scores(
-    test: Predictions, summary: dict[str, Any]
-) -> None:
+def test_calibration_is_described_and_says_what_chance_gives(summary: dict[str, Any]) -> None:
     stated, scaled, chance = content.calibration_sentences(summary, "logits")
     assert "confident by" in stated
     assert f"temperature of {summary['temperature']:.3f}" in scaled
-    assert "by chance" in chance
-    score_type = "decision scores"
-    sentences = content.calibration_sentences(summarise(test, None, score_type), score_type)
-    assert len(sentences) == 2
-    assert "not probabilities" in sentences[0]
-    assert "no validation set" in sentences[1]
+    assert f"{summary['calibration_error_by_chance']:.4f} by chance" in chance
 
 
 def test_label_errors_are_counted_or_unknown(summary: dict[str, Any]) -> None:
