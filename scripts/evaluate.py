@@ -1,7 +1,9 @@
 """Evaluate finished runs from their saved predictions; write a report into the folder of each run."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import Any
 
 from fmnist.core.errors import exits_cleanly
 
@@ -54,12 +56,16 @@ def main(args: Sequence[str] | None = None) -> None:
 
     from fmnist.core.runs import Run
     from fmnist.evaluation.report import write_report
-    from fmnist.robustness.measure import write_shifts
-    from fmnist.robustness.tables import words
+    from fmnist.robustness.shifts import write_shifts
+    from fmnist.robustness.tables import summary
 
-    for run in [Run.find(path) for path in options.runs]:
-        if options.shifts is not False:
-            print(*words(write_shifts(run, options.root, options.shifts, progress=True)), "", sep="\n")
+    runs = [Run.find(path) for path in options.runs]
+    measured: Iterable[dict[str, Any] | None] = repeat(None)
+    if options.shifts is not False:
+        measured = write_shifts(runs, options.root, options.shifts, progress=True)
+    for run, shifts in zip(runs, measured, strict=False):
+        if shifts:
+            print(*summary(shifts), "", sep="\n")
         metrics, lines = write_report(run, options.root)
         accuracy = metrics["test"]["accuracy"]
         print((run.path / "classification_report.txt").read_text(), *lines, sep="\n")

@@ -25,8 +25,8 @@ from fmnist.evaluation.comparison_tables import (
 from fmnist.evaluation.groups import SeedGroup, collect
 from fmnist.evaluation.published import table_key
 from fmnist.evaluation.results import CONVOLUTIONAL, DENSE, runs_table
-from fmnist.robustness import measure as shifts
-from fmnist.robustness import tables as shifts_tables
+from fmnist.robustness import tables as robustness_tables
+from fmnist.robustness.shifts import read_shifts
 
 ALL_WRONG, ONLY_RIGHT = 30, 12  # pictures shown at most
 NAMED_PAIRS = (("cnn", "mlp"), ("published-lenet5", "published-mlp-classifier"))
@@ -66,7 +66,7 @@ def write_comparison(
         left = ", ".join(group.label for group in groups if group not in shared)
         warnings = [*warnings, f"left out of pairs, images and agreement, for other test images: {left}"]
     shifted, unmeasured = _read_shifts(shared)
-    shift_matrices = {"shifts": shifts_tables.comparison_heat(shifted)} if shifted else {}
+    shift_matrices = {"shifts": robustness_tables.comparison_heat_map(shifted)} if shifted else {}
     tables = {
         table.name: table
         for table in (
@@ -76,7 +76,7 @@ def write_comparison(
             class_f1_table(groups),
             published_table(groups),
             runs_table((group.label, result) for group in groups for result in group.results),
-            *shifts_tables.comparison_tables(shifted, reference),
+            *robustness_tables.comparison_tables(shifted, reference),
         )
     }
     with reports_unwritable(f"--output {output}"):
@@ -112,7 +112,7 @@ def _read_shifts(groups: Sequence[SeedGroup]) -> tuple[dict[str, dict[str, Any]]
     measured: dict[str, dict[str, Any]] = {}
     for group in groups:
         for result in group.results:
-            if group.label not in measured and (shifted := shifts.read(result.run)):
+            if group.label not in measured and (shifted := read_shifts(result.run)):
                 measured[group.label] = shifted
     return measured, [group.first_seed.run.path for group in groups if group.label not in measured]
 

@@ -21,8 +21,8 @@ from fmnist.evaluation.results import RunResult, runs_table
 from fmnist.evaluation.summary import summarise
 from fmnist.figures.confidence import reliability_diagram
 from fmnist.figures.confidence import risk_coverage as risk_coverage_figure
-from fmnist.robustness import measure as shifts
-from fmnist.robustness import tables as shifts_tables
+from fmnist.robustness import tables as robustness_tables
+from fmnist.robustness.shifts import read_shifts
 
 PAIRS, IMAGES_OF_PAIR, LABEL_ERRORS = 4, 8, 24  # shown at most
 
@@ -139,10 +139,10 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
 def _save_page(evaluation: Evaluation, pictures_note: str) -> None:
     run, summary = evaluation.result.run, evaluation.summary
     name, curves = evaluation.result.name, evaluation.result.curves
-    shifted = shifts.read(run)
-    shift_sentences = shifts_tables.words(shifted) if shifted else []
-    shift_matrices = {"shifts": shifts_tables.heat(shifted)} if shifted else {}
-    shift_tables = shifts_tables.page_tables(shifted) if shifted else []
+    shifted = read_shifts(run)
+    shift_sentences = robustness_tables.summary(shifted) if shifted else []
+    shift_matrices = {"shifts": robustness_tables.heat_map(shifted)} if shifted else {}
+    shift_tables = robustness_tables.run_tables(shifted) if shifted else []
     tables = [
         content.classification_table(summary),
         content.calibration_table(summary),

@@ -18,7 +18,7 @@ from fmnist.evaluation import comparison_tables, published
 from fmnist.evaluation.comparison import write_comparison
 from fmnist.evaluation.groups import SeedGroup, collect
 from fmnist.evaluation.results import runs_table
-from tests.evaluation.made import make_run, on_data, predictions, shifted
+from tests.evaluation.made import make_run, on_data, predictions
 from tests.evaluation.reading import Page
 
 CNN, MLP = "fmnist.models.cnn.LitCNN", "fmnist.models.mlp.LitMLP"
@@ -160,19 +160,6 @@ def test_the_opening_compares_a_convolutional_and_a_fully_connected_model(
     write_comparison([tmp_path], tmp_path / "out", str(tmp_path))
     text = " ".join(" ".join(Page((tmp_path / "out" / "compare.html").read_text()).texts).split())
     assert all(sentence in text for sentence in sentences)
-
-
-def test_shifted_images_are_compared_where_they_were_measured(tmp_path: Path) -> None:
-    unmeasured = make_run(tmp_path, "lenet5")
-    make_run(tmp_path, "cnn", seed=0)  # of several seeds the first measured one counts
-    for name, seed, level in (("cnn", 1, 0.7), ("cnn", 2, 0.6), ("mlp", 0, 0.4)):
-        run = make_run(tmp_path, name, seed=seed)
-        (run.path / "shifts.json").write_text(json.dumps(shifted(level)))
-    tables, _ = write_comparison([tmp_path], tmp_path / "out", str(tmp_path), reference="mlp")
-    assert {row["model"]: row["mean"] for row in tables["shifts"].rows} == {"cnn": 0.7, "mlp": 0.4}
-    page = Page((tmp_path / "out" / "compare.html").read_text())
-    assert set(page.data["matrices"]["shifts"]["columns"]) == {"cnn", "mlp"}
-    assert f"python scripts/evaluate.py {unmeasured.path} --shifts" in page.texts
 
 
 def test_names_are_escaped_everywhere(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from fmnist.core.statistics import softmax
 from fmnist.evaluation import report_content as content
 from fmnist.evaluation.report import write_report
 from fmnist.evaluation.summary import summarise
-from tests.evaluation.made import make_run, on_data, predictions, shifted
+from tests.evaluation.made import make_run, on_data, predictions
 from tests.evaluation.reading import Page
 
 
@@ -111,18 +111,7 @@ def test_without_data_there_is_a_report_without_pictures(tmp_path: Path) -> None
     assert "<script>alert" not in html
     assert not [tag for tag, _ in Page(html).elements if tag == "img"]
     assert "No pictures" in html
-    assert "Shifted images" not in html
     assert not (run.path / "figures" / "confused_pairs.png").exists()
-
-
-def test_shifted_images_get_a_section(tmp_path: Path) -> None:
-    run = make_run(tmp_path)
-    (run.path / "shifts.json").write_text(json.dumps(shifted(0.5)))
-    write_report(run, str(tmp_path))
-    page = Page((run.path / "report.html").read_text())
-    assert page.data["matrices"]["shifts"]["unit"] == "accuracy"
-    assert {"photographs", "detection"} <= page.tables.keys()
-    assert "No accuracies were published for this grid" in " ".join(page.texts)
 
 
 @pytest.mark.parametrize(
