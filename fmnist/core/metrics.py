@@ -50,7 +50,7 @@ class Metric:
         score_types: Of a metric of counts or logits: the runs that have it, by `Run.score_type`.
         card: Whether the report shows it as a card.
         compared: Whether it is a column of the comparison in page and Markdown; the CSV always holds it.
-        logged: Whether it is logged after each epoch of a training.
+        logged: Whether it is one of `logged_metrics`, which a training logs after each epoch.
     """
 
     name: str

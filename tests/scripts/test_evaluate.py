@@ -90,7 +90,7 @@ def test_a_wrong_number_of_shifted_images_is_refused(
 
 @pytest.mark.parametrize("script", ["evaluate", "compare"])
 def test_help_comes_without_loading_torch(script: str) -> None:
-    code = f"import sys; from scripts.{script} import main; sys.modules['torch'] = None; main(['--help'])"
+    code = f"import sys; sys.modules['torch'] = None; from scripts.{script} import main; main(['--help'])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
