@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from fmnist.evaluation.comparison_report import write_comparison
+from fmnist.evaluation.comparison import write_comparison
 from fmnist.evaluation.report import write_report
 from fmnist.robustness.photographs import KINDS
 from tests.evaluation.made import make_run, on_data, shifted

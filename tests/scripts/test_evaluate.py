@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -73,7 +72,7 @@ def test_shifts_are_measured_on_as_many_images_as_are_named(
     assert (run.path / "shifts.json").exists()
 
 
-def test_shifts_refuse_what_is_no_number_of_test_images(
+def test_a_wrong_number_of_shifted_images_is_refused(
     tmp_path: Path, synthetic_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run(tmp_path, **on_data(synthetic_root))
@@ -89,13 +88,10 @@ def test_shifts_refuse_what_is_no_number_of_test_images(
     )
 
 
-@pytest.mark.parametrize("script", ["evaluate", "compare", "published"])
-def test_help_is_fast(script: str) -> None:
-    command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), "--help"]
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-        times.append(time.perf_counter() - start)
+@pytest.mark.parametrize("script", ["evaluate", "compare"])
+def test_help_comes_without_loading_torch(script: str) -> None:
+    code = f"import sys; sys.modules['torch'] = None; from scripts.{script} import main; main(['--help'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
     assert f"python scripts/{script}.py" in done.stdout
-    assert min(times) < 1.5
