@@ -31,7 +31,7 @@ from fmnist.evaluation.report_tables import (
     errors_table,
     worst_errors,
 )
-from fmnist.figures.confidence import reliability_diagram, risk_coverage
+from fmnist.figures import reliability_diagram, risk_coverage
 from fmnist.robustness import measure as shifts
 from fmnist.robustness import tables as shifts_tables
 

@@ -18,7 +18,7 @@ from fmnist.core.runs import Run
 from fmnist.data.arrays import images_of
 from fmnist.data.datamodule import stratified_split
 from fmnist.data.of_run import data_of
-from fmnist.figures.heat_map import heat_map
+from fmnist.figures import heat_map
 from fmnist.inference.predictor import Predictor
 from fmnist.robustness.corruptions import CORRUPTIONS, FLIPS, ONE_LEVEL, SEVERITIES, corrupt
 from fmnist.robustness.ood import detection_table
