@@ -1,18 +1,22 @@
-"""Draw why a run answers as it does, and check whether the drawings say anything."""
+"""Draw which pixels a run's answers depend on, and measure whether the drawings can be believed."""
 
 import argparse
 
 from fmnist.core.errors import exits_cleanly
-
-METHODS = "gradcam hirescam layercam guided-gradcam integrated-gradients smoothgrad occlusion"
+from fmnist.explanation.methods import DEFAULT, METHODS, describe_methods
 
 
 def parse(args: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=f"methods, through captum:\n{describe_methods()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("run", metavar="RUN", help="a run folder, or logs/NAME for its newest finished run")
-    add("--method", nargs="+", metavar="METHOD", help=f"of {METHODS}; default gradcam, for checks all")
+    methods = f"one or more of {', '.join(METHODS)}; default {DEFAULT}, for --faithfulness and --sanity all"
+    add("--method", nargs="+", metavar="METHOD", help=methods)
     add("--target", default="predicted", help="explain the class predicted (default), true, NAME, or A-vs-B")
     add("--layer", help="of the CAM methods, as dotted name; a wrong one lists all with their map sizes")
     which = parser.add_mutually_exclusive_group()
@@ -36,7 +40,7 @@ def main(args: list[str] | None = None) -> None:
     options = parse(args)
     from fmnist.core.runs import Run
 
-    run = Run.find(options.run)  # a mistake is told before seconds of imports
+    run = Run.find(options.run)  # before the imports below, which take seconds
     from fmnist.explanation.command import explain_run
 
     explain_run(run, options)

@@ -19,8 +19,8 @@ from fmnist.evaluation import charts, page, rerun
 from fmnist.evaluation import report_content as content
 from fmnist.evaluation.results import RunResult, runs_table
 from fmnist.evaluation.summary import summarise
-from fmnist.figures.confidence import reliability_diagram
-from fmnist.figures.confidence import risk_coverage as risk_coverage_figure
+from fmnist.figures import reliability_diagram
+from fmnist.figures import risk_coverage as risk_coverage_figure
 from fmnist.robustness import tables as robustness_tables
 from fmnist.robustness.shifts import read_shifts
 

@@ -1,1 +1,1 @@
-"""Why a run answers as it does, and whether the explanation says anything."""
+"""Explain which pixels a model's answer depends on, and measure whether the explanations can be believed."""

@@ -1,4 +1,4 @@
-"""Maps of the evidence for a class, from any finished run."""
+"""Make attribution maps with any finished run: the model, the layer, batches, and the size of the maps."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -6,20 +6,36 @@ from typing import Any
 
 import numpy as np
 import torch
-from captum.attr import LayerAttribution
 from torch import Tensor, nn
+from torch.nn import functional as F
 from tqdm import tqdm
 
+from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError
+from fmnist.core.images import to_input, to_uint8
 from fmnist.core.runs import Run
-from fmnist.explanation.methods import METHODS, Score
+from fmnist.explanation.methods import METHODS
 from fmnist.inference.predictor import Predictor
 
-SIDE = 28
+
+class TargetOutput(nn.Module):
+    """The number to explain: a network's logits times the coefficients of a target, summed.
+
+    Args:
+        network: Maps images (n, 1, 28, 28) to logits (n, 10).
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, coefficients: Tensor) -> Tensor:
+        """Return numbers (n,) for images (n, 1, 28, 28), with coefficients (n, 10)."""
+        return (self.network(images) * coefficients).sum(1)
 
 
-class BlackBox(nn.Module):
-    """A scikit-learn estimator in the place of a network: it answers, and has no gradients.
+class EstimatorNetwork(nn.Module):
+    """A scikit-learn estimator that is called like a network, and has no gradients.
 
     Args:
         predictor: Of the estimator's run.
@@ -30,33 +46,32 @@ class BlackBox(nn.Module):
         self.predictor = predictor
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the estimator's scores (n, 10) of images (n, 1, 28, 28) in [0, 1]."""
-        pixels = (images.detach()[:, 0] * 255).round().to(torch.uint8)
-        return torch.from_numpy(self.predictor.logits(pixels.numpy()))
+        """Return log-probabilities or decision scores (n, 10) of images (n, 1, 28, 28) in [0, 1]."""
+        return torch.from_numpy(self.predictor.logits(to_uint8(images.detach()[:, 0].numpy())))
 
 
 class Explainer:
-    """A method applied to a network.
+    """An attribution method applied to a network.
 
     Args:
         network: Maps images (n, 1, 28, 28) in [0, 1] to logits (n, 10); its attribute ``cam_layer`` is the
             default of ``layer``. Its mode, gradients, buffers and hooks stay as they are.
         method: One of ``METHODS``.
-        layer: Dotted name of the module that the CAM methods look at.
+        layer: Dotted name of the module that the CAM methods read.
 
     Raises:
-        InputError: There is no such method or layer, or they do not go with the network.
+        InputError: The method or layer does not exist, or does not suit the network.
     """
 
-    def __init__(self, network: nn.Module, method: str = "gradcam", layer: str | None = None) -> None:
-        if reason := refusal(network, method):
+    def __init__(self, network: nn.Module, method: str, layer: str | None = None) -> None:
+        if reason := inapplicable(network, method):
             raise InputError(reason)
         self.network, self.name, self.method = network, method, METHODS[method]
         self.layer = _find_layer(network, layer) if self.method.needs_layer else None
-        self._score = Score(network)
+        self._output = TargetOutput(network)
 
     def __call__(self, images: Tensor, coefficients: Tensor) -> Tensor:
-        """Explain images at a network's door, in batches that fit into memory.
+        """Explain float images, in batches that fit into memory.
 
         Args:
             images: float32 (n, 1, 28, 28) in [0, 1].
@@ -66,18 +81,18 @@ class Explainer:
             Raw maps, float32 (n, h, w): of the CAM methods as large as the layer's, otherwise 28 x 28.
         """
         size = self.method.batch_size
-        parts = zip(images.split(size), coefficients.split(size), strict=True)
+        batches = zip(images.split(size), coefficients.split(size), strict=True)
         with evaluating(self.network), torch.inference_mode(False), torch.enable_grad():
-            maps = torch.cat([self._explain(*part) for part in parts])
+            maps = torch.cat([self._explain(*batch) for batch in batches])
         return maps.reshape(len(maps), *maps.shape[-2:]).float()
 
     def _explain(self, images: Tensor, coefficients: Tensor) -> Tensor:
         module = self.network.get_submodule(self.layer) if self.layer else None
-        inputs = images.detach().clone().requires_grad_()  # captum warns of others
-        return self.method.function(self._score, module, inputs, coefficients.clone()).detach()
+        inputs = images.detach().clone().requires_grad_()  # captum warns about inputs without gradients
+        return self.method.function(self._output, module, inputs, coefficients.clone()).detach()
 
     def maps(self, images: np.ndarray, coefficients: np.ndarray, progress: bool = False) -> np.ndarray:
-        """Explain images at rest.
+        """Explain images as arrays hold them.
 
         Args:
             images: uint8 (N, 28, 28).
@@ -88,51 +103,54 @@ class Explainer:
             Raw maps, float32 (N, h, w).
         """
         size = self.method.batch_size
-        parts = []
+        maps = []
         with tqdm(total=len(images), desc=self.method.title, unit="image", disable=not progress) as bar:
             for start in range(0, len(images), size):
-                batch = to_door(images[start : start + size])
-                parts.append(self(batch, torch.from_numpy(coefficients[start : start + size])))
+                batch = to_input(torch.from_numpy(images[start : start + size]))
+                maps.append(self(batch, torch.from_numpy(coefficients[start : start + size])))
                 bar.update(len(batch))
-        return torch.cat(parts).numpy()
+        return torch.cat(maps).numpy()
 
 
 def load_network(run: Run) -> nn.Module:
-    """Return the trained network of a run, or its estimator as a ``BlackBox``.
+    """Return the trained network of a run, or its estimator as an ``EstimatorNetwork``.
 
     Raises:
         InputError: The run is not finished, or damaged.
     """
     predictor = Predictor(run)
-    if run.record.get("kind") == "scikit-learn":
-        return BlackBox(predictor)
-    return predictor.classifier.network
+    return EstimatorNetwork(predictor) if run.kind == "scikit-learn" else predictor.classifier.network
 
 
-def refusal(network: nn.Module, method: str) -> str | None:
-    """Return why a method does not go with a network, in a line that offers others; None if it does."""
+def applicable_methods(network: nn.Module) -> list[str]:
+    """Return the names in ``METHODS`` that suit a network."""
+    has_gradients = not isinstance(network, EstimatorNetwork)
+    has_map = has_gradients and bool(map_sizes(network))
+    has_relu = any(isinstance(module, nn.ReLU) for module in network.modules())
+    return [
+        name
+        for name, method in METHODS.items()
+        if (has_gradients or not method.needs_gradients)
+        and (has_map or not method.needs_layer)
+        and (has_relu or not method.needs_relu)
+    ]
+
+
+def inapplicable(network: nn.Module, method: str) -> str | None:
+    """Return why a method does not suit a network, in a line that offers others; None if it does."""
     if method not in METHODS:
         return f"--method {method}: unknown; must be one of {', '.join(METHODS)}"
-    if possible(network, method):
+    applicable = applicable_methods(network)
+    if method in applicable:
         return None
     name = type(network).__name__
-    if isinstance(network, BlackBox):
+    if isinstance(network, EstimatorNetwork):
         reason = "needs gradients, which a scikit-learn estimator does not have"
     elif METHODS[method].needs_relu and map_sizes(network):
         reason = f"changes how nn.ReLU passes gradients back, and {name} has none to change"
     else:
         reason = f"needs a layer whose output is a map, and {name} has none"
-    others = ", ".join(name for name in METHODS if possible(network, name))
-    return f"--method {method}: {reason}; use {others}"
-
-
-def possible(network: nn.Module, method: str) -> bool:
-    """Return whether a method of ``METHODS`` goes with a network."""
-    if isinstance(network, BlackBox):
-        return method == "occlusion"
-    if METHODS[method].needs_relu and not any(isinstance(module, nn.ReLU) for module in network.modules()):
-        return False
-    return not METHODS[method].needs_layer or bool(map_sizes(network))
+    return f"--method {method}: {reason}; use {', '.join(applicable)}"
 
 
 def map_sizes(network: nn.Module) -> dict[str, tuple[int, int]]:
@@ -149,21 +167,16 @@ def map_sizes(network: nn.Module) -> dict[str, tuple[int, int]]:
     handles = [module.register_forward_hook(note(name)) for name, module in network.named_modules() if name]
     try:
         with evaluating(network), torch.no_grad():
-            network(torch.zeros(1, 1, SIDE, SIDE))
+            network(torch.zeros(1, 1, IMAGE_SIZE, IMAGE_SIZE))
     finally:
         for handle in handles:
             handle.remove()
     return {name: sizes[name] for name, _ in network.named_modules() if name in sizes}
 
 
-def to_door(images: np.ndarray) -> Tensor:
-    """Return images uint8 (n, 28, 28) as networks take them: float32 (n, 1, 28, 28) in [0, 1]."""
-    return torch.from_numpy(images)[:, None].float().div_(255)
-
-
 def upsample(maps: Tensor) -> Tensor:
     """Return maps (n, h, w) at the size of the images, (n, 28, 28), by bilinear interpolation."""
-    return LayerAttribution.interpolate(maps[:, None], (SIDE, SIDE), "bilinear")[:, 0]
+    return F.interpolate(maps[:, None], (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear")[:, 0]
 
 
 @contextlib.contextmanager
@@ -184,5 +197,5 @@ def _find_layer(network: nn.Module, name: str | None) -> str:
     if name in sizes:
         return name
     listed = ", ".join(f"{layer} ({height} x {width})" for layer, (height, width) in sizes.items())
-    found = f"--layer {name}: has no map" if name else f"--layer: must be given for {type(network).__name__}"
-    raise InputError(f"{found}; layers with one are {listed}")
+    fault = f"--layer {name}: has no map" if name else f"--layer: must be given for {type(network).__name__}"
+    raise InputError(f"{fault}; layers with one are {listed}")

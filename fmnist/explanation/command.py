@@ -1,4 +1,4 @@
-"""What ``scripts/explain.py`` does: choose images and methods, draw, check, say where it is."""
+"""Carry out ``scripts/explain.py``: check the command line, choose images and methods, draw and measure."""
 
 import argparse
 
@@ -6,59 +6,59 @@ from torch import nn
 
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
-from fmnist.explanation import checks, panels, selection
-from fmnist.explanation.attribution import Explainer, load_network, map_sizes, possible
-from fmnist.explanation.methods import METHODS
-from fmnist.explanation.output import Output
+from fmnist.explanation import panels, results, selection
+from fmnist.explanation.attribution import Explainer, applicable_methods, load_network, map_sizes
+from fmnist.explanation.methods import DEFAULT, METHODS
 from fmnist.explanation.sanity import layers_from_head
-from fmnist.explanation.selection import Selection
-from fmnist.explanation.targets import PREDICTED, parse_class, parse_target
-
-DEFAULT = "gradcam"
+from fmnist.explanation.selection import PREDICTED, Selection, parse_class, parse_target
 
 
 def explain_run(run: Run, options: argparse.Namespace) -> None:
     """Explain a run as the command line says.
 
-    Everything is looked up before the first map is made, so that a mistake costs no waiting.
+    Everything is checked before the first map is made, so that a mistake costs no waiting.
 
     Args:
-        run: What is explained.
+        run: The run to explain.
         options: The other flags of ``scripts/explain.py``.
 
     Raises:
-        InputError: Something asked for is not there, or does not go together.
+        InputError: A flag names something that does not exist, or two flags do not go together.
     """
     target = parse_target(options.target)
     pair = None if options.pair is None else [parse_class(name, "--pair") for name in options.pair]
-    checking = options.faithfulness is not None or options.sanity is not None
-    if checking and options.target != PREDICTED:
+    measuring = options.faithfulness is not None or options.sanity is not None
+    if measuring and options.target != PREDICTED:
         raise InputError(f"--target {options.target}: faithfulness and sanity are of the {PREDICTED} class")
     choosing = any((options.indices, options.worst is not None, options.images, pair, options.compare))
-    drawing = choosing or not (checking or options.average)
+    drawing = choosing or not (measuring or options.average)
 
     network = load_network(run)
     others = [(other, load_network(other)) for other in map(Run.find, options.compare)]
-    drawn = _explainers(network, options.method or [DEFAULT], options) if drawing or options.average else []
-    for other, compared in others:
-        _check_compared(other, compared, [explainer.name for explainer in drawn])
+    drawn, measured = [], []
+    if drawing or options.average:
+        drawn = [Explainer(network, name, options.layer) for name in options.method or [DEFAULT]]
+    for other, other_network in others:
+        _check_compared(other, other_network, [explainer.name for explainer in drawn])
     if options.sanity is not None and not layers_from_head(network):
         raise InputError(f"--sanity: {run.path} has no layers whose weights could be drawn again")
-    every = [name for name in METHODS if possible(network, name)]
-    checked = _explainers(network, options.method or every, options) if checking else []
-    if options.layer and not any(explainer.layer for explainer in drawn + checked):
-        raise InputError(f"--layer {options.layer}: {(drawn + checked)[0].name} looks at no layer")
+    if measuring:
+        names = options.method or applicable_methods(network)
+        measured = [Explainer(network, name, options.layer) for name in names]
+    if options.layer and not any(explainer.layer for explainer in drawn + measured):
+        raise InputError(f"--layer {options.layer}: {(drawn + measured)[0].name} uses no layer")
 
-    needs_test = checking or options.average or not options.images
+    needs_test = measuring or options.average or not options.images
     test = selection.load_test_set(run, options.root) if needs_test else None
     images = _choose(options, run, test, pair)
-    measured, randomised = (_first(test, options, flag) for flag in ("faithfulness", "sanity"))
+    faithfulness_images = _first_images(test, options.faithfulness, "--faithfulness")
+    sanity_images = _first_images(test, options.sanity, "--sanity")
     if run.record.get("flip_average"):
         print("this run averages an image and its mirror image; what is explained is the image by itself")
-    for explainer in drawn or checked:
+    for explainer in drawn or measured:
         if explainer.method.caveat:
             print(f"{explainer.name}: {explainer.method.caveat}")
-    with Output(run, options.output) as output:
+    with results.Output(run, options.output) as output:
         for explainer in drawn:
             if drawing:
                 panels.draw_panels(run, explainer, target, images, output, options.scale == "shared")
@@ -67,23 +67,20 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
                 panels.draw_comparison(models, explainer.name, options.layer, target, images, output)
             if options.average and test is not None:
                 panels.draw_averages(run, explainer, target, test, output)
-        if measured:
-            print(checks.write_faithfulness(run, checked, measured, output))
-        if randomised:
-            print(checks.write_sanity(run, checked, randomised, options.layer, output))
+        if faithfulness_images:
+            print(results.write_faithfulness(run, measured, faithfulness_images, output))
+        if sanity_images:
+            print(results.write_sanity(run, measured, sanity_images, options.layer, output))
     print(f"explanations in {output.folder}")
 
 
-def _explainers(network: nn.Module, methods: list[str], options: argparse.Namespace) -> list[Explainer]:
-    return [Explainer(network, name, options.layer) for name in methods]
-
-
 def _check_compared(run: Run, network: nn.Module, methods: list[str]) -> None:
-    """Refuse a network that a method goes with, but that does not say at which of its layers to look."""
-    needy = [name for name in methods if METHODS[name].needs_layer and possible(network, name)]
-    if needy and getattr(network, "cam_layer", None) not in map_sizes(network):
+    """Refuse a network that a method suits, but that does not name the layer to use."""
+    applicable = applicable_methods(network)
+    in_need = [name for name in methods if METHODS[name].needs_layer and name in applicable]
+    if in_need and getattr(network, "cam_layer", None) not in map_sizes(network):
         raise InputError(
-            f"--compare {run.path}: {type(network).__name__} names no cam_layer, which {needy[0]} needs "
+            f"--compare {run.path}: {type(network).__name__} names no cam_layer, which {in_need[0]} needs "
             "(--layer is the first run's); other methods need none"
         )
 
@@ -91,11 +88,11 @@ def _check_compared(run: Run, network: nn.Module, methods: list[str]) -> None:
 def _choose(
     options: argparse.Namespace, run: Run, test: Selection | None, pair: list[int] | None
 ) -> Selection:
-    """Return the images to draw; without a wish, the first test image of every class."""
+    """Return the images to draw; if no flag chooses any, the first test image of every class."""
     if options.images:
         if pair:
             raise InputError("--pair: chooses test images, and does not go with --images")
-        chosen, lines = selection.pictures(options.images)
+        chosen, lines = selection.read_pictures(options.images)
         for line in lines:
             print(line)
         return chosen
@@ -105,15 +102,15 @@ def _choose(
             raise InputError("--pair: does not go with --indices, which say already which images")
         return selection.by_index(test, options.indices)
     if options.worst is not None or pair:
-        return selection.worst(test, run.predictions("test"), options.worst, pair)
+        predictions = run.predictions("test")
+        return selection.most_confident_mistakes(test, predictions, options.worst, pair)
     return selection.first_of_each_class(test)
 
 
-def _first(test: Selection | None, options: argparse.Namespace, flag: str) -> Selection | None:
+def _first_images(test: Selection | None, number: int | None, flag: str) -> Selection | None:
     """Return the first test images, as many as a flag says; None without it."""
-    number = getattr(options, flag)
     if number is None or test is None:
         return None
     if not 2 <= number <= len(test.images):
-        raise InputError(f"--{flag} {number}: must lie between 2 and {len(test.images):,}")
-    return selection.by_index(test, list(range(number)))
+        raise InputError(f"{flag} {number}: must lie between 2 and {len(test.images):,}")
+    return test.subset(range(number))

@@ -1,7 +1,7 @@
-"""How well a map tells what the network's answer depends on, measured by changing the image.
+"""Measure how well a map shows what the network's answer depends on, by changing the image.
 
-Every measure is taken of the 28 x 28 map of the class that is predicted, on the same images, pixels, squares
-and noise for every method, so that methods are compared in pairs.
+Every measure is taken of the 28 x 28 map for the predicted class, with the same images, pixels, squares and
+noise for every method, so that methods can be compared in pairs.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,22 +12,25 @@ import torch
 from captum.metrics import infidelity, sensitivity_max
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
+from torch.nn import functional as F
 from tqdm import tqdm
 
-from fmnist.explanation.attribution import SIDE, evaluating, to_door, upsample
-from fmnist.explanation.methods import Score
-from fmnist.explanation.road import impute
+from fmnist.core.constants import IMAGE_SIZE
+from fmnist.core.images import to_input
+from fmnist.explanation.attribution import TargetOutput, evaluating, upsample
 
 Explanation = Callable[[Tensor, Tensor], Tensor]
 """Of images (n, 1, 28, 28) and coefficients (n, 10); gives maps (n, h, w)."""
 
 STEPS = 20  # of a deletion or insertion curve
-ROAD_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 BLUR = 4.0  # standard deviation of the blurred baseline, in pixels
+ROAD_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
+ROAD_NOISE = 0.01  # standard deviation of what is added to an imputed pixel, as in the paper's code
+ROAD_WEIGHTS = torch.tensor([[1 / 12, 1 / 6, 1 / 12], [1 / 6, 0, 1 / 6], [1 / 12, 1 / 6, 1 / 12]])[None, None]
 SQUARES, SMALLEST, LARGEST = 10, 3, 10  # blackened for infidelity; their sides, in pixels
-SHAKES, RADIUS = 3, 0.02  # perturbations for sensitivity, and the largest change of a pixel
+PERTURBATIONS, RADIUS = 3, 0.02  # for sensitivity; the largest change of a pixel
 SPREAD = 7.0  # standard deviation of the centre Gaussian, in pixels
-PIXELS = SIDE * SIDE
+PIXELS = IMAGE_SIZE * IMAGE_SIZE
 BATCH, FORWARD = 50, 250  # images measured at once; through the network at once
 
 MEASURES = {
@@ -39,26 +42,29 @@ MEASURES = {
     "infidelity": "lower",
     "sensitivity": "lower",
 }
-"""What is better. Deletion and insertion (Petsiuk et al. 2018, arXiv 1806.07421): mean probability of the
-class while pixels go, or come, the most relevant first, and what they give way to is black or the blurred
-image. ROAD: mean probability while imputed pixels go least relevant first, minus most relevant first, halved.
-Infidelity (Yeh et al. 2019, arXiv 1901.09392): squared error of the map's sum over a square, in its best
-multiple, as the drop of the logit when the square is black. Sensitivity (the same paper): largest relative
-change of the map under changes of the image that cannot be seen."""
+"""By measure, which values are better.
+
+Deletion and insertion (Petsiuk et al. 2018, arXiv 1806.07421): mean probability of the class while pixels
+are removed or added, the most relevant first; a removed pixel is black or blurred. ROAD (Rong et al. 2022,
+arXiv 2202.00449): mean probability while pixels are imputed least relevant first, minus most relevant first,
+halved. Infidelity (Yeh et al. 2019, arXiv 1901.09392): squared error of the map's sum over a square, in its
+best multiple, as the drop of the logit when the square is black. Sensitivity (the same paper): largest
+relative change of the map under changes of the image that nobody can see.
+"""
 CURVES = tuple(MEASURES)[:4]
 CENTRE, RANDOM = "centre Gaussian", "random map"
 
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """What was measured of one method.
+    """Measurements of one method.
 
     Attributes:
-        scores: By measure, float64 (N,), one number an image.
+        values: By measure, float64 (N,), one number an image.
         curves: By deletion or insertion, float64 (STEPS + 1,), mean probability of the class.
     """
 
-    scores: dict[str, np.ndarray]
+    values: dict[str, np.ndarray]
     curves: dict[str, np.ndarray]
 
 
@@ -80,7 +86,7 @@ def measure(
     """
     measured = {}
     for name, explain in {**explanations, RANDOM: random_map(), CENTRE: centre_gaussian}.items():
-        rows = []
+        batches = []
         with (
             evaluating(network),
             tqdm(total=len(images), desc=f"faithfulness, {name}", unit="image", disable=not progress) as bar,
@@ -88,14 +94,15 @@ def measure(
             for start in range(0, len(images), BATCH):
                 part = slice(start, start + BATCH)
                 generator = torch.Generator().manual_seed(start)
-                batch, signs = to_door(images[part]), torch.from_numpy(coefficients[part])
-                rows.append(_measure_batch(network, explain, batch, signs, generator))
+                batch = to_input(torch.from_numpy(images[part]))
+                asked = torch.from_numpy(coefficients[part])
+                batches.append(_measure_batch(network, explain, batch, asked, generator))
                 bar.update(len(batch))
-        values = {key: torch.cat([row[key] for row in rows]).double() for key in MEASURES}
-        curves = {key: values[key] for key in CURVES}
-        scores = values | {key: torch.trapezoid(curve, dx=1 / STEPS) for key, curve in curves.items()}
+        results = {key: torch.cat([batch[key] for batch in batches]).double() for key in MEASURES}
+        curves = {key: results[key] for key in CURVES}
+        areas = {key: torch.trapezoid(curve, dx=1 / STEPS) for key, curve in curves.items()}
         measured[name] = Faithfulness(
-            {key: score.numpy() for key, score in scores.items()},
+            {key: value.numpy() for key, value in (results | areas).items()},
             {key: curve.mean(0).numpy() for key, curve in curves.items()},
         )
     return measured
@@ -104,19 +111,70 @@ def measure(
 def random_map() -> Explanation:
     """Return an explanation that draws a new map of uniform noise at every call, the same in every run."""
     generator = torch.Generator().manual_seed(0)
-    return lambda images, coefficients: torch.rand(len(images), SIDE, SIDE, generator=generator)
+    return lambda images, coefficients: torch.rand(len(images), IMAGE_SIZE, IMAGE_SIZE, generator=generator)
 
 
 def centre_gaussian(images: Tensor, coefficients: Tensor) -> Tensor:
-    """Return the explanation that looks at no image: what is in the middle matters."""
-    across = torch.exp(-((torch.arange(SIDE) - (SIDE - 1) / 2) ** 2) / (2 * SPREAD**2))
-    return torch.outer(across, across).expand(len(images), SIDE, SIDE)
+    """Return maps that depend on no image: the nearer to the centre, the more relevant."""
+    across = torch.exp(-((torch.arange(IMAGE_SIZE) - (IMAGE_SIZE - 1) / 2) ** 2) / (2 * SPREAD**2))
+    return torch.outer(across, across).expand(len(images), IMAGE_SIZE, IMAGE_SIZE)
+
+
+def impute(
+    images: Tensor, removed: Tensor, generator: torch.Generator | None = None, tolerance: float = 1e-5
+) -> Tensor:
+    """Replace pixels so that their absence does not show: ROAD's noisy linear imputation.
+
+    A pixel becomes the weighted mean of its eight neighbours, which may be replaced pixels themselves. These
+    means are one linear system an image; its matrix is symmetric and positive definite, so that conjugate
+    gradients solve all images' systems at once.
+
+    Source: Rong et al. 2022, arXiv 2202.00449.
+
+    Args:
+        images: float32 (n, 1, H, W).
+        removed: bool (n, 1, H, W); some pixel of each image stays.
+        generator: Of the noise; None adds none.
+        tolerance: Largest residual left, in units of a pixel.
+
+    Returns:
+        The images with the removed pixels replaced, float32 (n, 1, H, W).
+    """
+    unknown = removed.float()
+    total = _weighted_neighbours(torch.ones_like(images))
+    solution = torch.zeros_like(images)
+    residual = unknown * _weighted_neighbours(images * (1 - unknown))
+    direction, square = residual, _dot(residual, residual)
+    for _ in range(images[0].numel()):
+        if residual.abs().max() < tolerance:
+            break
+        product = unknown * (total * direction - _weighted_neighbours(direction))
+        step = square / _dot(direction, product).clamp_min(1e-30)
+        solution, residual = solution + step * direction, residual - step * product
+        previous, square = square, _dot(residual, residual)
+        direction = residual + square / previous.clamp_min(1e-30) * direction
+    if generator is not None:
+        solution = solution + ROAD_NOISE * torch.randn(images.shape, generator=generator)
+    return torch.where(removed, solution, images)
+
+
+def _weighted_neighbours(images: Tensor) -> Tensor:
+    """Return the weighted sum of every pixel's neighbours within the image."""
+    return F.conv2d(images, ROAD_WEIGHTS.to(images), padding=1)
+
+
+def _dot(one: Tensor, other: Tensor) -> Tensor:
+    return (one * other).sum((1, 2, 3), keepdim=True)
 
 
 def _measure_batch(
-    network: nn.Module, explain: Explanation, images: Tensor, signs: Tensor, generator: torch.Generator
+    network: nn.Module,
+    explain: Explanation,
+    images: Tensor,
+    coefficients: Tensor,
+    generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    maps = upsample(explain(images, signs))
+    maps = upsample(explain(images, coefficients))
     ranks = _ranks(maps, generator)
     blurred = torch.from_numpy(gaussian_filter(images.numpy(), (0, 0, BLUR, BLUR)))
     black = torch.zeros_like(images)
@@ -124,8 +182,8 @@ def _measure_batch(
     def probability(inputs: Tensor) -> Tensor:  # (k * n, 1, 28, 28) to (n, k)
         with torch.inference_mode():
             logits = torch.cat([network(part) for part in inputs.split(FORWARD)])
-            shares = logits.softmax(1).view(-1, *signs.shape)
-        return (shares * signs).sum(2).T
+            probabilities = logits.softmax(1).view(-1, *coefficients.shape)
+        return (probabilities * coefficients).sum(2).T
 
     def curve(start: Tensor, end: Tensor) -> Tensor:
         changed = [ranks < PIXELS * step // STEPS for step in range(STEPS + 1)]
@@ -137,16 +195,16 @@ def _measure_batch(
         "insertion, black": curve(black, images),
         "insertion, blurred": curve(blurred, images),
         "ROAD": _road(probability, images, ranks, generator),
-        "infidelity": _infidelity(Score(network), images, signs, maps, generator),
-        "sensitivity": _sensitivity(explain, images, signs, generator),
+        "infidelity": _infidelity(TargetOutput(network), images, coefficients, maps, generator),
+        "sensitivity": _sensitivity(explain, images, coefficients, generator),
     }
 
 
 def _ranks(maps: Tensor, generator: torch.Generator) -> Tensor:
-    """Return each pixel's place, (n, 1, 28, 28), the most relevant being 0; ties fall at random."""
+    """Return each pixel's rank, (n, 1, 28, 28), the most relevant being 0; ties are broken at random."""
     ties = torch.rand(PIXELS, generator=generator).argsort()
     order = ties[maps.flatten(1)[:, ties].argsort(dim=1, descending=True, stable=True)]
-    return order.argsort(dim=1).view(-1, 1, SIDE, SIDE)
+    return order.argsort(dim=1).view(-1, 1, IMAGE_SIZE, IMAGE_SIZE)
 
 
 def _road(
@@ -161,29 +219,33 @@ def _road(
 
 
 def _infidelity(
-    score: Score, images: Tensor, signs: Tensor, maps: Tensor, generator: torch.Generator
+    output: TargetOutput, images: Tensor, coefficients: Tensor, maps: Tensor, generator: torch.Generator
 ) -> Tensor:
     def blacken(inputs: Tensor) -> tuple[Tensor, Tensor]:
         sides = torch.randint(SMALLEST, LARGEST + 1, (len(inputs), 1), generator=generator)
-        corners = torch.rand(len(inputs), 2, generator=generator) * (SIDE + 1 - sides)
-        steps = torch.arange(SIDE) - corners.floor()[..., None]  # (n, 2, 28)
+        corners = torch.rand(len(inputs), 2, generator=generator) * (IMAGE_SIZE + 1 - sides)
+        steps = torch.arange(IMAGE_SIZE) - corners.floor()[..., None]  # (n, 2, 28)
         inside = (steps >= 0) & (steps < sides[..., None])
         square = (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None].float()
         return square, inputs * (1 - square)
 
     return infidelity(
-        score, blacken, images, maps[:, None], additional_forward_args=signs,
+        output, blacken, images, maps[:, None], additional_forward_args=coefficients,
         n_perturb_samples=SQUARES, normalize=True,
     )  # fmt: skip
 
 
-def _sensitivity(explain: Explanation, images: Tensor, signs: Tensor, generator: torch.Generator) -> Tensor:
+def _sensitivity(
+    explain: Explanation, images: Tensor, coefficients: Tensor, generator: torch.Generator
+) -> Tensor:
     def maps(inputs: Tensor | tuple[Tensor], additional_forward_args: tuple[Tensor]) -> tuple[Tensor]:
         batch = inputs[0] if isinstance(inputs, tuple) else inputs
         return (upsample(explain(batch, additional_forward_args[0])),)
 
-    def shake(inputs: Tensor) -> Tensor:
+    def perturb(inputs: Tensor) -> Tensor:
         noise = torch.rand(inputs.shape, generator=generator) * 2 - 1
         return (inputs + RADIUS * noise).clamp(0, 1)
 
-    return sensitivity_max(maps, images, shake, n_perturb_samples=SHAKES, additional_forward_args=(signs,))
+    return sensitivity_max(
+        maps, images, perturb, n_perturb_samples=PERTURBATIONS, additional_forward_args=(coefficients,)
+    )

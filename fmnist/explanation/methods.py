@@ -1,81 +1,105 @@
-"""The methods that make maps of evidence, each a thin call of captum."""
+"""The attribution methods: one table, ``METHODS``, and a thin call of captum for each.
+
+To add a method, write its function and its entry here; help, error messages and checks follow from the table.
+captum and torch are imported inside the functions, so that ``scripts/explain.py --help`` does not load them.
+"""
+
+from __future__ import annotations  # the types below are imported for the type checker alone
 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from captum.attr import (
-    GuidedGradCam,
-    IntegratedGradients,
-    LayerActivation,
-    LayerGradCam,
-    LayerGradientXActivation,
-    NoiseTunnel,
-    Occlusion,
-    Saliency,
-)
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
+DEFAULT = "gradcam"
 STEPS = 50  # of integrated gradients, from a black image
 SAMPLES, NOISE = 25, 0.15  # of SmoothGrad; standard deviation, of pixels in [0, 1]
 WINDOW, STRIDE = 4, 2  # of occlusion by black, in pixels
 
 
-class Score(nn.Module):
-    """The number to explain: a network's logits times the coefficients of a target.
+@dataclass(frozen=True)
+class Method:
+    """An attribution method.
 
-    Args:
-        network: Maps images (n, 1, 28, 28) to logits (n, 10).
+    Attributes:
+        title: Its name in figures and tables.
+        source: The paper.
+        function: Takes the output to explain (a module of images and coefficients, see
+            ``attribution.TargetOutput``), the layer or None, images (n, 1, 28, 28) and coefficients (n, 10);
+            returns maps (n, h, w) or (n, 1, h, w).
+        batch_size: Images at once, limited by the copies that the method makes of each.
+        needs_gradients: Whether the model must be differentiable.
+        needs_layer: Whether it reads a layer whose output is a map.
+        needs_relu: Whether it changes the gradients of ReLU modules; without any it is the plain gradient.
+        zero_on_black: Whether its maps are 0 wherever the image is black.
+        caveat: What to know before believing its maps.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor, coefficients: Tensor) -> Tensor:
-        """Return scores (n,) of images (n, 1, 28, 28), with coefficients (n, 10)."""
-        return (self.network(images) * coefficients).sum(1)
-
-
-Function = Callable[[Score, Any, Tensor, Tensor], Tensor]
-"""Score, layer or None, images (n, 1, 28, 28), coefficients (n, 10) to maps (n, h, w) or (n, 1, h, w)."""
+    title: str
+    source: str
+    function: Callable[[nn.Module, Any, Tensor, Tensor], Tensor]
+    batch_size: int
+    needs_gradients: bool = True
+    needs_layer: bool = False
+    needs_relu: bool = False
+    zero_on_black: bool = False
+    caveat: str = ""
 
 
-def _grad_cam(score: Score, layer: nn.Module, images: Tensor, coefficients: Tensor) -> Tensor:
-    return LayerGradCam(score, layer).attribute(
+def describe_methods() -> str:
+    """Return a line for each method: its name on the command line, its title and its paper."""
+    return "\n".join(f"  {name:21} {method.title} ({method.source})" for name, method in METHODS.items())
+
+
+def _grad_cam(output: nn.Module, layer: nn.Module, images: Tensor, coefficients: Tensor) -> Tensor:
+    from captum.attr import LayerGradCam
+
+    return LayerGradCam(output, layer).attribute(
         images, additional_forward_args=coefficients, relu_attributions=True
     )
 
 
-def _hires_cam(score: Score, layer: nn.Module, images: Tensor, coefficients: Tensor) -> Tensor:
-    products = LayerGradientXActivation(score, layer).attribute(images, additional_forward_args=coefficients)
+def _hires_cam(output: nn.Module, layer: nn.Module, images: Tensor, coefficients: Tensor) -> Tensor:
+    from captum.attr import LayerGradientXActivation
+
+    products = LayerGradientXActivation(output, layer).attribute(images, additional_forward_args=coefficients)
     return products.sum(1).relu()
 
 
-def _layer_cam(score: Score, layer: nn.Module, images: Tensor, coefficients: Tensor) -> Tensor:
-    gradients = LayerGradientXActivation(score, layer, multiply_by_inputs=False).attribute(
+def _layer_cam(output: nn.Module, layer: nn.Module, images: Tensor, coefficients: Tensor) -> Tensor:
+    from captum.attr import LayerActivation, LayerGradientXActivation
+
+    gradients = LayerGradientXActivation(output, layer, multiply_by_inputs=False).attribute(
         images, additional_forward_args=coefficients
     )
-    activations = LayerActivation(score, layer).attribute(images, additional_forward_args=coefficients)
+    activations = LayerActivation(output, layer).attribute(images, additional_forward_args=coefficients)
     return (gradients.relu() * activations).sum(1).relu()
 
 
-def _guided_grad_cam(score: Score, layer: nn.Module, images: Tensor, coefficients: Tensor) -> Tensor:
+def _guided_grad_cam(output: nn.Module, layer: nn.Module, images: Tensor, coefficients: Tensor) -> Tensor:
+    from captum.attr import GuidedGradCam
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Setting backward hooks on ReLU activations")
-        return GuidedGradCam(score, layer).attribute(
+        return GuidedGradCam(output, layer).attribute(
             images, additional_forward_args=coefficients, interpolate_mode="bilinear"
         )
 
 
-def _integrated_gradients(score: Score, layer: None, images: Tensor, coefficients: Tensor) -> Tensor:
-    return IntegratedGradients(score).attribute(images, additional_forward_args=coefficients, n_steps=STEPS)
+def _integrated_gradients(output: nn.Module, layer: None, images: Tensor, coefficients: Tensor) -> Tensor:
+    from captum.attr import IntegratedGradients
+
+    return IntegratedGradients(output).attribute(images, additional_forward_args=coefficients, n_steps=STEPS)
 
 
-def _smooth_grad(score: Score, layer: None, images: Tensor, coefficients: Tensor) -> Tensor:
-    tunnel = NoiseTunnel(Saliency(score))
+def _smooth_grad(output: nn.Module, layer: None, images: Tensor, coefficients: Tensor) -> Tensor:
+    import torch
+    from captum.attr import NoiseTunnel, Saliency
+
+    tunnel = NoiseTunnel(Saliency(output))
     maps = []
     # one image at a time, under the same noise: a map does not depend on what else is in the batch
     for image, row in zip(images.split(1), coefficients.split(1), strict=True):
@@ -88,8 +112,10 @@ def _smooth_grad(score: Score, layer: None, images: Tensor, coefficients: Tensor
     return torch.cat(maps)
 
 
-def _occlusion(score: Score, layer: None, images: Tensor, coefficients: Tensor) -> Tensor:
-    return Occlusion(score).attribute(
+def _occlusion(output: nn.Module, layer: None, images: Tensor, coefficients: Tensor) -> Tensor:
+    from captum.attr import Occlusion
+
+    return Occlusion(output).attribute(
         images.detach(),
         sliding_window_shapes=(1, WINDOW, WINDOW),
         strides=(1, STRIDE, STRIDE),
@@ -98,44 +124,26 @@ def _occlusion(score: Score, layer: None, images: Tensor, coefficients: Tensor) 
     )
 
 
-@dataclass(frozen=True)
-class Method:
-    """A way to make maps.
-
-    Attributes:
-        title: Its name in figures.
-        function: What makes the maps.
-        batch_size: Images at once, with what the method makes of each in memory.
-        needs_layer: Whether it looks at a layer whose output is a map.
-        needs_relu: Whether it alters the gradients of ReLU modules, and is the plain gradient without any.
-        caveat: What one has to know before one believes it.
-    """
-
-    title: str
-    function: Function
-    batch_size: int
-    needs_layer: bool = False
-    needs_relu: bool = False
-    caveat: str = ""
-
-
 METHODS = {
-    "gradcam": Method("Grad-CAM", _grad_cam, 250, needs_layer=True),
-    "hirescam": Method("HiResCAM", _hires_cam, 250, needs_layer=True),
-    "layercam": Method("LayerCAM", _layer_cam, 250, needs_layer=True),
+    "gradcam": Method("Grad-CAM", "arXiv 1610.02391", _grad_cam, 250, needs_layer=True),
+    "hirescam": Method("HiResCAM", "arXiv 2011.08891", _hires_cam, 250, needs_layer=True),
+    "layercam": Method("LayerCAM", "doi 10.1109/TIP.2021.3089943", _layer_cam, 250, needs_layer=True),
     "guided-gradcam": Method(
         "Guided Grad-CAM",
+        "arXiv 1610.02391",
         _guided_grad_cam,
         250,
         needs_layer=True,
         needs_relu=True,
         caveat="guided backpropagation draws edges nearly whatever was learned: see --sanity",
     ),
-    "integrated-gradients": Method("Integrated gradients", _integrated_gradients, 5),
-    "smoothgrad": Method("SmoothGrad", _smooth_grad, 50),
-    "occlusion": Method("Occlusion", _occlusion, 25),
+    "integrated-gradients": Method(
+        "Integrated gradients", "arXiv 1703.01365", _integrated_gradients, 5, zero_on_black=True
+    ),
+    "smoothgrad": Method("SmoothGrad", "arXiv 1706.03825, of absolute gradients", _smooth_grad, 50),
+    "occlusion": Method(
+        "Occlusion", "arXiv 1311.2901", _occlusion, 25, needs_gradients=False, zero_on_black=True
+    ),
 }
-"""Grad-CAM (arXiv 1610.02391), HiResCAM (2011.08891), LayerCAM (10.1109/TIP.2021.3089943), guided Grad-CAM
-(1610.02391), integrated gradients (1703.01365), SmoothGrad of saliency (1706.03825, absolute values),
-occlusion (1311.2901). Those that look at a layer take the positive part, as their papers do; integrated
+"""By name on the command line. The CAM methods keep only the positive part, as their papers do; integrated
 gradients, guided Grad-CAM and occlusion keep their signs."""

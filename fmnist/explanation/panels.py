@@ -1,19 +1,18 @@
-"""Maps drawn for people: images one by one, several models side by side, averages of classes."""
+"""Draw maps: images one by one, several models side by side, averages of classes."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from torch import nn
 
 from fmnist.core.constants import CLASSES
 from fmnist.core.runs import Run
-from fmnist.explanation.attribution import Explainer, refusal, upsample
+from fmnist.core.statistics import softmax
+from fmnist.explanation.attribution import Explainer, inapplicable, upsample
 from fmnist.explanation.methods import METHODS
-from fmnist.explanation.output import Output, as_file_name
-from fmnist.explanation.selection import Selection
-from fmnist.explanation.targets import PREDICTED, Target, describe
+from fmnist.explanation.results import Output
+from fmnist.explanation.selection import PREDICTED, Selection, Target, as_file_name, describe_target
 from fmnist.figures import overlays
 from fmnist.figures.overlays import Panel
 from fmnist.models.loading import in_batches
@@ -23,13 +22,13 @@ LONGEST = 22  # letters of a picture's name in a caption
 
 @dataclass(frozen=True)
 class Explained:
-    """Images, what a model says of them, and why.
+    """Images, the model's answers, and the maps that explain them.
 
     Attributes:
         selection: The images.
         logits: float32 (N, 10).
-        coefficients: What each is explained for, float32 (N, 10).
-        maps: Raw, float32 (N, h, w); None where the model cannot be explained so.
+        coefficients: What each is explained for, float32 (N, 10), see ``Target.coefficients``.
+        maps: Raw, float32 (N, h, w); None where the method does not suit the model.
     """
 
     selection: Selection
@@ -55,7 +54,7 @@ def explain(
     explainer: Explainer | None,
     progress: bool = False,
 ) -> Explained:
-    """Ask a network about images, and an explainer why it answers so (None: nobody can tell)."""
+    """Apply a network to images, and explain its answers where there is an explainer."""
     logits = in_batches(network, selection.images)
     coefficients = target.coefficients(logits.argmax(1), selection.labels)
     maps = explainer.maps(selection.images, coefficients, progress) if explainer else None
@@ -68,25 +67,25 @@ def draw_panels(
     """Write a figure of every image, the grid of all, and the maps.
 
     Args:
-        run: Whose name stands in the heading.
+        run: Whose name the heading holds.
         explainer: Of its network.
-        target: What is asked.
+        target: The class to explain.
         selection: The images.
         output: Where to.
         shared: One colour scale for all images, instead of one for each.
     """
     explained = explain(explainer.network, selection, target, explainer)
-    panels = []
-    for truth, answer, panel in zip(
-        _truths(selection), _answers(run, explained), _panels(explained), strict=True
-    ):
-        panels.append(replace(panel, caption=f"{truth}\npredicted {answer}"))
-    name, heading = _name(explainer, target), _heading(run, explainer)
+    panels = [
+        replace(panel, caption=f"{truth}\npredicted {answer}")
+        for truth, answer, panel in zip(
+            _truths(selection), _answers(run, explained), _panels(explained), strict=True
+        )
+    ]
+    name, heading = _file_name(explainer, target), _heading(run, explainer)
     limit = max(overlays.strength(panel.evidence) for panel in panels) if shared else None
     for image, panel in zip(selection.names, panels, strict=True):
-        output.figure(
-            f"{name}/{as_file_name(image)}", overlays.panel_grid([panel], heading, limit=limit), board=False
-        )
+        single = overlays.panel_grid([panel], heading, limit=limit)
+        output.figure(f"{name}/{as_file_name(image)}", single, tensorboard=False)
     output.figure(name, overlays.panel_grid(panels, heading, limit=limit))
     labels = {} if selection.labels is None else {"labels": selection.labels}
     output.arrays(
@@ -112,16 +111,16 @@ def draw_comparison(
 
     Args:
         models: Runs and their networks; ``layer`` is of the first, the others take their networks' own.
-        method: One of ``METHODS``; a run that it does not go with gets a panel that says so.
+        method: One of ``METHODS``; a run that it does not suit gets a panel that says so.
         layer: Of the CAM methods, in the first run; None for the network's own.
-        target: What is asked.
+        target: The class to explain.
         selection: The images.
         output: Where to.
     """
     columns = []
     for place, (run, network) in enumerate(models):
-        fits = refusal(network, method) is None
-        explainer = Explainer(network, method, None if place else layer) if fits else None
+        suits = inapplicable(network, method) is None
+        explainer = Explainer(network, method, None if place else layer) if suits else None
         explained = explain(network, selection, target, explainer)
         columns.append(
             [
@@ -132,47 +131,46 @@ def draw_comparison(
             ]
         )
     rows = list(zip(*columns, strict=True))
-    figure = overlays.comparison(
-        rows, _names([run for run, _ in models]), f"{METHODS[method].title}, each model on a scale of its own"
-    )
-    output.figure(f"compare-{method}-{as_file_name(str(target))}", figure)
+    names = _model_names([run for run, _ in models])
+    title = f"{METHODS[method].title}, each model on a scale of its own"
+    output.figure(f"compare-{method}-{as_file_name(str(target))}", overlays.comparison(rows, names, title))
 
 
 def draw_averages(run: Run, explainer: Explainer, target: Target, test: Selection, output: Output) -> None:
-    """Write the mean map of every class over the test set, each map first brought to a peak of 1.
+    """Write the mean map of every class over the test set, each map scaled to a peak of 1 first.
 
-    An image counts for the class that it is explained for, where that is the predicted one; otherwise for
-    its true class.
+    An image counts for its predicted class if that is what is explained, otherwise for its true class.
     """
     explained = explain(explainer.network, test, target, explainer, progress=True)
-    by_answer = target.positive == PREDICTED or test.labels is None
-    classes = explained.predicted if by_answer else np.asarray(test.labels)
+    by_prediction = target.positive == PREDICTED or test.labels is None
+    classes = explained.predicted if by_prediction else np.asarray(test.labels)
     positive = np.maximum(explained.evidence, 0)
     peaks = positive.max((1, 2), keepdims=True)
-    shares = np.divide(positive, peaks, out=np.zeros_like(positive), where=peaks > overlays.NOTHING)
+    scaled = np.divide(positive, peaks, out=np.zeros_like(positive), where=peaks > overlays.NOTHING)
     panels = [
         Panel(
             test.images[classes == label].mean(0) / 255,
-            shares[classes == label].mean(0),
+            scaled[classes == label].mean(0),
             f"{CLASSES[label]}\n{(classes == label).sum():,} images",
         )
         for label in np.unique(classes)
     ]
-    name = f"average-{_name(explainer, target)}"
-    heading = f"Mean by {'predicted' if by_answer else 'true'} class: {_heading(run, explainer)}"
+    name = f"average-{_file_name(explainer, target)}"
+    heading = f"Mean by {'predicted' if by_prediction else 'true'} class: {_heading(run, explainer)}"
     output.figure(name, overlays.class_averages(panels, heading))
     output.arrays(name, classes=np.unique(classes), maps=np.array([panel.evidence for panel in panels]))
 
 
 def _panels(explained: Explained) -> list[Panel]:
     """Return the panels of images with what each is explained for, and whether the answer is right."""
-    count = len(explained.selection.images)
-    labels = explained.selection.labels
-    rights = [None] * count if labels is None else (explained.predicted == labels).tolist()
-    evidence = [None] * count if explained.maps is None else list(explained.evidence)
-    questions = [describe(row).replace(", ", ",\n").replace(": ", ":\n") for row in explained.coefficients]
-    rows = zip(explained.selection.images, evidence, questions, rights, strict=True)
-    return [Panel(image, heat, question=question, right=right) for image, heat, question, right in rows]
+    images, labels = explained.selection.images, explained.selection.labels
+    rights = [None] * len(images) if labels is None else (explained.predicted == labels).tolist()
+    maps = [None] * len(images) if explained.maps is None else list(explained.evidence)
+    texts = [describe_target(row).replace(", ", ",\n").replace(": ", ":\n") for row in explained.coefficients]
+    return [
+        Panel(image, evidence, question=text, right=right)
+        for image, evidence, text, right in zip(images, maps, texts, rights, strict=True)
+    ]
 
 
 def _truths(selection: Selection) -> list[str]:
@@ -186,14 +184,14 @@ def _truths(selection: Selection) -> list[str]:
 def _answers(run: Run, explained: Explained) -> list[str]:
     """Return each predicted class, with its probability where the model has probabilities."""
     names = [CLASSES[label] for label in explained.predicted]
-    if "decision" in run.record.get("scores", ""):
+    if run.score_type.startswith("decision"):
         return names
-    shares = np.floor(softmax(explained.logits, 1).max(1) * 100) / 100  # 0.998 is not certainty
-    return [f"{name} {share:.2f}" for name, share in zip(names, shares, strict=True)]
+    probabilities = np.floor(softmax(explained.logits).max(1) * 100) / 100  # 0.998 is not certainty
+    return [f"{name} {probability:.2f}" for name, probability in zip(names, probabilities, strict=True)]
 
 
-def _name(explainer: Explainer, target: Target) -> str:
-    """Return what the files of a method, a layer that is not the network's own, and a target are called."""
+def _file_name(explainer: Explainer, target: Target) -> str:
+    """Return the method, the layer if it is not the network's own, and the target, as a file name."""
     own = explainer.layer == getattr(explainer.network, "cam_layer", None)
     parts = [explainer.name, *([] if own or not explainer.layer else [explainer.layer]), str(target)]
     return as_file_name("-".join(parts))
@@ -205,7 +203,7 @@ def _heading(run: Run, explainer: Explainer) -> str:
     return f"{explainer.method.title} of {run.record['name']}{layer}{caveat}"
 
 
-def _names(runs: list[Run]) -> list[str]:
+def _model_names(runs: list[Run]) -> list[str]:
     """Return the runs' names, with the version where two have the same."""
     names = [run.record["name"] for run in runs]
     return [

@@ -1,4 +1,9 @@
-"""Does a map depend on what the network has learned? (Adebayo et al. 2018, arXiv 1810.03292)."""
+"""Compare maps while the network's layers are randomised one by one.
+
+A map that stays alike never showed what the network has learned.
+
+Source: Adebayo et al. 2018, "Sanity Checks for Saliency Maps", arXiv 1810.03292.
+"""
 
 import copy
 from collections.abc import Iterable
@@ -26,13 +31,11 @@ def cascade(
 ) -> tuple[list[str], dict[str, np.ndarray]]:
     """Randomise a copy of a network layer by layer, from the head down, and compare its maps every time.
 
-    A method whose maps stay alike draws the image, whatever the network has learned.
-
     Args:
         network: Maps images (n, 1, 28, 28) to logits (n, 10); stays as it is.
-        methods: Names of methods that go with it.
+        methods: Names of methods that suit it.
         images: uint8 (N, 28, 28).
-        coefficients: float32 (N, 10), the same question throughout.
+        coefficients: float32 (N, 10), the same throughout.
         layer: Of the CAM methods; None for the network's own.
         progress: Show a bar.
 
@@ -41,7 +44,7 @@ def cascade(
         with the trained network's map after each of them, float64 (layers, N).
 
     Raises:
-        InputError: There is nothing to randomise.
+        InputError: The network has no layer to randomise.
     """
     model = copy.deepcopy(network)
     layers = layers_from_head(model)
@@ -72,7 +75,7 @@ def layers_from_head(network: nn.Module) -> list[tuple[str, list[Any]]]:
 
 
 def randomise(modules: Iterable[Any], seed: int) -> None:
-    """Draw the weights of modules as torch does when it makes them; norms forget their statistics."""
+    """Draw the weights of modules as torch does when it makes them; norms also reset their statistics."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for module in modules:

@@ -1,15 +1,17 @@
-"""What all figures share: the colours, the style, and the two ways out, a PNG file and an array."""
+"""What all figures share: colours, style, a page of output pixels, and a figure as PNG file or array."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from fmnist.core.files import replacing
 
 # Okabe and Ito, https://jfly.uni-koeln.de/color/: told apart by colour-blind readers too.
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -47,16 +49,10 @@ STYLE: dict[Any, Any] = {
 
 
 @rc_context(STYLE)
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write ``figure`` as a PNG, creating parent folders; ``path`` never holds half a file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+def save(figure: Figure, path: str | Path) -> None:
+    """Write ``figure`` as a PNG, creating parent folders; ``path`` is complete or as it was."""
+    with replacing(Path(path)) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @rc_context(STYLE)
@@ -66,3 +62,30 @@ def as_image(figure: Figure) -> NDArray[np.uint8]:
     canvas.draw()
     image: NDArray[np.uint8] = np.array(canvas.buffer_rgba(), dtype=np.uint8)[..., :3]
     return image
+
+
+def pixel_page(width: int, height: int, margin: int, heading: int = 0) -> tuple[Figure, Axes]:
+    """Return a figure whose axes count output pixels, y downwards, so that images need no resampling.
+
+    Args:
+        width: Of the content, whose upper left corner is (0, 0).
+        height: Of the content.
+        margin: Around the content.
+        heading: Height between the upper margin and the content.
+    """
+    # a hundredth of a pixel more, because matplotlib rounds 55 / 150 * 150 down to 54
+    size = (width + 2 * margin + 0.01) / DPI, (height + heading + 2 * margin + 0.01) / DPI
+    figure = Figure(figsize=size)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.axis("off")
+    ax.set(xlim=(-margin, width + margin), ylim=(height + margin, -margin - heading))
+    return figure, ax
+
+
+def paste(ax: Axes, pixels: ArrayLike, left: float, top: float, zoom: int = 1, **style: Any) -> None:
+    """Draw an image on a page, each of its pixels as a square of ``zoom`` output pixels."""
+    height, width = np.shape(pixels)[:2]
+    extent = (left, left + width * zoom, top + height * zoom, top)
+    limits = ax.get_xlim(), ax.get_ylim()
+    ax.imshow(pixels, extent=extent, interpolation="nearest", aspect="auto", **style)
+    ax.set(xlim=limits[0], ylim=limits[1])  # which imshow changes

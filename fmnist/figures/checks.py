@@ -1,4 +1,4 @@
-"""Charts of how far explanations can be trusted: deletion and insertion, scores, the randomisation test."""
+"""Charts of the checks of explanations: deletion and insertion, all measures, the randomisation test."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ Interval = tuple[float, float, float]
 def change_curves(
     series: Mapping[str, Mapping[str, ArrayLike]], references: Sequence[str], title: str
 ) -> Figure:
-    """Draw what becomes of a probability while pixels change, a panel a kind of change, a line a method.
+    """Draw how a probability falls or rises while pixels change, a panel a kind of change, a line a method.
 
     Args:
         series: By method, by kind of change, probabilities (k,) at shares of the pixels from 0 to 1.
@@ -48,23 +48,23 @@ def change_curves(
 
 
 @rc_context(STYLE)
-def score_intervals(
-    scores: Mapping[str, Mapping[str, Interval]], better: Mapping[str, str], reference: str, title: str
+def measure_intervals(
+    means: Mapping[str, Mapping[str, Interval]], better: Mapping[str, str], reference: str, title: str
 ) -> Figure:
     """Draw means with intervals, a panel a measure, a row a method, the reference as a line through all.
 
     Args:
-        scores: By method, by measure; a measure that a method lacks is left out.
+        means: By method, by measure.
         better: By measure, ``"lower"`` or ``"higher"``.
-        reference: The method to beat; the side where others beat it is tinted.
+        reference: The method to beat; the side on which others are better is tinted.
         title: A heading for the whole figure.
 
     Raises:
         ValueError: The reference is not among the methods.
     """
-    if reference not in scores:
-        raise ValueError(f"reference {reference!r} must be among the methods {list(scores)}")
-    methods = list(scores)
+    if reference not in means:
+        raise ValueError(f"reference {reference!r} must be among the methods {list(means)}")
+    methods = list(means)
     columns = min(len(better), 3)
     rows = -(-len(better) // columns)
     height = 0.7 + 0.24 * len(methods)
@@ -74,11 +74,11 @@ def score_intervals(
         ax.remove()
     for ax, (measure, side) in zip(axes.flat, better.items(), strict=False):
         for place, method in enumerate(methods):
-            mean, low, high = scores[method][measure]
+            mean, low, high = means[method][measure]
             ax.plot([low, high], [place, place], color=INK, linewidth=1.2, solid_capstyle="butt")
             colour = VERMILLION if method == reference else BLUE
             ax.plot(mean, place, marker="o", markersize=4.5, color=colour)
-        mean, low, high = scores[reference][measure]
+        mean, low, high = means[reference][measure]
         ax.axvline(mean, color=VERMILLION, linewidth=1.1, label=reference)
         ax.margins(x=0.12)
         ends = ax.get_xlim()

@@ -14,10 +14,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
 from numpy.typing import ArrayLike, NDArray
 
-from fmnist.figures.canvas import DPI, STYLE
+from fmnist.core.constants import IMAGE_SIZE
+from fmnist.core.images import to_float
+from fmnist.figures.canvas import DPI, STYLE, paste, pixel_page
 
 ZOOM = 5  # output pixels for one image pixel
-SIDE = 28 * ZOOM
+SIDE = IMAGE_SIZE * ZOOM
 GAP = 14
 MARGIN = 24
 TITLE_SIZE = 7.5
@@ -58,7 +60,7 @@ def image_grid(
     across = max([SIDE, *(round(_width(line, TITLE_SIZE)) for line in lines)]) + GAP
     down = text_height + SIDE + GAP
     rows = -(-len(pixels) // columns)
-    figure, ax = _blank(columns * across - GAP, rows * down - GAP, title)
+    figure, ax = _page(columns * across - GAP, rows * down - GAP, title)
     for place, image in enumerate(pixels):
         row, column = divmod(place, columns)
         centre, top = (column + 0.5) * across - GAP / 2, row * down + text_height
@@ -86,28 +88,23 @@ def worst_errors(
         probability: Probabilities of the predicted classes ``(N,)``.
         classes: The names of the labels.
         number: Mistakes to draw at most.
-        written: Write the probabilities; False for scores that say no more than an order.
+        written: Write the probabilities; False where they only give an order.
     """
     pixels = _checked(images, "images", ndim=3)
     true, predicted, probability = np.asarray(true), np.asarray(predicted), np.asarray(probability)
     for name, array in (("true", true), ("predicted", predicted), ("probability", probability)):
         if array.shape != (len(pixels),):
-            raise ValueError(
-                f"{name} must have the shape ({len(pixels)},) like the images, got {array.shape}"
-            )
+            wanted = f"({len(pixels)},) like the images"
+            raise ValueError(f"{name} must have the shape {wanted}, got {array.shape}")
     wrong = np.flatnonzero(true != predicted)
     worst = wrong[np.argsort(-probability[wrong], kind="stable")][:number]
-    # Rounded down: 0.998 is not certainty, and must not read as 1.00.
+    # rounded down: 0.998 is not certainty, and must not read as 1.00
     numbers = [f" {np.floor(probability[i] * 100) / 100:.2f}" if written else "" for i in worst]
     titles = [
         f"{classes[true[i]]} →\n{classes[predicted[i]]}{n}" for i, n in zip(worst, numbers, strict=True)
     ]
-    which = (
-        f"The {len(worst)} most confident of {len(wrong):,}"
-        if len(worst) < len(wrong)
-        else f"All {len(wrong):,}"
-    )
-    heading = f"{which} errors in {len(pixels):,} images (true → predicted)"
+    which = f"The {len(worst)} most confident of" if len(worst) < len(wrong) else "All"
+    heading = f"{which} {len(wrong):,} errors in {len(pixels):,} images (true → predicted)"
     if not len(worst):
         heading = f"No errors in {len(pixels):,} images"
     return image_grid(pixels[worst], titles, title=heading)
@@ -127,7 +124,7 @@ def augmented_grid(originals: ArrayLike, augmented: ArrayLike) -> Figure:
             f"augmented must have {len(firsts)} rows like originals, got the shape {versions.shape}"
         )
     across, start = SIDE + GAP // 2, SIDE + 3 * GAP
-    figure, ax = _blank(start + versions.shape[1] * across - GAP // 2, LINE + len(firsts) * across - GAP // 2)
+    figure, ax = _page(start + versions.shape[1] * across - GAP // 2, LINE + len(firsts) * across - GAP // 2)
     ax.text(SIDE / 2, LINE - 8, "original", ha="center", va="baseline")
     ax.text(start, LINE - 8, "augmented", ha="left", va="baseline")
     for row, (first, others) in enumerate(zip(firsts, versions, strict=True)):
@@ -141,37 +138,28 @@ def augmented_grid(originals: ArrayLike, augmented: ArrayLike) -> Figure:
 def _checked(images: ArrayLike, name: str, ndim: int) -> NDArray[np.float32]:
     """Return images as floats in [0, 1], or raise ValueError unless their shape is ``(..., 28, 28)``."""
     array = np.asarray(images)
-    if array.ndim != ndim or array.shape[-2:] != (28, 28):
+    if array.ndim != ndim or array.shape[-2:] != (IMAGE_SIZE, IMAGE_SIZE):
         wanted = "(N, 28, 28)" if ndim == 3 else "(rows, k, 28, 28)"
         raise ValueError(f"{name} must have the shape {wanted}, got {array.shape}")
     if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
         raise ValueError(f"{name} must be uint8 or floats in [0, 1], got {array.dtype}")
-    scale = 255 if array.dtype == np.uint8 else 1
-    return np.asarray(array / scale, np.float32)
+    return to_float(array) if array.dtype == np.uint8 else array.astype(np.float32)
 
 
-def _blank(width: int, height: int, title: str | None = None) -> tuple[Figure, Axes]:
-    """Return a figure whose axes count output pixels from the content's corner, margins outside it."""
-    above = MARGIN + (HEADING if title else 0)
+def _page(width: int, height: int, title: str | None = None) -> tuple[Figure, Axes]:
+    """Return a page for a grid, with its title."""
     if title:
         width = max(width, round(_width(title, 10)))
-    outer_width, outer_height = width + 2 * MARGIN, max(height, 0) + MARGIN + above
-    # A hundredth of a pixel more, because matplotlib rounds 55 / 150 * 150 down to 54.
-    figure = Figure(figsize=((outer_width + 0.01) / DPI, (outer_height + 0.01) / DPI))
-    ax = figure.add_axes((0, 0, 1, 1))
-    ax.axis("off")
-    ax.set(xlim=(-MARGIN, width + MARGIN), ylim=(outer_height - above, -above))
+    heading = HEADING if title else 0
+    figure, ax = pixel_page(width, max(height, 0), MARGIN, heading)
     if title:
-        ax.text(0, MARGIN - above, title, ha="left", va="top", size=10)
+        ax.text(0, -heading, title, ha="left", va="top", size=10)
     return figure, ax
 
 
 def _tile(ax: Axes, image: NDArray[np.float32], left: float, top: float, frame: str | None = None) -> None:
     """Draw one image with its upper left corner at ``(left, top)``, and its frame."""
-    extent = (left, left + SIDE, top + SIDE, top)
-    limits = ax.get_xlim(), ax.get_ylim()
-    ax.imshow(image, cmap="gray_r", vmin=0, vmax=1, extent=extent, interpolation="nearest", aspect="auto")
-    ax.set(xlim=limits[0], ylim=limits[1])
+    paste(ax, image, left, top, ZOOM, cmap="gray_r", vmin=0, vmax=1)
     thickness = 2.2 if frame else 0.5
     ax.add_patch(
         Rectangle((left, top), SIDE, SIDE, fill=False, edgecolor=frame or FRAME, linewidth=thickness)

@@ -1,7 +1,6 @@
-"""Evidence drawn over images: image, heat map and overlay; models side by side; averages of classes.
+"""Attribution maps drawn over images: image, heat map and overlay; models side by side; averages of classes.
 
-Evidence is drawn from 0 up: what speaks against a class has no colour. Where nothing speaks for it, a grey
-panel says so instead.
+Only positive evidence is coloured. Where there is none, a grey panel says so instead.
 """
 
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from fmnist.core.constants import IMAGE_SIZE
 from fmnist.figures.canvas import GREEN, INK, STYLE, VERMILLION
 
 HEAT = colormaps["inferno"]  # its lightness rises evenly: colour-blind readers and greyscale prints keep it
@@ -188,7 +188,7 @@ def _draw_heat(ax: Axes, evidence: ArrayLike | None, limit: float, question: str
     if strength(evidence) > NOTHING:
         ax.imshow(_shares(evidence, limit), cmap=HEAT, vmin=0, vmax=1, interpolation="nearest")
     else:
-        ax.imshow(np.full((28, 28, 3), GREY), interpolation="nearest")
+        ax.imshow(np.full((IMAGE_SIZE, IMAGE_SIZE, 3), GREY), interpolation="nearest")
         _say_nothing(ax, evidence)
     _write(ax, question)
     _frame(ax)
@@ -211,7 +211,8 @@ def _draw_overlay(ax: Axes, panel: Panel, limit: float, question: str = "") -> N
 
 def _say_nothing(ax: Axes, evidence: ArrayLike | None) -> None:
     text = "not possible\nfor this model" if evidence is None else "no evidence\nfor this class"
-    ax.text(13.5, 13.5, text, ha="center", va="center", fontsize=8, color=INK)
+    centre = (IMAGE_SIZE - 1) / 2
+    ax.text(centre, centre, text, ha="center", va="center", fontsize=8, color=INK)
 
 
 def _draw_scale(ax: Axes, limit: float) -> None:
@@ -230,18 +231,9 @@ def _write(ax: Axes, text: str) -> None:
 def _frame(ax: Axes, right: bool | None = None) -> None:
     """Frame a tile: plainly, or in the colour of a right or a wrong prediction."""
     colour, thickness = (FRAME, 0.6) if right is None else (GREEN if right else VERMILLION, 2.0)
-    ax.add_patch(
-        Rectangle(
-            (0, 0),
-            1,
-            1,
-            transform=ax.transAxes,
-            fill=False,
-            edgecolor=colour,
-            linewidth=thickness,
-            clip_on=False,
-        )
-    )
+    outline = Rectangle((0, 0), 1, 1, transform=ax.transAxes, fill=False, edgecolor=colour)
+    outline.set(linewidth=thickness, clip_on=False)
+    ax.add_patch(outline)
 
 
 def _shares(evidence: ArrayLike | None, limit: float) -> NDArray[np.float64]:
@@ -250,12 +242,12 @@ def _shares(evidence: ArrayLike | None, limit: float) -> NDArray[np.float64]:
 
 
 def _pixels(image: ArrayLike) -> NDArray[np.float64]:
-    array = _checked(image, "image")
-    return array / 255 if np.asarray(image).dtype == np.uint8 else array
+    levels = _checked(image, "image")
+    return levels / 255 if np.asarray(image).dtype == np.uint8 else levels
 
 
 def _checked(array: ArrayLike | None, name: str) -> NDArray[np.float64]:
     values = np.asarray(array, np.float64)
-    if values.shape != (28, 28):
-        raise ValueError(f"{name} must have the shape (28, 28), got {values.shape}")
+    if values.shape != (IMAGE_SIZE, IMAGE_SIZE):
+        raise ValueError(f"{name} must have the shape ({IMAGE_SIZE}, {IMAGE_SIZE}), got {values.shape}")
     return values

@@ -56,23 +56,23 @@ class Session:
         config, arguments = command.config, command.trainer_arguments
         self.command = command
         plugins = _as_list(arguments["plugins"])
-        self.signals = StopSignals(slurm_environment(plugins))
+        with _reports_trainer_errors():
+            self.signals = StopSignals(slurm_environment(plugins))
         self.clock = EpochClock()
         monitored: Any = {"monitor": "val/accuracy", "mode": "max"} if config.data.val_size else {}
         self.best = ModelCheckpoint(
             filename="best", auto_insert_metric_name=False, enable_version_counter=False, **monitored
         )
         show_bar = config.trainer.enable_progress_bar is not False and sys.stdout.isatty()
-        self.trainer = _build_trainer(
-            **{
-                **arguments,
-                "callbacks": [*_as_list(arguments["callbacks"]), *self._callbacks(show_bar)],
-                "enable_progress_bar": show_bar,
-                "plugins": [*plugins, AtomicCheckpointIO()],
-                # Lightning looks there for checkpoints of its own
-                "default_root_dir": config.trainer.default_root_dir or config.logs,
-            }
-        )
+        changed = {
+            "callbacks": [*_as_list(arguments["callbacks"]), *self._callbacks(show_bar)],
+            "enable_progress_bar": show_bar,
+            "plugins": [*plugins, AtomicCheckpointIO()],
+            # Lightning looks there for checkpoints of its own
+            "default_root_dir": config.trainer.default_root_dir or config.logs,
+        }
+        with _reports_trainer_errors():
+            self.trainer = Trainer(**{**arguments, **changed})
 
     def _callbacks(self, show_bar: bool) -> list[Callback]:
         """Return the callbacks of every training; the last one must know of the best checkpoint."""
@@ -239,9 +239,11 @@ class Session:
         return error
 
 
-def _build_trainer(**arguments: Any) -> Trainer:
+@contextlib.contextmanager
+def _reports_trainer_errors() -> Iterator[None]:
+    """Turn what Lightning raises about a trainer's arguments into an ``InputError``."""
     try:
-        return Trainer(**arguments)
+        yield
     except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"--trainer: {' '.join(str(error).split())}") from None
 

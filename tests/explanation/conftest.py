@@ -1,6 +1,6 @@
-"""Small networks with weights of their own, and finished runs of them, made without training."""
+"""Small networks with random weights, and finished runs of them, made without training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from torch import nn
+from torch import Tensor, nn
 
+from fmnist.core.images import to_input
 from fmnist.core.runs import Predictions, Run
 from fmnist.data import source
+from fmnist.explanation.selection import Selection, load_test_set
 from fmnist.models.classifier import Classifier
 from fmnist.models.cnn import CNN, LitCNN
 from fmnist.models.lenet5 import LeNet5
@@ -19,18 +21,23 @@ from fmnist.models.loading import in_batches
 from fmnist.models.mlp import LitMLP
 from fmnist.models.resnet import ResNet
 
-Make = Callable[..., Run]
+MakeRun = Callable[..., Run]
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "lenet5": LeNet5,
+    "cnn": lambda: CNN(8, (8, 16)),
+    "resnet": lambda: ResNet(8, 4),
+    "preactivation": lambda: ResNet(10, 4, "preactivation"),
+}
 
 
-def _network(name: str) -> nn.Module:
+def one_hot(classes: Sequence[int]) -> Tensor:
+    """Return coefficients that ask for these classes, float32 (n, 10)."""
+    return nn.functional.one_hot(torch.tensor(classes), 10).float()
+
+
+def make_network(name: str) -> nn.Module:
     torch.manual_seed(0)
-    networks: dict[str, Callable[[], nn.Module]] = {
-        "lenet5": LeNet5,
-        "cnn": lambda: CNN(8, (8, 16)),
-        "resnet": lambda: ResNet(8, 4),
-        "preactivation": lambda: ResNet(10, 4, "preactivation"),
-    }
-    network = networks[name]()
+    network = NETWORKS[name]()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):  # as if it had seen images
             nn.init.uniform_(module.running_mean, -0.5, 0.5)
@@ -38,19 +45,19 @@ def _network(name: str) -> nn.Module:
     return network.eval().to(memory_format=torch.channels_last)
 
 
-@pytest.fixture(params=["lenet5", "cnn", "resnet", "preactivation"])
+@pytest.fixture(params=NETWORKS)
 def network(request: pytest.FixtureRequest) -> nn.Module:
-    return _network(request.param)
+    return make_network(request.param)
 
 
 @pytest.fixture
 def lenet5() -> nn.Module:
-    return _network("lenet5")
+    return make_network("lenet5")
 
 
 @pytest.fixture
 def cnn() -> nn.Module:
-    return _network("cnn")
+    return make_network("cnn")
 
 
 @pytest.fixture(scope="session")
@@ -61,18 +68,31 @@ def pixels() -> np.ndarray:
     return (fine[:, 0] * 255).byte().numpy()
 
 
-@pytest.fixture
-def make_run(synthetic_root: Path, tmp_path: Path) -> Make:
-    """Return a function that makes a finished run of an untrained CNN or MLP."""
+@pytest.fixture(scope="session")
+def images(pixels: np.ndarray) -> Tensor:
+    """The same as float images (100, 1, 28, 28)."""
+    return to_input(torch.from_numpy(pixels))
 
-    def make(kind: type[Classifier] = LitCNN, name: str = "cnn", **record: Any) -> Run:
-        arguments = {"widths": [8, 16]} if kind is LitCNN else {"widths": [16]}
+
+@pytest.fixture
+def make_run(synthetic_root: Path, tmp_path: Path) -> MakeRun:
+    """Return a function that makes a finished run of an untrained CNN or MLP."""
+    data = source.load(synthetic_root)
+
+    def make(model_class: type[Classifier] = LitCNN, name: str = "cnn", **record: Any) -> Run:
+        arguments = {"widths": [8, 16]} if model_class is LitCNN else {"widths": [16]}
         torch.manual_seed(0)
-        model = kind(**arguments).eval()
-        data = source.load(synthetic_root)
-        run = Run.create(tmp_path / "logs", name, kind="lightning", data_sha256=data.sha256, **record)
+        model = model_class(**arguments).eval()
+        split = {"split_seed": 0, "train": 540, "val": 60, "test": 200}
+        fields = {"kind": "lightning", "data_sha256": data.sha256, "split": split}
+        run = Run.create(tmp_path / "logs", name, **{**fields, **record})
         (run.path / "checkpoints").mkdir()
-        config = {"model": {"class_path": f"{kind.__module__}.{kind.__name__}", "init_args": arguments}}
+        config = {
+            "model": {
+                "class_path": f"{model_class.__module__}.{model_class.__name__}",
+                "init_args": arguments,
+            }
+        }
         (run.path / "config.yaml").write_text(yaml.safe_dump(config))
         torch.save({"state_dict": model.state_dict()}, run.path / "checkpoints" / "best.ckpt")
         logits = in_batches(model, data.test_images.numpy())
@@ -84,5 +104,21 @@ def make_run(synthetic_root: Path, tmp_path: Path) -> Make:
 
 
 @pytest.fixture
-def mlp_run(make_run: Make) -> Run:
+def run(make_run: MakeRun) -> Run:
+    return make_run()
+
+
+@pytest.fixture
+def mlp_run(make_run: MakeRun) -> Run:
     return make_run(LitMLP, "mlp")
+
+
+@pytest.fixture
+def estimator_run(make_run: MakeRun) -> Run:
+    """A scikit-learn run; tests give its Predictor other logits."""
+    return make_run(LitMLP, "svm", kind="scikit-learn", scores="decision scores")
+
+
+@pytest.fixture
+def test_set(run: Run, synthetic_root: Path) -> Selection:
+    return load_test_set(run, str(synthetic_root))

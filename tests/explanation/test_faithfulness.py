@@ -1,6 +1,7 @@
 """Faithfulness against plain loops, the library's ROAD, and networks with known answers."""
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from pytorch_grad_cam.metrics.road import NoisyLinearImputer
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from fmnist.explanation import faithfulness, road
-from fmnist.explanation.attribution import Explainer, to_door, upsample
+from fmnist.core.images import to_input
+from fmnist.explanation import faithfulness
+from fmnist.explanation.attribution import Explainer, upsample
 from fmnist.explanation.faithfulness import (
     BLUR,
     CENTRE,
@@ -18,36 +20,23 @@ from fmnist.explanation.faithfulness import (
     MEASURES,
     PIXELS,
     RANDOM,
+    ROAD_NOISE,
     ROAD_SHARES,
     STEPS,
-    Faithfulness,
+    Explanation,
+    impute,
     measure,
 )
 from fmnist.models.loading import in_batches
 
 COUNT = 12
+COEFFICIENTS = np.eye(10, dtype=np.float32)[np.arange(COUNT) % 10]
 PLACES = (0, 3, 7)  # images that are measured again
 
 
 @pytest.fixture
-def signs() -> np.ndarray:
-    return np.eye(10, dtype=np.float32)[np.arange(COUNT) % 10]
-
-
-@pytest.fixture
-def images(pixels: np.ndarray) -> np.ndarray:
+def some(pixels: np.ndarray) -> np.ndarray:
     return pixels[:COUNT]
-
-
-@pytest.fixture
-def sure(cnn: nn.Module) -> nn.Module:
-    """An untrained CNN whose probabilities are far from even."""
-    cnn.head.weight.data *= 20
-    return cnn
-
-
-def predicted(network: nn.Module, images: np.ndarray) -> np.ndarray:
-    return np.eye(10, dtype=np.float32)[in_batches(network, images).argmax(1)]
 
 
 @pytest.fixture
@@ -56,106 +45,120 @@ def linear() -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
 
 
-def products(linear: nn.Sequential) -> faithfulness.Explanation:
+def exact_map(linear: nn.Sequential, factor: float = 1) -> Explanation:
     """Return the explanation that is exact for a linear network: what each pixel adds to the logit."""
-    return lambda images, signs: images[:, 0] * (signs @ linear[1].weight.detach()).view(-1, 28, 28)
+    weights = factor * linear[1].weight.detach()
+    return lambda images, coefficients: images[:, 0] * (coefficients @ weights).view(-1, 28, 28)
 
 
-def ordered(explain: faithfulness.Explanation, images: Tensor, signs: Tensor) -> list[list[int]]:
-    """Return each image's pixels, the most relevant first; the maps of these tests have no ties."""
-    maps = upsample(explain(images, signs)).flatten(1)
-    return [sorted(range(PIXELS), key=row.__getitem__, reverse=True) for row in maps.tolist()]
+def for_predicted(network: nn.Module, images: np.ndarray) -> np.ndarray:
+    return np.eye(10, dtype=np.float32)[in_batches(network, images).argmax(1)]
 
 
-def test_deletion_and_insertion_are_those_of_a_plain_loop(sure: nn.Module, images: np.ndarray) -> None:
-    explainer, signs = Explainer(sure, "smoothgrad"), predicted(sure, images)
-    measured = measure(sure, {"map": explainer}, images, signs)["map"]
-    batch = to_door(images)
-    orders = ordered(explainer, batch, torch.from_numpy(signs))
+def plain_loop(
+    network: nn.Module, explain: Explanation, images: np.ndarray, coefficients: np.ndarray
+) -> tuple[Tensor, list[list[int]], Callable[[Tensor, int], float]]:
+    """Return float images, each one's pixels in order of relevance, and the probability of its class."""
+    batch = to_input(torch.from_numpy(images))
+    maps = upsample(explain(batch, torch.from_numpy(coefficients))).flatten(1)
+    orders = [sorted(range(PIXELS), key=row.__getitem__, reverse=True) for row in maps.tolist()]
+
+    def probability(image: Tensor, place: int) -> float:
+        with torch.no_grad():
+            return network(image.view(1, 1, 28, 28)).softmax(1)[0, coefficients[place].argmax()].item()
+
+    return batch, orders, probability
+
+
+def test_deletion_and_insertion_are_those_of_a_plain_loop(cnn: nn.Module, some: np.ndarray) -> None:
+    cnn.head.weight.data *= 20  # probabilities far from even
+    explainer, coefficients = Explainer(cnn, "smoothgrad"), for_predicted(cnn, some)
+    values = measure(cnn, {"map": explainer}, some, coefficients)["map"].values
+    batch, orders, probability = plain_loop(cnn, explainer, some, coefficients)
     blurred = torch.from_numpy(gaussian_filter(batch.numpy(), (0, 0, BLUR, BLUR)))
     baselines = {"black": torch.zeros_like(batch), "blurred": blurred}
     for kind in CURVES:
         way, baseline = kind.split(", ")
-        ends = (batch, baselines[baseline]) if way == "deletion" else (baselines[baseline], batch)
+        start, end = (batch, baselines[baseline]) if way == "deletion" else (baselines[baseline], batch)
         for place in PLACES:
             curve = []
             for step in range(STEPS + 1):
-                image = ends[0][place].flatten().clone()
-                pixels = orders[place][: PIXELS * step // STEPS]
-                image[pixels] = ends[1][place].flatten()[pixels]
-                with torch.no_grad():
-                    curve.append(sure(image.view(1, 1, 28, 28)).softmax(1)[0, signs[place].argmax()].item())
+                image, changed = start[place].flatten().clone(), orders[place][: PIXELS * step // STEPS]
+                image[changed] = end[place].flatten()[changed]
+                curve.append(probability(image, place))
             area = sum((low + high) / 2 for low, high in itertools.pairwise(curve)) / STEPS
-            assert measured.scores[kind][place] == pytest.approx(area, abs=1e-5)
-
-
-def test_the_mean_curve_is_that_of_the_scores(cnn: nn.Module, images: np.ndarray, signs: np.ndarray) -> None:
-    measured = measure(cnn, {}, images, signs)
-    assert measured.keys() == {RANDOM, CENTRE}
-    for result in measured.values():
-        assert result.scores.keys() == MEASURES.keys()
-        assert all(len(scores) == COUNT and np.isfinite(scores).all() for scores in result.scores.values())
-        for kind, curve in result.curves.items():
-            area = (curve[1:] + curve[:-1]).sum() / 2 / STEPS
-            assert area == pytest.approx(result.scores[kind].mean(), abs=1e-6)
+            assert values[kind][place] == pytest.approx(area, abs=1e-5)
 
 
 def test_road_is_that_of_a_plain_loop(linear: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(road, "NOISE", 0)
+    monkeypatch.setattr(faithfulness, "ROAD_NOISE", 0)
     rough = np.random.default_rng(0).integers(0, 256, (COUNT, 28, 28), dtype=np.uint8)
-    explain, signs = products(linear), predicted(linear, rough)
-    measured = measure(linear, {"map": explain}, rough, signs)["map"].scores["ROAD"]
-    batch = to_door(rough)
-    orders = ordered(explain, batch, torch.from_numpy(signs))
+    explain, coefficients = exact_map(linear), for_predicted(linear, rough)
+    values = measure(linear, {"map": explain}, rough, coefficients)["map"].values["ROAD"]
+    batch, orders, probability = plain_loop(linear, explain, rough, coefficients)
     for place in PLACES:
         gaps = []
         for share in ROAD_SHARES:
-            probabilities = []
-            for order in (orders[place], orders[place][::-1]):
-                kept = torch.ones(PIXELS, dtype=torch.int)
-                kept[order[: round(share * PIXELS)]] = 0
-                imputed = NoisyLinearImputer(noise=0)(batch[place], kept.view(28, 28))
-                with torch.no_grad():
-                    probabilities.append(linear(imputed[None]).softmax(1)[0, signs[place].argmax()].item())
-            gaps.append((probabilities[1] - probabilities[0]) / 2)
-        assert measured[place] == pytest.approx(np.mean(gaps), abs=1e-5)
-    assert np.abs(measured).max() > 0.01
+            most, least = (
+                probability(without(batch[place], order[: round(share * PIXELS)]), place)
+                for order in (orders[place], orders[place][::-1])
+            )
+            gaps.append((least - most) / 2)
+        assert values[place] == pytest.approx(np.mean(gaps), abs=1e-5)
+    assert np.abs(values).max() > 0.01
 
 
-def test_the_exact_map_of_a_linear_network_has_no_infidelity(
-    linear: nn.Sequential, images: np.ndarray, signs: np.ndarray
+def without(image: Tensor, pixels: list[int]) -> Tensor:
+    """Return an image (1, 28, 28) with pixels imputed by the library's sparse solver."""
+    kept = torch.ones(PIXELS, dtype=torch.int)
+    kept[pixels] = 0
+    return NoisyLinearImputer(noise=0)(image, kept.view(28, 28))
+
+
+def test_an_exact_map_has_no_infidelity_and_beats_the_references(
+    linear: nn.Sequential, some: np.ndarray
 ) -> None:
-    exact = products(linear)
-    measured = measure(linear, {"exact": exact, "tenfold": lambda x, s: 10 * exact(x, s)}, images, signs)
-    assert measured["exact"].scores["infidelity"].max() < 1e-6
-    assert measured["tenfold"].scores["infidelity"].max() < 1e-6  # its unit does not matter
-    assert measured[RANDOM].scores["infidelity"].min() > 1e-4
-
-
-def test_a_true_map_beats_the_references_and_its_opposite_is_worse(
-    linear: nn.Sequential, images: np.ndarray, signs: np.ndarray
-) -> None:
-    exact = products(linear)
-    measured = measure(linear, {"exact": exact, "opposite": lambda x, s: -exact(x, s)}, images, signs)
+    explanations = {
+        "exact": exact_map(linear),
+        "tenfold": exact_map(linear, 10),
+        "opposite": exact_map(linear, -1),
+    }
+    measured = measure(linear, explanations, some, COEFFICIENTS)
+    assert measured["exact"].values["infidelity"].max() < 1e-6
+    assert measured["tenfold"].values["infidelity"].max() < 1e-6  # its unit does not matter
+    assert measured[RANDOM].values["infidelity"].min() > 1e-4
     for kind in ("deletion, black", "insertion, black"):
         sign = 1 if MEASURES[kind] == "higher" else -1
-        means = {name: sign * result.scores[kind].mean() for name, result in measured.items()}
+        means = {name: sign * result.values[kind].mean() for name, result in measured.items()}
         assert means["exact"] > max(means[RANDOM], means[CENTRE])
         assert means["opposite"] < min(means[RANDOM], means[CENTRE])
+    assert (measured[CENTRE].values["sensitivity"] == 0).all()
+    assert (measured["exact"].values["sensitivity"] > 0).all()
+    assert (measured["exact"].values["sensitivity"] < 0.1).all()  # pixels of about 0.5 change by 0.02
+    assert (measured[RANDOM].values["sensitivity"] > 0.5).all()
 
 
-def test_sensitivity(linear: nn.Sequential, images: np.ndarray, signs: np.ndarray) -> None:
-    measured = measure(linear, {"exact": products(linear)}, images, signs)
-    assert (measured[CENTRE].scores["sensitivity"] == 0).all()
-    assert (measured["exact"].scores["sensitivity"] > 0).all()
-    assert (measured["exact"].scores["sensitivity"] < 0.1).all()  # pixels of about 0.5 change by 0.02
-    assert (measured[RANDOM].scores["sensitivity"] > 0.5).all()
+def test_measures_are_complete_repeatable_and_the_areas_of_their_curves(
+    cnn: nn.Module, some: np.ndarray
+) -> None:
+    measured, again = (measure(cnn, {"map": Explainer(cnn, "gradcam")}, some, COEFFICIENTS) for _ in range(2))
+    assert list(measured) == ["map", RANDOM, CENTRE]
+    for name, result in measured.items():
+        assert result.values.keys() == MEASURES.keys()
+        for kind, values in result.values.items():
+            assert values.shape == (COUNT,)
+            assert np.isfinite(values).all()
+            np.testing.assert_array_equal(values, again[name].values[kind])
+        for kind, curve in result.curves.items():
+            assert (curve[1:] + curve[:-1]).sum() / 2 / STEPS == pytest.approx(
+                result.values[kind].mean(), abs=1e-6
+            )
 
 
-def test_ties_fall_at_random_but_alike_for_every_method(images: np.ndarray, signs: np.ndarray) -> None:
+def test_ties_are_broken_at_random_but_alike_for_every_method() -> None:
     maps = torch.zeros(2, 28, 28)
-    ranks = faithfulness._ranks(maps, torch.Generator().manual_seed(0))
-    assert torch.equal(ranks, faithfulness._ranks(maps, torch.Generator().manual_seed(0)))
+    ranks, again = (faithfulness._ranks(maps, torch.Generator().manual_seed(0)) for _ in range(2))
+    assert torch.equal(ranks, again)
     assert (ranks.flatten(1).sort(1).values == torch.arange(PIXELS)).all()
     assert abs(ranks[0, 0, :14].float().mean().item() - PIXELS / 2) < 30  # the upper half comes no earlier
     maps[:, 20, 20], maps[:, 3, 3] = 1, -1
@@ -164,10 +167,33 @@ def test_ties_fall_at_random_but_alike_for_every_method(images: np.ndarray, sign
     assert (ranks[:, 0, 3, 3] == PIXELS - 1).all()
 
 
-def test_the_same_call_gives_the_same_numbers(cnn: nn.Module, images: np.ndarray, signs: np.ndarray) -> None:
-    def numbers() -> list[Faithfulness]:
-        return list(measure(cnn, {"map": Explainer(cnn)}, images, signs).values())
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_imputed_pixels_solve_the_papers_system(share: float, images: Tensor) -> None:
+    images = images[:4]
+    removed = torch.rand(images.shape, generator=torch.Generator().manual_seed(0)) < share
+    removed[1, :, 5:20, 8:28] = True  # a hole, up to the border
+    holes = [hole.flatten().nonzero().flatten().tolist() for hole in removed]
+    expected = torch.stack([without(image, hole) for image, hole in zip(images, holes, strict=True)])
+    torch.testing.assert_close(impute(images, removed), expected, atol=1e-3, rtol=0)
 
-    for one, other in zip(numbers(), numbers(), strict=True):
-        for name in MEASURES:
-            np.testing.assert_array_equal(one.scores[name], other.scores[name])
+
+def test_only_removed_pixels_change_and_a_constant_stays_constant(images: Tensor) -> None:
+    images = images[:2]
+    removed = torch.zeros_like(images, dtype=torch.bool)
+    assert torch.equal(impute(images, removed), images)
+    removed[:, :, 10:15, 3:9] = True
+    imputed = impute(images, removed, torch.Generator().manual_seed(0))
+    assert torch.equal(imputed[~removed], images[~removed])
+    removed[:] = True
+    removed[..., 3, 4] = False
+    constant = torch.full_like(images, 0.7)
+    torch.testing.assert_close(impute(constant, removed), constant, atol=1e-3, rtol=0)
+
+
+def test_the_noise_is_small_and_repeatable() -> None:
+    images = torch.full((50, 1, 28, 28), 0.5)
+    removed = torch.zeros_like(images, dtype=torch.bool)
+    removed[:, :, ::3, ::3] = True
+    once, again = (impute(images, removed, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(once, again)
+    assert (once - images)[removed].std().item() == pytest.approx(ROAD_NOISE, rel=0.05)

@@ -6,14 +6,14 @@ from matplotlib.figure import Figure
 
 from fmnist.figures import as_image
 from fmnist.figures.canvas import BLUE, FAINT, INK, VERMILLION
-from fmnist.figures.checks import change_curves, randomisation, score_intervals
+from fmnist.figures.checks import change_curves, measure_intervals, randomisation
 
 KINDS = ("deletion", "insertion")
 CURVES = {
     name: {kind: np.linspace(1, place / 4, 21) for kind in KINDS}
     for place, name in enumerate(["cam", "centre", "random"])
 }
-SCORES = {
+MEANS = {
     "cam": {"deletion": (0.3, 0.2, 0.4), "ROAD": (0.1, 0.0, 0.2)},
     "centre": {"deletion": (0.5, 0.4, 0.6), "ROAD": (0.2, 0.15, 0.25)},
     "random": {"deletion": (0.7, 0.6, 0.8), "ROAD": (0.0, -0.1, 0.1)},
@@ -38,8 +38,8 @@ def test_curves_are_drawn_with_references_in_grey() -> None:
     assert inside(figure)
 
 
-def test_scores_are_drawn_with_intervals_against_the_reference() -> None:
-    figure = score_intervals(SCORES, {"deletion": "lower", "ROAD": "higher"}, "centre", "lenet5")
+def test_means_are_drawn_with_intervals_against_the_reference() -> None:
+    figure = measure_intervals(MEANS, {"deletion": "lower", "ROAD": "higher"}, "centre", "lenet5")
     deletion, road = figure.axes
     assert deletion.get_title() == "deletion\nlower is better"
     assert [label.get_text() for label in deletion.get_yticklabels()] == ["cam", "centre", "random"]
@@ -80,6 +80,6 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="series must hold at least one method"):
         change_curves({}, (), "")
     with pytest.raises(ValueError, match="reference 'other' must be among the methods"):
-        score_intervals(SCORES, {"deletion": "lower"}, "other", "")
+        measure_intervals(MEANS, {"deletion": "lower"}, "other", "")
     with pytest.raises(ValueError, match="'cam' must have 2 values, one a layer, got 1"):
         randomisation(["head", "body"], {"cam": [(0, 0, 0)]}, "")

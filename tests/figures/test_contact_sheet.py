@@ -1,4 +1,4 @@
-"""The contact sheet shows pixels as they are, and every word that it was given."""
+"""The contact sheet shows pixels unchanged, and every text that it is given."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def holds(drawn: np.ndarray, part: np.ndarray) -> bool:
     return any(np.array_equal(drawn[y : y + height, x : x + width], part) for y, x in places)
 
 
-def test_pixels_are_drawn_as_they_are() -> None:
+def test_pixels_are_drawn_unchanged() -> None:
     shown = card()
     drawn = as_image(contact_sheet([shown], "cnn"))
     assert holds(drawn, shown.picture)

@@ -70,14 +70,14 @@ def test_worst_errors_come_first_and_right_answers_never() -> None:
     assert lines == ["Coat 0.99", "Bag →", "Bag 0.75", "Shirt →"]
 
 
-def test_no_errors_is_said() -> None:
+def test_a_run_without_errors_says_so() -> None:
     labels = np.zeros(12, int)
     figure = worst_errors(IMAGES, labels, labels, np.ones(12), NAMES)
     assert titles(figure) == ["No errors in 12 images"]
     assert as_image(figure).shape[1] < 600
 
 
-def test_augmented_images_stand_beside_their_original() -> None:
+def test_augmented_images_are_beside_their_original() -> None:
     augmented = RANDOM.random((3, 4, 28, 28), dtype=np.float32)
     figure = augmented_grid(IMAGES[:3], augmented)
     rows = drawn(figure).reshape(3, 5, 28, 28)

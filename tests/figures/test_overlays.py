@@ -1,4 +1,4 @@
-"""Evidence is drawn where it is, from 0 up, and its absence is said."""
+"""Positive evidence is drawn at its place and on its scale; a panel without any says so."""
 
 import numpy as np
 import pytest
@@ -53,30 +53,21 @@ def test_the_frame_tells_right_from_wrong(right: bool | None, colour: str) -> No
     assert image.patches[-1].get_edgecolor()[:3] == to_rgb(colour)
 
 
-def test_the_colour_scale_is_each_ones_own_or_shared() -> None:
+def test_the_colour_scale_is_own_or_shared() -> None:
     panels = [Panel(IMAGE, EVIDENCE), Panel(IMAGE, EVIDENCE / 4)]
     own = [drawn(ax).max() for ax in tiles(panel_grid(panels, ""))[1::3]]
     shared = [drawn(ax).max() for ax in tiles(panel_grid(panels, "", limit=strength(EVIDENCE)))[1::3]]
     assert own == pytest.approx([1, 1])
     assert shared == pytest.approx([1, 0.25])
-
-
-def test_the_scale_shows_the_limit() -> None:
-    figure = panel_grid([Panel(IMAGE, EVIDENCE)], "")
-    bar = tiles(figure)[2].child_axes[0]
+    bar = tiles(panel_grid(panels[:1], ""))[2].child_axes[0]
     assert bar.get_ylim() == pytest.approx((0, EVIDENCE.max()))
 
 
 @pytest.mark.parametrize("evidence", [np.zeros((28, 28)), -np.abs(EVIDENCE), np.full((28, 28), NOTHING / 2)])
-def test_no_evidence_is_said_in_grey(evidence: np.ndarray) -> None:
+def test_a_panel_without_evidence_is_grey_and_says_so(evidence: np.ndarray) -> None:
     figure = panel_grid([Panel(IMAGE, evidence, "caption", "for Bag")], "")
-    assert texts(figure) == [
-        "caption",
-        "no evidence\nfor this class",
-        "for Bag",
-        "no evidence\nfor this class",
-        "",
-    ]
+    nothing = "no evidence\nfor this class"
+    assert texts(figure) == ["caption", nothing, "for Bag", nothing, ""]
     heat, overlay = tiles(figure)[1:]
     for ax in (heat, overlay):
         assert np.ptp(drawn(ax), axis=2).max() < 1e-9  # no colour
@@ -89,7 +80,7 @@ def test_empty_maps_stay_grey_on_a_shared_scale() -> None:
     assert texts(figure).count("no evidence\nfor this class") == 2
 
 
-def test_models_stand_side_by_side() -> None:
+def test_models_are_drawn_side_by_side() -> None:
     row = [Panel(IMAGE, EVIDENCE, "true Bag", f"for {name}", right=True) for name in ("Bag", "Coat")]
     nothing = [Panel(IMAGE, EVIDENCE, "true Bag"), Panel(IMAGE, None, "true Bag", "predicted Bag")]
     figure = comparison([row, nothing], ["cnn", "mlp"], "Grad-CAM")
@@ -100,7 +91,7 @@ def test_models_stand_side_by_side() -> None:
     assert written.count("true Bag") == 2
 
 
-def test_classes_stand_side_by_side_on_one_scale() -> None:
+def test_classes_are_drawn_side_by_side_on_one_scale() -> None:
     panels = [
         Panel(IMAGE / 255, EVIDENCE.clip(0) / 4, "Bag\n3 images"),
         Panel(IMAGE / 255, EVIDENCE.clip(0), "Coat"),
@@ -113,20 +104,13 @@ def test_classes_stand_side_by_side_on_one_scale() -> None:
 
 
 def test_nothing_overlaps_and_nothing_leaves_the_figure() -> None:
-    longest = Panel(
-        IMAGE,
-        EVIDENCE,
-        "true T-shirt/top (#9999)\npredicted T-shirt/top 0.99",
-        "for T-shirt/top,\nnot Ankle boot",
-    )
+    caption = "true T-shirt/top (#9999)\npredicted T-shirt/top 0.99"
+    longest = Panel(IMAGE, EVIDENCE, caption, "for T-shirt/top,\nnot Ankle boot")
+    wide = "A heading that is longer than the figure is wide and is broken, "
     for figure in (
         panel_grid([longest] * 4, "Heading"),
-        panel_grid(
-            [longest], "A heading that is longer than the figure is wide and is broken, " + "word " * 30
-        ),
-        panel_grid(
-            [longest], "A heading that is longer than the figure is wide, and so has to be broken\nWord"
-        ),
+        panel_grid([longest], wide + "word " * 30),
+        panel_grid([longest], f"{wide}\nWord"),
         comparison([[longest] * 3] * 2, ["cnn"] * 3, "Heading"),
     ):
         as_image(figure)

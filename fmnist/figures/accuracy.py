@@ -1,6 +1,6 @@
-"""Charts of one run or several: learning curves, confusion matrix, bars by class."""
+"""Charts of accuracy: confusion matrix, bars by class, heat map, and the figures of a run's test set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib import rc_context
@@ -8,63 +8,44 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from fmnist.figures.canvas import BLUE, COLOURS, CORRECT, ERRORS, FAINT, GREEN, INK, ORANGE, STYLE
+from fmnist.core.statistics import class_scores, confusion_counts
+from fmnist.figures.canvas import COLOURS, CORRECT, ERRORS, FAINT, INK, STYLE
+from fmnist.figures.grids import worst_errors
 
-Curve = tuple[ArrayLike, ArrayLike]
-Points = tuple[NDArray[np.float64], NDArray[np.float64]]
-KEYS = ("train/loss", "val/loss", "train/accuracy", "val/accuracy", "learning_rate")
 RIGHT, WRONG = Normalize(0, 1), PowerNorm(0.5, 0, 0.25, clip=True)
+GAP = 0.35  # rows of a heat map, between groups
 
 
-@rc_context(STYLE)
-def learning_curves(history: Mapping[str, Curve]) -> Figure:
-    """Draw loss and accuracy by epoch, training and validation together, and the learning rate if given.
-
-    The best epoch is the first with the highest validation accuracy (without accuracies, the lowest
-    validation loss). The accuracy axis starts at what is reached after a fifth of the training.
+def outcome_figures(
+    images: ArrayLike,
+    labels: NDArray[np.int64],
+    confidences: ArrayLike,
+    classes: Sequence[str],
+    name: str,
+    probabilities: bool = True,
+) -> dict[str, Figure]:
+    """Draw confusion matrix, F1 by class and the most confident errors of a run on the test set.
 
     Args:
-        history: "train/loss", "val/loss", "train/accuracy", "val/accuracy", "learning_rate", each
-            ``(epochs, values)``; any may be missing, other keys are ignored, and so are values that are not
-            finite.
-
-    Raises:
-        ValueError: A curve's arrays differ in shape, or there is nothing to draw.
+        images: uint8 ``(N, 28, 28)``.
+        labels: ``(N,)``.
+        confidences: ``(N, C)``, the largest is the prediction.
+        classes: The ``C`` names.
+        name: Of the model.
+        probabilities: Whether the confidences are probabilities; others are not written beside the errors.
     """
-    curves = {key: _finite_points(key, *history[key]) for key in KEYS if key in history}
-    drawn = {key: points for key, points in curves.items() if len(points[0])}
-    panels = [name for name in ("loss", "accuracy") if {f"train/{name}", f"val/{name}"} & drawn.keys()]
-    if not panels:
-        raise ValueError(f"history holds no finite loss or accuracy, only the keys {sorted(history)}")
-    with_rate = "learning_rate" in drawn
-    figure = Figure(figsize=(3.7 * len(panels) + 2.4 * with_rate, 3.3), layout="constrained")
-    widths = [1.0] * len(panels) + [0.62] * with_rate
-    axes = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
-    best = _best_epoch(drawn)
-    accuracies = [values for key, (_, values) in drawn.items() if key.endswith("/accuracy")]
-    for ax, name in zip(axes, panels, strict=False):
-        for stage, label, colour in (("train", "training", ORANGE), ("val", "validation", BLUE)):
-            if f"{stage}/{name}" in drawn:
-                _curve(ax, drawn[f"{stage}/{name}"], label=label, color=colour)
-        _label_epochs(ax, name)
-        if best is not None:
-            _mark_best(ax, *best, drawn.get(f"val/{name}"))
-        if name == "accuracy":
-            ax.set_ylim(*_accuracy_limits(accuracies))
-    legend = {
-        label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    confidences = np.asarray(confidences)
+    predicted = confidences.argmax(1)
+    counts = confusion_counts(labels, predicted, len(classes))
+    return {
+        "confusion_matrix": confusion_matrix(counts, classes, f"{name} on the test set"),
+        "class_f1": per_class_bars({"test": class_scores(counts).f1.tolist()}, classes, "F1"),
+        "worst_errors": worst_errors(
+            images, labels, predicted, confidences.max(1), classes, written=probabilities
+        ),
     }
-    figure.legend(legend.values(), legend.keys(), loc="outside upper center", ncols=3)
-    if with_rate:
-        _curve(axes[-1], drawn["learning_rate"], color=GREEN)
-        _label_epochs(axes[-1], "learning rate")
-        axes[-1].set_ylim(bottom=0)
-        axes[-1].yaxis.set_major_locator(MaxNLocator(5))
-        axes[-1].yaxis.set_major_formatter("{x:g}")
-    return figure
 
 
 @rc_context(STYLE)
@@ -94,12 +75,9 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str], title: str) -> F
     _write_recall(ax, counts)
     ax.set_title(f"{title}: {accuracy}", pad=8)
     right, wrong = figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1])
-    _draw_key(
-        right, "right: share of the true class", ScalarMappable(RIGHT, CORRECT), [0, 0.25, 0.5, 0.75, 1]
-    )
-    _draw_key(
-        wrong, "wrong: share of the true class", ScalarMappable(WRONG, ERRORS), [0, 0.01, 0.05, 0.1, 0.25]
-    )
+    of = "share of the true class"
+    _draw_key(right, f"right: {of}", ScalarMappable(RIGHT, CORRECT), [0, 0.25, 0.5, 0.75, 1])
+    _draw_key(wrong, f"wrong: {of}", ScalarMappable(WRONG, ERRORS), [0, 0.01, 0.05, 0.1, 0.25])
     return figure
 
 
@@ -140,54 +118,56 @@ def per_class_bars(values: Mapping[str, Sequence[float]], classes: Sequence[str]
     return figure
 
 
-def _finite_points(key: str, epochs: ArrayLike, values: ArrayLike) -> Points:
-    """Return one curve as two float arrays without the values that are not finite."""
-    xs, ys = np.asarray(epochs, float), np.asarray(values, float)
-    if xs.ndim != 1 or xs.shape != ys.shape:
-        raise ValueError(f"{key}: epochs and values must be 1-d and alike, got {xs.shape} and {ys.shape}")
-    finite = np.isfinite(ys)
-    return xs[finite], ys[finite]
+@rc_context(STYLE)
+def heat_map(
+    rows: Mapping[str, Sequence[float]],
+    columns: Sequence[str],
+    title: str,
+    xlabel: str = "",
+    breaks: Collection[int] = (),
+) -> Figure:
+    """Draw accuracies in [0, 1], a row each, shaded by what is missing to 1, with the mean of each row.
 
+    Args:
+        rows: By name, one value a column; a single value stands for all columns.
+        columns: Names, from left to right.
+        title: A heading.
+        xlabel: What the columns are.
+        breaks: Rows before which a gap is left.
 
-def _best_epoch(curves: Mapping[str, Points]) -> tuple[float, str] | None:
-    """Return the best epoch and the validation measure that says so, or None without validation."""
-    for measure, best in (("accuracy", np.argmax), ("loss", np.argmin)):
-        if f"val/{measure}" in curves:
-            epochs, values = curves[f"val/{measure}"]
-            return float(epochs[best(values)]), measure
-    return None
-
-
-def _accuracy_limits(series: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
-    """Return axis limits that hold every value from a fifth of the training on, and end just above 1."""
-    settled = np.concatenate([values[len(values) // 5 :] for values in series])
-    margin = max(0.12 * np.ptp(settled), 0.005)
-    return max(0.0, settled.min() - margin), min(1.005, settled.max() + margin)
-
-
-def _curve(ax: Axes, points: Points, color: str, label: str | None = None) -> None:
-    """Draw one curve, its points marked where they are few."""
-    marker = "o" if len(points[0]) <= 12 else ""
-    ax.plot(*points, marker=marker, markersize=4, color=color, label=label)
-
-
-def _mark_best(ax: Axes, epoch: float, measure: str, points: Points | None) -> None:
-    """Draw a line at the best epoch and write the validation value there into the title."""
-    label = f"best epoch {epoch:g}, by validation {measure}"
-    ax.axvline(epoch, color=INK, linewidth=0.9, linestyle=":", label=label)
-    if points is not None and epoch in points[0]:
-        value = float(points[1][points[0] == epoch][0])
-        ax.plot(epoch, value, marker="o", markersize=7, color=BLUE, markeredgecolor="white", linestyle="none")
-        ax.set_title(f"{ax.get_title()} (validation {value:.4f})")
-
-
-def _label_epochs(ax: Axes, name: str) -> None:
-    """Name both axes and keep the epochs whole."""
-    ax.set(title=name, xlabel="epoch")
-    low, high = ax.dataLim.intervalx
-    if low == high:
-        ax.set_xlim(low - 1, high + 1)
-    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+    Raises:
+        ValueError: A row has neither one value nor as many as there are columns.
+    """
+    wide = len(columns)
+    figure = Figure(figsize=(2.4 + 0.72 * wide, 1.1 + 0.28 * len(rows)), layout="constrained")
+    ax = figure.subplots()
+    places = np.arange(len(rows), dtype=float)
+    for first in breaks:
+        places[first:] += GAP
+    for place, (name, values) in zip(places, rows.items(), strict=True):
+        if len(values) not in (1, wide):
+            raise ValueError(f"{name!r} must have 1 or {wide} values, got {len(values)}")
+        width = wide / len(values)
+        for column, value in enumerate([*values, float(np.mean(values))]):
+            is_mean = column == len(values)
+            left, span = (wide + GAP, 1.0) if is_mean else (column * width, width)
+            colour = ERRORS(1 - value)
+            ax.barh(place, span - 0.02, height=0.94, left=left, color=[colour], linewidth=0)
+            ink = "white" if np.dot(colour[:3], (0.3, 0.6, 0.1)) < 0.5 else INK
+            text = ax.text(left + span / 2, place, f"{value:.3f}", ha="center", va="center", color=ink)
+            text.set_fontweight("bold" if is_mean else "normal")
+    ax.set_yticks(places, list(rows))
+    ax.set_ylim(places[-1] + 0.6, -0.6)
+    ax.set_xlim(0, wide + GAP + 1)
+    ax.set_xticks([*(np.arange(wide) + 0.5), wide + GAP + 0.5], [*columns, "mean"])
+    ax.xaxis.tick_top()
+    ax.xaxis.set_label_position("top")
+    ax.set_xlabel(xlabel)
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=9.5)
+    return figure
 
 
 def _draw_cells(ax: Axes, counts: NDArray[np.int64], classes: Sequence[str]) -> None:

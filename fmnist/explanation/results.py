@@ -1,0 +1,250 @@
+"""Write results: the output folder, and the tables and charts of ``--faithfulness`` and ``--sanity``."""
+
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch.utils.tensorboard import SummaryWriter
+
+from fmnist import figures
+from fmnist.core.errors import reports_unwritable
+from fmnist.core.files import replacing, write_file
+from fmnist.core.runs import Run
+from fmnist.core.statistics import interval, resampled
+from fmnist.core.tables import Column, Row, Table
+from fmnist.explanation import faithfulness, sanity
+from fmnist.explanation.attribution import Explainer
+from fmnist.explanation.faithfulness import CENTRE, MEASURES, RANDOM, Faithfulness
+from fmnist.explanation.methods import METHODS
+from fmnist.explanation.selection import PREDICTED, Selection, Target
+from fmnist.figures import checks as charts
+from fmnist.models.loading import in_batches
+
+RESAMPLES = 2_000  # of the bootstrap; 10,000 of 1,000 images would take 80 MB
+BETTER, WORSE, ALIKE = "better", "worse", "alike"
+
+
+class Output:
+    """Writes figures, arrays and tables, each complete or not at all; to be used in ``with``.
+
+    Args:
+        run: The run that is explained.
+        folder: Folder to write into; None for ``figures/explanations/`` of the run, and its TensorBoard.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+
+    def __init__(self, run: Run, folder: str | Path | None = None) -> None:
+        self.folder = run.path / "figures" / "explanations" if folder is None else Path(folder)
+        with self._reporting():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.folder).close()  # finds a read-only folder before maps are made
+            self._tensorboard = SummaryWriter(str(run.path)) if folder is None else None
+
+    def __enter__(self) -> "Output":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+
+    def figure(self, name: str, figure: Figure, tensorboard: bool = True) -> None:
+        """Write ``<name>.png``, and an image of TensorBoard unless that is switched off."""
+        with warnings.catch_warnings(), self._reporting():
+            # a picture's name may be in a script that the font lacks
+            warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
+            figures.save(figure, self.folder / f"{name}.png")
+            if tensorboard and self._tensorboard is not None:
+                image = figures.as_image(figure)
+                self._tensorboard.add_image(f"explanations/{name}", image, dataformats="HWC")
+
+    def text(self, name: str, text: str) -> None:
+        """Write a text file of that name."""
+        with self._reporting():
+            write_file(self.folder / name, text)
+
+    def arrays(self, name: str, **arrays: Any) -> None:
+        """Write ``<name>.npz``."""
+        with self._reporting(), replacing(self.folder / f"{name}.npz") as path, path.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    def _reporting(self) -> Any:
+        return reports_unwritable(f"--output {self.folder}")
+
+
+def write_faithfulness(run: Run, explainers: list[Explainer], images: Selection, output: Output) -> str:
+    """Measure how faithful methods are, and write ``faithfulness.csv``, ``.md``, ``.npz`` and two charts.
+
+    Args:
+        run: Whose name the headings hold.
+        explainers: Of one network.
+        images: To measure on; each is explained for its predicted class.
+        output: Where to.
+
+    Returns:
+        The table, as Markdown.
+    """
+    network = explainers[0].network
+    explanations = {explainer.method.title: explainer for explainer in explainers}
+    coefficients = _predicted_coefficients(explainers[0], images)
+    measured = faithfulness.measure(network, explanations, images.images, coefficients, progress=True)
+    rows = compare_with_centre(measured)
+    title = f"Faithfulness of explanations of {run.record['name']}, {len(images.images):,} test images"
+    caveats = [f"- {each.method.title}: {each.method.caveat}.\n" for each in explainers if each.method.caveat]
+    text = faithfulness_markdown(rows, title) + "".join(caveats)
+    output.text("faithfulness.csv", Table("faithfulness", title, [], rows).csv())
+    output.text("faithfulness.md", text)
+    output.arrays(
+        "faithfulness",
+        methods=np.array(list(measured)),
+        measures=np.array(list(MEASURES)),
+        scores=np.array([list(result.values.values()) for result in measured.values()]),
+        curves=np.array([list(result.curves.values()) for result in measured.values()]),
+        names=np.array(images.names),
+    )
+    curves = {method: result.curves for method, result in measured.items()}
+    output.figure("faithfulness-curves", charts.change_curves(curves, [CENTRE, RANDOM], title))
+    means: dict[str, dict[str, charts.Interval]] = {method: {} for method in measured}
+    for row in rows:
+        means[row["method"]][row["measure"]] = (row["mean"], row["low"], row["high"])
+    compared = {measure: better for measure, better in MEASURES.items() if measure != "sensitivity"}
+    chart = charts.measure_intervals(means, compared, CENTRE, f"{title}, 95 % intervals")
+    output.figure("faithfulness", chart)
+    return text
+
+
+def compare_with_centre(measured: Mapping[str, Faithfulness]) -> list[Row]:
+    """Compare every method with the centre Gaussian, measure by measure.
+
+    Sensitivity has no verdict: a map that never changes cannot be beaten in it.
+
+    Args:
+        measured: By method, with the centre Gaussian among them, all of the same images.
+
+    Returns:
+        For each method and measure: ``mean`` with its 95 % interval ``low`` to ``high``; ``gain``, the mean
+        difference from the centre Gaussian, positive where the method is better, with its paired interval
+        ``gain_low`` to ``gain_high``; and the ``verdict`` ``better`` or ``worse`` where that interval
+        excludes 0, otherwise ``alike``, or empty where there is nothing to compare.
+    """
+    shares = _resampled_shares(len(measured[CENTRE].values["ROAD"]))
+    rows = []
+    for method, result in measured.items():
+        for measure, better in MEASURES.items():
+            values, reference = result.values[measure], measured[CENTRE].values[measure]
+            gains = values - reference if better == "higher" else reference - values
+            low, high = interval(shares @ values)
+            gain_low, gain_high = interval(shares @ gains)
+            verdict = BETTER if gain_low > 0 else WORSE if gain_high < 0 else ALIKE
+            row = {
+                "method": method,
+                "measure": measure,
+                "mean": float(values.mean()),
+                "low": low,
+                "high": high,
+                "gain": float(gains.mean()),
+                "gain_low": gain_low,
+                "gain_high": gain_high,
+                "verdict": "" if method == CENTRE or measure == "sensitivity" else verdict,
+            }
+            rows.append(row)
+    return rows
+
+
+def faithfulness_markdown(rows: list[Row], title: str) -> str:
+    """Return the comparison for people: a row a method, a column a measure, and what follows from it."""
+    texts: dict[str, Row] = {}
+    for row in rows:
+        text = f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}] {row['verdict']}".strip()
+        texts.setdefault(row["method"], {"method": row["method"]})[row["measure"]] = text
+    columns = [
+        Column("method", "method"),
+        *(Column(f"{measure} ({better} is better)", measure) for measure, better in MEASURES.items()),
+    ]
+    table = Table("faithfulness", title, columns, list(texts.values()))
+    note = (
+        f"Means with 95 % bootstrap intervals; better, worse or alike: than the {CENTRE}, by the paired "
+        "interval of the difference. Sensitivity is not compared: a map that depends on no image never "
+        "changes."
+    )
+    return "\n".join([table.markdown(), note, "", *_verdict_lines(rows)]) + "\n"
+
+
+def _verdict_lines(rows: list[Row]) -> list[str]:
+    """Return a line for each method: in which measures it beats the centre Gaussian and in which not."""
+    lines = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        if method in (CENTRE, RANDOM):
+            continue
+        parts = []
+        for verdict, phrase in ((BETTER, "beats"), (ALIKE, "is like"), (WORSE, "is beaten by")):
+            measures = [
+                row["measure"] for row in rows if (row["method"], row["verdict"]) == (method, verdict)
+            ]
+            if measures:
+                parts.append(f"{phrase} the {CENTRE} in {'; '.join(measures)}")
+        lines.append(f"- {method} " + ", ".join(parts) + ".")
+    return lines
+
+
+def write_sanity(
+    run: Run, explainers: list[Explainer], images: Selection, layer: str | None, output: Output
+) -> str:
+    """Randomise the network layer by layer, and write ``sanity.csv`` and a chart.
+
+    Args:
+        run: Whose name the heading holds.
+        explainers: Of one network.
+        images: To compare maps of; each is explained for its predicted class.
+        layer: Of the CAM methods; None for the network's own.
+        output: Where to.
+
+    Returns:
+        A line for each method, and what to bear in mind.
+    """
+    names = [explainer.name for explainer in explainers]
+    coefficients = _predicted_coefficients(explainers[0], images)
+    layers, similarity = sanity.cascade(
+        explainers[0].network, names, images.images, coefficients, layer, progress=True
+    )
+    count = len(images.images)
+    shares = _resampled_shares(count)
+    correlations = {
+        METHODS[name].title: [(float(values.mean()), *interval(shares @ values)) for values in by_layer]
+        for name, by_layer in similarity.items()
+    }
+    rows = [
+        {"method": method, "randomised_down_to": at, "rank_correlation": mean, "low": low, "high": high}
+        for method, values in correlations.items()
+        for at, (mean, low, high) in zip(layers, values, strict=True)
+    ]
+    title = f"Maps of {run.record['name']} while its layers are randomised, {count:,} test images"
+    output.text("sanity.csv", Table("sanity", title, [], [row | {"images": count} for row in rows]).csv())
+    output.figure("sanity", charts.randomisation(layers, correlations, title))
+    lines = [
+        f"- {method}: rank correlation {values[0][0]:.2f} with the head randomised, "
+        f"{values[-1][0]:.2f} [{values[-1][1]:.2f}, {values[-1][2]:.2f}] with every layer"
+        for method, values in correlations.items()
+    ]
+    if zero := " and ".join(METHODS[name].title for name in names if METHODS[name].zero_on_black):
+        remark = f"Maps of {zero} are 0 where the image is black: the silhouette alone keeps them alike."
+        lines.insert(0, remark)
+    return "\n".join(lines)
+
+
+def _resampled_shares(count: int) -> np.ndarray:
+    """Return the share of each image in each bootstrap resample, float64 (RESAMPLES, count)."""
+    return resampled(np.ones(count, np.int64), RESAMPLES) / count
+
+
+def _predicted_coefficients(explainer: Explainer, images: Selection) -> np.ndarray:
+    predicted = in_batches(explainer.network, images.images).argmax(1)
+    return Target(PREDICTED).coefficients(predicted, None)
