@@ -12,7 +12,7 @@ from fmnist.core.files import write_file
 from fmnist.core.runs import Run
 from fmnist.data.arrays import images_of
 from fmnist.data.of_run import data_of
-from fmnist.figures.heat_map import heat_map
+from fmnist.figures import heat_map
 from fmnist.inference.predictor import Predictor
 from fmnist.robustness import tables
 from fmnist.robustness.corruptions import CORRUPTIONS, SEVERITIES
