@@ -10,8 +10,7 @@ from fmnist.core.errors import InputError
 from fmnist.core.runs import Predictions, Run
 from fmnist.data import source
 from fmnist.explanation.output import distinct
-from fmnist.pictures import find_pictures, prepare, read_picture
-from fmnist.pictures.decoding import printable
+from fmnist.pictures import find_pictures, prepare, printable, read_picture
 
 PAIR_NUMBER = 16
 

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from tqdm import tqdm
 
-from fmnist.pictures import prepare
-from fmnist.pictures.workers import picture_workers
+from fmnist.pictures import prepare, worker_pool
 from fmnist.robustness.scenes import BACKGROUNDS, photograph, product_photograph
 
 PRODUCT, NEGATIVE = "product", "negative"
@@ -56,7 +55,7 @@ def all_seen(
     if processes == 1:
         results = counted(map(seen, *arguments))
     else:
-        with picture_workers(processes) as pool:
+        with worker_pool(processes) as pool:
             results = counted(pool.map(seen, *arguments, chunksize=CHUNK))
     size = len(images)
     parts = {kind: results[place * size : (place + 1) * size] for place, kind in enumerate(KINDS)}
