@@ -78,17 +78,16 @@ def classify(
     """
     remaining = iter(pictures)
     while part := list(islice(remaining, BATCH)):
-        images = [picture.image for picture in part if picture.image is not None]
         batch = np.zeros((BATCH, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-        if images:
-            batch[: len(images)] = images
+        for image, picture in zip(batch, part, strict=False):
+            if picture.image is not None:
+                image[:] = picture.image
         outputs = look(predictor, batch)
         probabilities = softmax(outputs.logits, temperature)
         distances = detector.score(outputs) if detector else np.full(BATCH, np.nan)
-        rows = iter(zip(probabilities, distances, strict=True))
-        for picture in part:
+        for picture, row, distance in zip(part, probabilities, distances, strict=False):
             has_image = picture.image is not None
-            yield _answer(picture, *next(rows), detector, threshold) if has_image else Answer(picture)
+            yield _answer(picture, row, distance, detector, threshold) if has_image else Answer(picture)
 
 
 def _answer(
