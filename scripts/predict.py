@@ -1,4 +1,4 @@
-"""Classify pictures of one's own, say how sure that is, and when not to trust it."""
+"""Classify your own pictures, with probabilities and the reasons why an answer may be wrong."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,13 +11,14 @@ An answer is "unsure" for one or more of these reasons:
                                       validation images are ("distance" in the output)
   close call between A and B          the likeliest class, A, has a probability below --threshold
   low contrast, several objects, object cut off by the frame
-                                      the picture's own faults, which spoil what the model sees
+                                      problems of the picture itself
 
-Probabilities are calibrated on the run's validation images, for pictures like those of the data set; of an
-estimator without probabilities (an SVM), they only rank the classes. Pictures are PNG, JPEG, WebP, BMP, TIFF
-and the first frame of GIF. A file that cannot be read gets a row with the reason. The first prediction of a
-run needs the data set, and keeps in the run what the later ones need. Exit status: 0 if any picture was done,
-2 if none.
+Probabilities are calibrated on the run's validation images, so they hold for pictures like those of the data
+set. An estimator without probabilities (an SVM) only ranks the classes.
+
+Pictures may be PNG, JPEG, WebP, BMP, TIFF or GIF files (the first frame). A file that cannot be read gets a
+row with the reason. The first prediction of a run needs the data set, and stores in the run folder what later
+ones need. Exit status: 0 if at least one picture was classified, 2 if none was.
 """
 
 
@@ -32,21 +33,33 @@ def main(args: Sequence[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("run", metavar="RUN", help="a run folder, or logs/NAME for its newest finished run")
-    add("pictures", metavar="PICTURE_OR_FOLDER", nargs="+", help="folders are searched through")
-    add("--output", metavar="FILE", help=".csv or .json; without it, a table is printed")
-    add("--sheet", metavar="FILE.png", help="draw pictures, what the model saw of them, and the answers")
-    add("--stages", metavar="DIR", help="write every step of every preparation as PNG")
-    add("--cut-out", choices=["border", "grabcut"], default="border", help="grabcut: for busy backgrounds")
-    add("--threshold", type=float, default=0.6, metavar="P", help="least probability to be sure (0.6)")
+    add("pictures", metavar="PICTURE_OR_FOLDER", nargs="+", help="files, and folders with their subfolders")
+    add("--output", metavar="FILE", help="write the answers to a .csv or .json file, print no table")
+    add("--sheet", metavar="FILE.png", help="draw each picture, the image that the model saw, and the answer")
+    add("--stages", metavar="DIR", help="write the picture after each step of its preparation, as PNG")
+    add(
+        "--cut-out",
+        choices=["border", "grabcut"],
+        default="border",
+        help="how the garment is cut out: by the border's colours, or in front of other things by OpenCV's "
+        "GrabCut (default: border)",
+    )
+    add(
+        "--threshold",
+        type=float,
+        default=0.6,
+        metavar="P",
+        help="least probability of an answer that is sure (default: 0.6)",
+    )
     add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
-    options = parser.parse_args(args)
+    options = vars(parser.parse_args(args))
 
     from fmnist.core.runs import Run
 
-    run = Run.find(options.run)  # a mistake is told before seconds of imports
-    from fmnist.inference.command import predict
+    run = Run.find(options.pop("run"))  # a wrong path is reported before seconds of imports
+    from fmnist.inference.predict import predict
 
-    predict(run, options)
+    predict(run, **options)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ FILES = {
 
 
 def package_of(module: str) -> str:
-    """Return ``data`` for ``fmnist.data.source``, ``scripts`` for a script, ``core`` for ``fmnist`` itself."""
+    """Return ``data`` for ``fmnist.data.source``, ``scripts`` for a script, ``core`` for ``fmnist``."""
     parts = module.split(".")
     if parts[0] == "scripts":
         return "scripts"

@@ -12,8 +12,7 @@ from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Predictions, Run
 from fmnist.data.of_run import data_of
-from fmnist.pictures import find_pictures, prepare, read_picture
-from fmnist.pictures.decoding import printable
+from fmnist.pictures import find_pictures, prepare, printable, read_picture
 
 WORST = 16  # mistakes drawn where no number is given
 LONGEST_NAME = 200  # bytes of a file name; file systems allow 255, its ending included

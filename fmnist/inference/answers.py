@@ -1,4 +1,4 @@
-"""Answers for pictures: the likeliest classes, their probabilities, and when not to trust them."""
+"""Classify prepared pictures: the likeliest classes, their probabilities, and reasons not to trust them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -7,100 +7,102 @@ from itertools import islice
 import numpy as np
 
 from fmnist.core.calibration import fit_temperature
-from fmnist.core.constants import CLASSES
+from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
 from fmnist.inference.detection import Detector, look
 from fmnist.inference.predictor import Predictor
-from fmnist.inference.preparing import Picture
-from fmnist.pictures.quality import CUT_OFF, LOW_CONTRAST, SEVERAL_OBJECTS
+from fmnist.pictures import PreparedFile
+from fmnist.pictures.preparation import CUT_OFF, LOW_CONTRAST, SEVERAL_OBJECTS
 
 BATCH = 64
-"""Images that a model sees at once, always: in batches of another size, the last bits would differ."""
-CHOICES = 3
+"""Images in a batch. Batches are always full, because in one of another size the last bits would differ."""
+TOP = 3
 LEAST_PROBABILITY = 0.6
 UNLIKE = "unlike anything it was trained on"
 DOUBTFUL_FLAGS = (LOW_CONTRAST, SEVERAL_OBJECTS, CUT_OFF)
+"""Problems of a picture that make its answer unsure; the others do not change what the model sees."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a run says of a picture.
+    """What a run answers for a picture file.
 
     Attributes:
-        picture: The file, and what became of it.
-        choices: The likeliest classes with their probabilities, the likeliest first; empty for a file that
-            gave no image.
-        unsure: Why the answer should not be trusted; empty where nothing speaks against it.
-        distance: How unlike the training images it is, as the detector scores; None without one.
+        picture: The prepared file.
+        choices: The likeliest classes with their probabilities, the likeliest first; empty if there is no
+            image.
+        unsure: Reasons not to trust the answer.
+        distance: Score of the detector, higher for images that are less like the training images; ``None``
+            without a detector.
     """
 
-    picture: Picture
+    picture: PreparedFile
     choices: tuple[tuple[str, float], ...] = ()
     unsure: tuple[str, ...] = ()
     distance: float | None = None
 
 
 def find_temperature(run: Run) -> float | None:
-    """Return the temperature that calibrates a run's probabilities, None without validation images.
+    """Return the temperature that calibrates a run's probabilities, ``None`` without validation images.
 
     Raises:
-        InputError: Its predictions of them are damaged.
+        InputError: Its predictions of the validation images are damaged.
     """
-    if not (run.path / "predictions" / "val.npz").exists():
+    if not run.has_predictions("val"):
         return None
     val = run.predictions("val")
-    return fit_temperature(val.logits, val.labels) if len(val.labels) else None
+    return fit_temperature(val.logits, val.labels)
 
 
-def answer(
+def classify(
     predictor: Predictor,
-    pictures: Iterable[Picture],
+    pictures: Iterable[PreparedFile],
     temperature: float = 1.0,
     detector: Detector | None = None,
-    least: float = LEAST_PROBABILITY,
+    threshold: float = LEAST_PROBABILITY,
 ) -> Iterator[Answer]:
-    """Answer for pictures one after the other, without waiting for all.
+    """Classify pictures as they arrive.
 
-    An answer depends on its own picture alone, to the last bit.
+    An answer depends on its own picture only, to the last bit.
 
     Args:
-        predictor: The run that is asked.
+        predictor: The run.
         pictures: In order.
-        temperature: Of the run's probabilities.
-        detector: Says which images are too unlike the training images.
-        least: Probability that an answer must have to be sure.
+        temperature: Divides the logits.
+        detector: Tells which images are too unlike the training images.
+        threshold: Least probability of the likeliest class that is not a close call.
 
     Yields:
-        An answer for every picture, in order.
+        An answer for each picture, in order.
     """
     remaining = iter(pictures)
     while part := list(islice(remaining, BATCH)):
-        images = [picture.image for picture in part if picture.image is not None]
-        if not images:
-            yield from map(Answer, part)
-            continue
-        batch = np.zeros((BATCH, 28, 28), np.uint8)
-        batch[: len(images)] = images
-        seen = look(predictor, batch)
-        scores = softmax(seen.logits, temperature)
-        distances = detector.score(seen) if detector else np.full(BATCH, np.nan)
-        rows = iter(zip(scores, distances, strict=True))
-        for picture in part:
-            if picture.image is None:
-                yield Answer(picture)
-            else:
-                yield _answer(picture, *next(rows), detector, least)
+        batch = np.zeros((BATCH, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+        for image, picture in zip(batch, part, strict=False):
+            if picture.image is not None:
+                image[:] = picture.image
+        outputs = look(predictor, batch)
+        probabilities = softmax(outputs.logits, temperature)
+        distances = detector.score(outputs) if detector else np.full(BATCH, np.nan)
+        for picture, row, distance in zip(part, probabilities, distances, strict=False):
+            has_image = picture.image is not None
+            yield _answer(picture, row, distance, detector, threshold) if has_image else Answer(picture)
 
 
 def _answer(
-    picture: Picture, scores: np.ndarray, distance: float, detector: Detector | None, least: float
+    picture: PreparedFile,
+    probabilities: np.ndarray,
+    distance: float,
+    detector: Detector | None,
+    threshold: float,
 ) -> Answer:
-    best = np.argsort(-scores, kind="stable")[:CHOICES]
-    choices = tuple((CLASSES[label], float(scores[label])) for label in best)
-    unlike = detector is not None and distance > detector.threshold
-    reasons = [UNLIKE] if unlike else []
-    if choices[0][1] < least:
+    likeliest = np.argsort(-probabilities, kind="stable")[:TOP]
+    choices = tuple((CLASSES[label], float(probabilities[label])) for label in likeliest)
+    reasons = []
+    if detector is not None and distance > detector.threshold:
+        reasons.append(UNLIKE)
+    if choices[0][1] < threshold:
         reasons.append(f"close call between {choices[0][0]} and {choices[1][0]}")
     reasons += [flag for flag in picture.flags if flag in DOUBTFUL_FLAGS]
     return Answer(picture, choices, tuple(reasons), float(distance) if detector else None)

@@ -1,8 +1,17 @@
-"""Any picture to what a network of Fashion-MNIST expects: 28 x 28 grey levels, the garment on black."""
+"""Turn any picture into what a network of Fashion-MNIST takes: 28 x 28 grey levels, the garment on black."""
 
-from fmnist.pictures.decoding import read_picture
-from fmnist.pictures.finding import find_pictures
-from fmnist.pictures.preparation import Prepared, prepare
-from fmnist.pictures.stages import save_stages
+from fmnist.pictures.parallel import PreparedFile, prepare_files, worker_pool
+from fmnist.pictures.preparation import Prepared, prepare, save_stages
+from fmnist.pictures.reading import find_pictures, printable, read_picture
 
-__all__ = ["Prepared", "find_pictures", "prepare", "read_picture", "save_stages"]
+__all__ = [
+    "Prepared",
+    "PreparedFile",
+    "find_pictures",
+    "prepare",
+    "prepare_files",
+    "printable",
+    "read_picture",
+    "save_stages",
+    "worker_pool",
+]

@@ -1,35 +1,38 @@
-"""Which pixels of a picture are the garment."""
+"""Find which pixels of a picture are the garment, and what the background behind it looks like."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.polynomial import polynomial
 from scipy import ndimage
 
 from fmnist.core.errors import InputError
-from fmnist.pictures.background import border_of, smooth_background
+from fmnist.pictures.geometry import border_mask
 from fmnist.pictures.segmentation import grabcut, segment
 
 CUT_OUTS = ("border", "grabcut")
-CLOSENESS = 0.05
-"""What the data set's paper takes for background: within 5 % of the largest distance in RGB."""
-NOISE = 3.0  # times the border's median distance from the fit: nearer is background, too
-ROUGH = 0.25  # share of the border that a smooth background may leave unexplained
-PLACES = 2  # where a garment may reach the frame, such as both legs of trousers; more are other things
-GAP = 0.02  # of the longest side: parts of a garment that are no farther apart belong together
-EDGE = 3  # pixels: so near to the outline, the garment ends where half of its difference is left
+TRIMS = 5  # rounds of the trimmed regression
+SAMPLE = 1500  # pixels that a fit uses
+TOLERANCE = 0.05
+"""Largest distance in RGB that counts as background, 1 from black to white; from the data set's paper."""
+NOISE = 3.0  # times the median distance of the border from the fit also counts as background
+ROUGH = 0.25  # share of the border that may differ from a smooth background
+CROSSINGS = 2  # places where a garment may reach the frame, such as both legs of trousers
+GAP = 0.02  # of the longest side: parts of a garment may be so far apart
+EDGE = 3  # pixels on both sides of the outline; there the limit is half of the garment's distance
 SPECK = 0.02
-"""Of the area of a garment: smaller parts are noise, smaller holes are light details of the cloth."""
+"""Share of the garment's area: smaller parts are noise, smaller holes are light details of the cloth."""
 
 
 @dataclass(frozen=True)
 class CutOut:
-    """A garment and what is around it.
+    """A garment and its background.
 
     Attributes:
         picture: float32 (H, W, 3) in [0, 1], without transparency.
-        background: float32 (H, W, 3), what lies behind the garment, as estimated.
-        garment: bool (H, W), at least one pixel.
-        second: Area of the next largest object, in garments.
+        background: float32 (H, W, 3), the estimated background, also behind the garment.
+        garment: bool (H, W), with at least one pixel.
+        second: Area of the next largest object, relative to the garment's.
     """
 
     picture: np.ndarray
@@ -39,106 +42,144 @@ class CutOut:
 
 
 def cut_out_garment(picture: np.ndarray, opacity: np.ndarray | None, cut_out: str) -> CutOut:
-    """Separate the garment from what is behind it.
+    """Separate the garment from its background.
 
-    Transparency around it says where it is. Otherwise the background is what the border shows: where that
-    is smooth (plain, a gradient, even with noise), everything that differs from it is an object. Where it
-    is not, the garment is what stands out in the middle by its colours. The most central object wins.
+    Transparency around the garment, where there is any, is its outline. Otherwise a smooth background (plain,
+    a gradient, even with noise) is estimated from the border, and whatever differs from it is an object. If
+    the border is not smooth, the object is segmented by its place and its colours. Of several objects the
+    most central one is the garment.
 
     Args:
         picture: float32 (H, W, 3) in [0, 1].
         opacity: float32 (H, W) in [0, 1], or ``None``.
-        cut_out: One of ``CUT_OUTS``; ``"grabcut"`` refines it before backgrounds that are not smooth.
+        cut_out: One of ``CUT_OUTS``; ``"grabcut"`` segments with OpenCV where the border is not smooth.
 
     Raises:
-        InputError: There is no such way, or opencv is wanted and not installed.
+        InputError: ``cut_out`` has another value, or OpenCV is needed and not installed.
     """
     if cut_out not in CUT_OUTS:
         raise InputError(f"cut_out {cut_out!r}: must be one of {', '.join(CUT_OUTS)}")
-    border = border_of(picture.shape)
+    border = border_mask(picture.shape)
     if opacity is not None:
         if opacity[border].mean() < 0.5:
-            return _from_transparency(picture, opacity)
-        backdrop = smooth_background(picture, border & (opacity > 0.5), degree=2)
-        picture = backdrop + opacity[..., None] * (picture - backdrop)
-    background, objects = _unlike_a_smooth_background(picture, border)
+            return _cut_out_opaque(picture, opacity)
+        backdrop = fit_background(picture, border & (opacity > 0.5), degree=2)
+        picture = _blend(picture, opacity, backdrop)
+    background, objects = _split_smooth_background(picture, border)
     if _is_rough(objects, border):
         objects = grabcut(picture) if cut_out == "grabcut" else segment(picture)
     return CutOut(picture, background, *_most_central(objects))
 
 
-def _from_transparency(picture: np.ndarray, opacity: np.ndarray) -> CutOut:
-    """Put the garment on white, as in the data set; a light one on black, where it is seen."""
-    objects = opacity > 0.5
-    white = 1.0 if not objects.any() or np.median(picture[objects]) < 0.75 else 0.0
-    background = np.full_like(picture, white)
-    return CutOut(
-        background + opacity[..., None] * (picture - background), background, *_most_central(objects)
-    )
+def fit_background(picture: np.ndarray, known: np.ndarray, degree: int) -> np.ndarray:
+    """Fit a smooth background: each channel is a polynomial of the position.
 
+    Trimmed regression: it starts from the median colour and repeats least squares without the pixels that
+    are far from the last fit, such as a garment that touches the border, or a shadow.
 
-def _unlike_a_smooth_background(picture: np.ndarray, border: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a smooth background and what differs from it, fitted twice.
+    Args:
+        picture: float32 (H, W, 3) in [0, 1].
+        known: bool (H, W), the pixels to fit, e.g. the border.
+        degree: Largest sum of the two coordinates' exponents.
 
-    The border gives a first, simple fit. What looks like it inside gives the second, which can follow
-    light that falls off unevenly.
+    Returns:
+        float32 (H, W, 3) in [0, 1].
     """
-    background = smooth_background(picture, border, degree=2)
+    height, width = known.shape
+    y, x = np.linspace(-1, 1, height), np.linspace(-1, 1, width)
+    pixels = np.flatnonzero(known)
+    pixels = pixels[:: max(len(pixels) // SAMPLE, 1)]
+    colours = picture.reshape(-1, 3)[pixels]
+    powers = np.add.outer(np.arange(degree + 1), np.arange(degree + 1)) <= degree
+    terms = polynomial.polyvander2d(y[pixels // width], x[pixels % width], [degree, degree])[
+        :, powers.ravel()
+    ]
+    coefficients = np.zeros((degree + 1, degree + 1, 3))
+    coefficients[0, 0] = np.median(colours, axis=0)
+    for _ in range(TRIMS):
+        error = np.linalg.norm(colours - terms @ coefficients[powers], axis=1)
+        near = error <= max(2.5 * float(np.median(error)), 0.01)
+        coefficients[powers] = np.linalg.lstsq(terms[near], colours[near], rcond=None)[0]
+    background = np.moveaxis(polynomial.polygrid2d(y, x, coefficients), 0, 2)
+    return np.clip(background, 0, 1).astype(np.float32)
+
+
+def _blend(picture: np.ndarray, opacity: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Return a partly transparent picture in front of a background, (H, W, 3)."""
+    return background + opacity[..., None] * (picture - background)
+
+
+def _cut_out_opaque(picture: np.ndarray, opacity: np.ndarray) -> CutOut:
+    """Cut out what is opaque: on white as in the data set, or on black if it is light."""
+    objects = opacity > 0.5
+    is_light = objects.any() and np.median(picture[objects]) >= 0.75
+    background = np.full_like(picture, 0.0 if is_light else 1.0)
+    return CutOut(_blend(picture, opacity, background), background, *_most_central(objects))
+
+
+def _split_smooth_background(picture: np.ndarray, border: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a smooth background (H, W, 3), fitted twice, and the pixels that differ from it (H, W).
+
+    The first fit is simple and uses the border. The second uses all pixels that are like the first one, and
+    can follow uneven light.
+    """
+    background = fit_background(picture, border, degree=2)
     objects = _differs(picture, background, border)
     if not _is_rough(objects, border):
         around = ~ndimage.binary_dilation(objects, iterations=3) | border
-        background = smooth_background(picture, around, degree=4)
+        background = fit_background(picture, around, degree=4)
         objects = _differs(picture, background, border)
     return background, objects
 
 
 def _is_rough(objects: np.ndarray, border: np.ndarray) -> bool:
-    """Say whether so much differs at the border, or in so many places, that the background is not smooth."""
-    _, places = ndimage.label(objects & border)
-    return bool(objects[border].mean() > ROUGH) or places > PLACES
+    """Return whether too much of the border differs, or in too many places, for a smooth background."""
+    _, crossings = ndimage.label(objects & border)
+    return bool(objects[border].mean() > ROUGH) or crossings > CROSSINGS
 
 
 def _differs(picture: np.ndarray, background: np.ndarray, border: np.ndarray) -> np.ndarray:
-    calm = ndimage.gaussian_filter(picture - background, (1, 1, 0))
-    distance = np.linalg.norm(calm, axis=2) / 3**0.5  # 1 from black to white
-    noise = NOISE * min(float(np.median(distance[border])), CLOSENESS)
-    objects = distance > max(CLOSENESS, noise)
-    if noise > CLOSENESS:
+    """Return which pixels differ from the background by more than tolerance and noise, bool (H, W)."""
+    smoothed = ndimage.gaussian_filter(picture - background, (1, 1, 0))
+    distance = np.linalg.norm(smoothed, axis=2) / 3**0.5  # 1 from black to white
+    noise = NOISE * min(float(np.median(distance[border])), TOLERANCE)
+    objects = distance > max(TOLERANCE, noise)
+    if noise > TOLERANCE:
         objects = ndimage.binary_opening(objects, iterations=2)
     inside = ndimage.binary_erosion(objects, iterations=EDGE, border_value=1)
     return inside | (objects & (distance > ndimage.maximum_filter(distance, 2 * EDGE + 1) / 2))
 
 
 def _most_central(objects: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the object that covers most of the middle, and the area of the largest other one over its own.
+    """Return the object that covers most of the middle, bool (H, W), and the area of the next largest.
 
-    Without any object, all is garment.
+    The area is relative to that object's. If there is no object, the whole picture is the garment.
     """
     height, width = objects.shape
     joined = ndimage.binary_dilation(objects, iterations=max(round(GAP * max(height, width) / 2), 1))
-    parts = ndimage.label(joined)[0] * objects
+    labels = ndimage.label(joined)[0] * objects
     y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None]
-    middle = np.exp(-(y * y + x * x) / 0.7)
-    weights = np.bincount(parts.ravel(), middle.ravel())
+    centrality = np.exp(-(y * y + x * x) / 0.7)
+    weights = np.bincount(labels.ravel(), centrality.ravel())
     weights[0] = 0
     if not weights.any():
         return np.ones_like(objects), 0.0
-    areas = np.bincount(parts.ravel())
+    areas = np.bincount(labels.ravel())
     chosen = int(weights.argmax())
     own, areas[[0, chosen]] = areas[chosen], 0
-    return _tidied(parts == chosen), float(areas.max() / own)
+    return _tidy(labels == chosen), float(areas.max() / own)
 
 
-def _tidied(garment: np.ndarray) -> np.ndarray:
-    """Drop specks and fill small holes; a larger hole is a handle's, or lies between the legs.
+def _tidy(garment: np.ndarray) -> np.ndarray:
+    """Drop specks and fill small holes; larger holes are inside a handle, or between the legs.
 
-    What is made of specks alone, dots on white cloth for one, stays as it is.
+    A garment that consists of specks only, such as dots on white cloth, keeps them.
     """
-    least = SPECK * np.count_nonzero(garment)
+    smallest = SPECK * np.count_nonzero(garment)
     for value in (True, False):
-        parts = ndimage.label(garment == value)[0]
-        areas = np.bincount(parts.ravel())
-        areas[0] = parts.size
-        if (areas[1:] >= least).any() or not value:
-            garment = garment ^ (areas < least)[parts]
+        labels = ndimage.label(garment == value)[0]
+        areas = np.bincount(labels.ravel())
+        areas[0] = labels.size
+        if (areas[1:] >= smallest).any() or not value:
+            garment = garment ^ (areas < smallest)[labels]
     return garment

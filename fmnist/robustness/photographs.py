@@ -17,8 +17,7 @@ from tqdm import tqdm
 from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError
 from fmnist.core.images import check_images
-from fmnist.pictures import prepare
-from fmnist.pictures.workers import picture_workers
+from fmnist.pictures import prepare, worker_pool
 from fmnist.robustness.backgrounds import BACKGROUNDS
 
 PRODUCT, NEGATIVE = "product", "negative"
@@ -78,7 +77,7 @@ def _in_processes(tasks: list[Task], processes: int | None) -> Iterator[tuple[np
     if processes == 1:
         yield from map(prepared_photograph, *arguments)
         return
-    with picture_workers(processes) as pool:
+    with worker_pool(processes) as pool:
         yield from pool.map(prepared_photograph, *arguments, chunksize=CHUNK)
 
 

@@ -1,4 +1,4 @@
-"""A finished run of a small network that belongs to the drawn data set, to be asked."""
+"""A finished run of a small network that was made with the drawn data set."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Answers are the model's, in order, with their reasons; company changes no bit of them."""
+"""Answers are the model's, in order, with reasons to doubt them; each depends on its own picture only."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,13 +9,13 @@ import pytest
 
 from fmnist.core.calibration import fit_temperature
 from fmnist.core.constants import CLASSES
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
-from fmnist.inference import answers as module
-from fmnist.inference.answers import BATCH, answer, find_temperature
+from fmnist.inference.answers import BATCH, DOUBTFUL_FLAGS, classify, find_temperature
 from fmnist.inference.detection import Detector, find_detector
 from fmnist.inference.predictor import Predictor
-from fmnist.inference.preparing import Picture
+from fmnist.pictures import PreparedFile
+from fmnist.pictures.preparation import FLAGS
 from tests.inference.asked import make_asked
 from tests.synthetic import draw
 
@@ -26,38 +26,41 @@ def run(tmp_path_factory: pytest.TempPathFactory, synthetic_root: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[Picture]:
+def pictures() -> list[PreparedFile]:
     images = draw(np.arange(BATCH + 30) % 10, np.random.default_rng(0))
-    return [Picture(f"{number}.png", "ok", (), image) for number, image in enumerate(images)]
+    return [PreparedFile(f"{number}.png", "ok", (), image) for number, image in enumerate(images)]
 
 
-def test_choices_are_the_likeliest_classes(run: Run, pictures: list[Picture]) -> None:
+def test_choices_are_the_likeliest_classes(run: Run, pictures: list[PreparedFile]) -> None:
     predictor = Predictor(run)
-    found = list(answer(predictor, pictures, temperature=2.0))
+    answers = list(classify(predictor, pictures, temperature=2.0))
     images = np.stack([picture.image for picture in pictures if picture.image is not None])
-    expected = softmax(predictor.logits(images), 2.0)
-    assert [one.picture.file for one in found] == [picture.file for picture in pictures]
-    for one, row in zip(found, expected, strict=True):
-        names, shares = zip(*one.choices, strict=True)
+    assert [answer.picture.file for answer in answers] == [picture.file for picture in pictures]
+    for answer, row in zip(answers, softmax(predictor.logits(images), 2.0), strict=True):
+        names, probabilities = zip(*answer.choices, strict=True)
         assert names == tuple(CLASSES[label] for label in np.argsort(-row)[:3])
-        np.testing.assert_allclose(shares, np.sort(row)[::-1][:3], rtol=1e-4)
-        assert one.distance is None
+        np.testing.assert_allclose(probabilities, np.sort(row)[::-1][:3], rtol=1e-4)
+        assert answer.distance is None
 
 
-def test_company_changes_no_bit(run: Run, pictures: list[Picture], synthetic_root: Path) -> None:
+def test_other_pictures_change_no_bit_of_an_answer(
+    run: Run, pictures: list[PreparedFile], synthetic_root: Path
+) -> None:
     predictor = Predictor(run)
     detector = find_detector(predictor, str(synthetic_root))
-    bad = [Picture(f"bad-{number}", "is empty (0 bytes)") for number in range(50)]
+    bad = [PreparedFile("bad.png", "is empty (0 bytes)")] * 50
     mixed = [picture for pair in zip(bad, pictures, strict=False) for picture in pair] + pictures[50:]
-    among_bad = [one for one in answer(predictor, mixed, 1.3, detector) if one.picture.image is not None]
-    alone = [*answer(predictor, pictures[:1], 1.3, detector), *answer(predictor, pictures[1:], 1.3, detector)]
-    for one, other in zip(among_bad, alone, strict=True):
-        assert (one.choices, one.distance, one.unsure) == (other.choices, other.distance, other.unsure)
-
-
-def test_a_file_without_an_image_has_no_answer(run: Run) -> None:
-    bad = [Picture("a", "is empty (0 bytes)")] * 3
-    assert [(one.choices, one.unsure) for one in answer(Predictor(run), bad)] == [((), ())] * 3
+    answers = list(classify(predictor, bad * 2 + mixed, 1.3, detector))
+    among_bad = [answer for answer in answers if answer.picture.image is not None]
+    alone = [
+        *classify(predictor, pictures[:1], 1.3, detector),
+        *classify(predictor, pictures[1:], 1.3, detector),
+    ]
+    for a, b in zip(among_bad, alone, strict=True):
+        assert (a.choices, a.distance, a.unsure) == (b.choices, b.distance, b.unsure)
+    without_image = [answer for answer in answers if answer.picture.image is None]
+    assert len(without_image) == 150
+    assert not any(answer.choices or answer.unsure for answer in without_image)
 
 
 def test_reasons_to_be_unsure() -> None:
@@ -65,31 +68,23 @@ def test_reasons_to_be_unsure() -> None:
     logits[:, 0], logits[1, 6] = 9, 9
     distances = np.zeros(BATCH)
     distances[2] = 1.5
-    predictor: Any = SimpleNamespace(logits=lambda images: logits, run=SimpleNamespace(record={}))
-    detector = Detector("told", lambda seen: distances, 1.0)
+    predictor: Any = SimpleNamespace(logits=lambda images: logits, run=SimpleNamespace(record={}, kind=""))
+    detector = Detector("distance", lambda outputs: distances, 1.0)
     flags = [(), (), (), ("low contrast", "object under 5 % of the area"), ("object over 60 % of the area",)]
-    pictures = [Picture("a", "ok", flag, np.zeros((28, 28), np.uint8)) for flag in flags]
-    found = list(answer(predictor, pictures, detector=detector))
-    assert [one.unsure for one in found] == [
+    pictures = [PreparedFile("a", "ok", flag, np.zeros((28, 28), np.uint8)) for flag in flags]
+    answers = list(classify(predictor, pictures, detector=detector))
+    assert [answer.unsure for answer in answers] == [
         (),
         ("close call between T-shirt/top and Shirt",),
         ("unlike anything it was trained on",),
         ("low contrast",),
         (),
     ]
-    assert found[2].distance == 1.5
+    assert answers[2].distance == 1.5
+    assert set(DOUBTFUL_FLAGS) < set(FLAGS)
 
 
-def test_flags_that_cast_doubt_are_flags() -> None:
-    from fmnist.pictures.quality import FLAGS
-
-    assert set(module.DOUBTFUL_FLAGS) < set(FLAGS)
-
-
-def test_the_temperature_is_of_validation(run: Run, tmp_path: Path) -> None:
+def test_the_temperature_is_fitted_on_validation_images(run: Run, tmp_path: Path) -> None:
     val = run.predictions("val")
     assert find_temperature(run) == fit_temperature(val.logits, val.labels)
-    without = Run.create(tmp_path, "without")
-    assert find_temperature(without) is None
-    without.save_predictions("val", Predictions(np.zeros((0, 10)), np.zeros(0), np.zeros(0)))
-    assert find_temperature(without) is None
+    assert find_temperature(Run.create(tmp_path, "without")) is None

@@ -1,4 +1,4 @@
-"""Drawn pictures: a shirt of one colour before a background."""
+"""Drawn pictures: a shirt of one colour in front of a background."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -16,11 +16,11 @@ def shirt_mask(
 
 
 def shirt(colour: tuple[int, ...], background: object, mask: np.ndarray | None = None) -> np.ndarray:
-    """Return a picture uint8 (H, W, 3) of a shirt before a colour, or before a picture."""
+    """Return a picture uint8 (H, W, 3) of a shirt in front of a colour, or of a picture."""
     mask = shirt_mask() if mask is None else mask
     return np.where(mask[..., None], colour, background).astype(np.uint8)
 
 
-def overlap(one: np.ndarray, other: np.ndarray) -> float:
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
     """Return intersection over union of two masks."""
-    return float((one & other).sum() / (one | other).sum())
+    return float((a & b).sum() / (a | b).sum())

@@ -1,6 +1,5 @@
-"""Pictures become what the data set holds: each step by itself, and all together."""
+"""Pictures become images like the data set's, and their problems are flagged."""
 
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -9,34 +8,39 @@ from PIL import Image
 
 from fmnist.core.errors import InputError
 from fmnist.data import source
-from fmnist.pictures import preparation
-from fmnist.pictures.preparation import centre, grey_levels, is_native, prepare, resize, sharpen
+from fmnist.pictures.cutout import CutOut
+from fmnist.pictures.geometry import resize
+from fmnist.pictures.preparation import (
+    CUT_OFF,
+    LOW_CONTRAST,
+    SEVERAL_OBJECTS,
+    TOO_LARGE,
+    TOO_SMALL,
+    centre,
+    grey_levels,
+    is_native,
+    prepare,
+    quality_flags,
+    save_stages,
+    sharpen,
+)
 
 from .drawn import shirt, shirt_mask
 
-STEPS = ["upright picture", "background", "mask", "trimmed", "resized", "sharpened", "final"]
-
-
-def garment_image() -> np.ndarray:
-    """Return an image as the data set's: shaded, the longest edge filled, uint8 (28, 28)."""
-    image = np.zeros((28, 28), np.uint8)
-    image[:, 6:22] = np.linspace(120, 255, 28).round()[:, None]
-    image[:12, 12:16] = 0  # between two straps
-    return image
-
-
-def enlarged(image: np.ndarray, side: int = 308, margin: int = 50) -> np.ndarray:
-    return np.pad(np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST)), margin)
+NAVY, PAPER = (20, 30, 90), (245, 245, 240)
+GARMENT = np.zeros((28, 28), np.uint8)  # as in the data set: shaded, the longest edge filled
+GARMENT[:, 6:22] = np.linspace(120, 255, 28).round()[:, None]
+GARMENT[:12, 12:16] = 0  # between two straps
 
 
 @pytest.mark.parametrize("channels", [None, 3, 4])
-def test_an_image_of_the_data_set_comes_through_bit_for_bit(channels: int | None) -> None:
-    image = garment_image()
-    picture = image if channels is None else np.repeat(image[..., None], channels, axis=2)
+def test_an_image_of_the_data_set_is_returned_unchanged(channels: int | None) -> None:
+    picture = GARMENT if channels is None else np.repeat(GARMENT[..., None], channels, axis=2)
     if channels == 4:
         picture[..., 3] = 255
     prepared = prepare(picture)
-    assert np.array_equal(prepared.image, image)
+    assert np.array_equal(prepared.image, GARMENT)
+    assert prepared.image.base is None  # a copy
     assert (prepared.polarity, prepared.flags) == ("native", ())
 
 
@@ -48,67 +52,71 @@ def test_all_published_images_are_native(real_data: Path) -> None:
         assert all(is_native(image) for image in images)
 
 
-def test_other_pictures_of_that_size_are_not_native() -> None:
-    image = garment_image()
-    assert not is_native(255 - image)
-    assert not is_native(np.stack([image, image, image // 2], axis=2))
-    assert not is_native(np.stack([image, image, image, image], axis=2))
-    assert not is_native(np.pad(image, 1))
-    assert prepare(255 - image).polarity == "dark-on-light"
+@pytest.mark.parametrize(
+    "picture",
+    [
+        255 - GARMENT,
+        np.stack([GARMENT, GARMENT, GARMENT // 2], axis=2),
+        np.stack([GARMENT, GARMENT, GARMENT, GARMENT], axis=2),
+        np.pad(GARMENT, 1),
+    ],
+    ids=["negative", "coloured", "transparent", "30 x 30"],
+)
+def test_other_small_pictures_are_not_native(picture: np.ndarray) -> None:
+    assert not is_native(picture)
+    assert prepare(picture).polarity != "native"
 
 
 @pytest.mark.parametrize("negative", [True, False])
-def test_an_enlarged_image_comes_back_whatever_its_polarity(negative: bool) -> None:
-    picture = enlarged(garment_image())
+def test_an_enlarged_image_is_restored_whatever_its_polarity(negative: bool) -> None:
+    picture = np.pad(np.asarray(Image.fromarray(GARMENT).resize((308, 308), Image.Resampling.NEAREST)), 50)
     prepared = prepare(255 - picture if negative else picture)
     assert prepared.polarity == ("dark-on-light" if negative else "light-on-dark")
-    assert np.abs(prepared.image.astype(int) - garment_image()).mean() < 10
+    assert np.abs(prepared.image.astype(int) - GARMENT).mean() < 10
 
 
 def test_the_garment_fills_the_longest_edge_on_black() -> None:
-    prepared = prepare(shirt((20, 30, 90), (250, 250, 245), shirt_mask(500, 300, 200, top=250, left=20)))
+    picture = shirt(NAVY, PAPER, shirt_mask(500, 300, 200, top=250, left=20))
+    before = picture.copy()
+    prepared = prepare(picture)
     rows, columns = prepared.image.any(axis=1), prepared.image.any(axis=0)
     assert columns.all()
-    assert rows.sum() in (24, 25, 26)  # 80 of 90 parts of 28
+    assert rows.sum() in (24, 25, 26)  # the drawn shirt is 90 wide and 80 high
     assert not prepared.image[[0, -1]].any()
     assert prepared.image.max() == 255
+    assert np.array_equal(picture, before)
 
 
-def test_polarity_comes_from_the_border() -> None:
-    assert prepare(shirt((240, 240, 240), (30, 30, 30))).polarity == "light-on-dark"
-    assert prepare(shirt((30, 30, 30), (240, 240, 240))).polarity == "dark-on-light"
-
-
-def test_colour_is_a_photograph_and_is_negated() -> None:
+def test_a_light_garment_is_negated_in_colour_only() -> None:
     picture = np.zeros((10, 10, 3), np.float32)
     picture[2:5, 2:8], picture[5:8, 2:8] = (0.9, 0.5, 0.5), (0.5, 0.2, 0.2)
     garment = np.zeros((10, 10), bool)
     garment[2:8, 2:8] = True
-    levels, polarity = grey_levels(picture, np.zeros_like(picture), garment)
+    levels, polarity = grey_levels(CutOut(picture, np.zeros_like(picture), garment, 0))
     assert polarity == "light-on-dark"
     assert levels[6, 4] > levels[3, 4]
     grey = np.repeat(picture[..., :1], 3, axis=2)
-    levels, _ = grey_levels(grey, np.zeros_like(grey), garment)
+    levels, _ = grey_levels(CutOut(grey, np.zeros_like(grey), garment, 0))
     assert levels[3, 4] > levels[6, 4]
 
 
-def test_transparent_pictures_do_not_depend_on_the_colour_under_them() -> None:
+def test_the_colour_of_transparent_pixels_does_not_matter() -> None:
     alpha = (shirt_mask() * 255).astype(np.uint8)[..., None]
-    pictures = [np.concatenate([shirt((20, 30, 90), under), alpha], axis=2) for under in (0, 255)]
-    one, other = (prepare(picture).image for picture in pictures)
-    assert np.abs(one.astype(int) - other).max() <= 1
-    assert one[14, 14] > 200
+    pictures = [np.concatenate([shirt(NAVY, hidden), alpha], axis=2) for hidden in (0, 255)]
+    a, b = (prepare(picture).image for picture in pictures)
+    assert np.abs(a.astype(int) - b).max() <= 1
+    assert a[14, 14] > 200
 
 
-def test_resize_averages_and_keeps_the_aspect() -> None:
+def test_resizing_averages_and_keeps_the_aspect() -> None:
     levels = np.kron(np.arange(14, dtype=np.float32)[None] / 14, np.ones((56, 4), np.float32))
-    assert resize(levels).shape == (28, 28)
-    assert resize(levels[:, :28]).shape == (28, 14)
-    assert resize(levels)[0, ::2] == pytest.approx(np.arange(14) / 14)
-    assert resize(np.ones((1, 100), np.float32)).shape == (1, 28)
+    assert resize(levels, 28).shape == (28, 28)
+    assert resize(levels[:, :28], 28).shape == (28, 14)
+    assert resize(levels, 28)[0, ::2] == pytest.approx(np.arange(14) / 14)
+    assert resize(np.ones((1, 100), np.float32), 28).shape == (1, 28)
 
 
-def test_sharpening_leaves_flat_cloth_and_steepens_edges() -> None:
+def test_sharpening_keeps_uniform_cloth_and_steepens_edges() -> None:
     levels = np.full((10, 10), 0.4, np.float32)
     levels[:, 5:] = 0.6
     sharp = sharpen(levels)
@@ -116,30 +124,38 @@ def test_sharpening_leaves_flat_cloth_and_steepens_edges() -> None:
     assert sharp[5, 4] < 0.4 < 0.6 < sharp[5, 5]
 
 
-def test_an_odd_pixel_goes_above_and_to_the_left() -> None:
+def test_an_odd_row_or_column_goes_above_or_to_the_left() -> None:
     image = centre(np.full((25, 27), 9, np.uint8))
     assert np.array_equal(np.flatnonzero(image.any(axis=1)), np.arange(2, 27))
     assert np.array_equal(np.flatnonzero(image.any(axis=0)), np.arange(1, 28))
 
 
-def test_stages_hold_each_step_in_order() -> None:
+def test_each_stage_is_saved_in_order(tmp_path: Path) -> None:
     stages: dict[str, np.ndarray] = {}
-    picture = shirt((20, 30, 90), (250, 250, 245))
-    prepared = prepare(picture, stages=stages)
-    assert list(stages) == STEPS
-    assert all(stage.dtype == np.uint8 for stage in stages.values())
-    assert np.array_equal(stages["upright picture"], picture)
-    assert np.array_equal(stages["final"], prepared.image)
+    prepared = prepare(shirt(NAVY, PAPER), stages=stages)
+    save_stages(tmp_path / "new" / "a coat", stages)
+    files = sorted((tmp_path / "new" / "a coat").iterdir())
+    assert [path.name for path in files] == [
+        "1-upright-picture.png", "2-background.png", "3-mask.png", "4-trimmed.png", "5-resized.png",
+        "6-sharpened.png", "7-final.png",
+    ]  # fmt: skip
+    assert np.array_equal(np.asarray(Image.open(files[0])), shirt(NAVY, PAPER))
+    assert np.array_equal(np.asarray(Image.open(files[-1])), prepared.image)
+
+
+def test_stages_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file/a: cannot be written \(Not a directory\)"):
+        save_stages(tmp_path / "file" / "a", {"mask": GARMENT})
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 160, 3), (400, 20, 4), (900, 1000)])
 @pytest.mark.parametrize("fill", ["noise", "black", "white"])
-def test_any_picture_has_an_answer(shape: tuple[int, ...], fill: str) -> None:
+def test_every_picture_gives_an_image(shape: tuple[int, ...], fill: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     picture = {"noise": noise, "black": np.zeros_like(noise), "white": np.full_like(noise, 255)}[fill]
-    prepared = prepare(picture)
-    assert (prepared.image.shape, prepared.image.dtype) == ((28, 28), np.uint8)
-    assert pickle.loads(pickle.dumps(prepared)).polarity == prepared.polarity
+    image = prepare(picture).image
+    assert (image.shape, image.dtype) == ((28, 28), np.uint8)
 
 
 @pytest.mark.parametrize("picture", [np.zeros((9, 9)), np.zeros((9, 9, 2), np.uint8), np.zeros(9, np.uint8)])
@@ -148,9 +164,24 @@ def test_other_arrays_are_refused(picture: np.ndarray) -> None:
         prepare(picture)
 
 
-def test_preparing_does_not_change_the_picture() -> None:
-    picture = shirt((20, 30, 90), (250, 250, 245))
-    before = picture.copy()
-    prepare(picture)
-    assert np.array_equal(picture, before)
-    assert preparation.prepare(picture).image.base is None
+@pytest.mark.parametrize(
+    ("picture", "flags"),
+    [
+        (shirt(NAVY, PAPER), ()),
+        (shirt((255, 255, 255), (20, 20, 20)), ()),
+        (shirt((225, 225, 222), PAPER), (LOW_CONTRAST,)),
+        (shirt(NAVY, PAPER, shirt_mask(300, 500) | shirt_mask(300, 500, left=280)), (SEVERAL_OBJECTS,)),
+        (shirt(NAVY, PAPER, shirt_mask(top=150)), (CUT_OFF,)),
+        (shirt(NAVY, PAPER, shirt_mask(400, 400, side=80, top=160, left=150)), (TOO_SMALL,)),
+        (np.pad(np.full((190, 190), 60, np.uint8), 10, constant_values=240), (TOO_LARGE,)),
+    ],
+    ids=["proper", "light on dark", "pale", "two", "cut off", "small", "large"],
+)
+def test_problems_of_a_picture_are_flagged(picture: np.ndarray, flags: tuple[str, ...]) -> None:
+    assert prepare(picture).flags == flags
+
+
+def test_several_flags_come_in_one_order() -> None:
+    picture = np.ones((20, 20, 3), np.float32)
+    cut = CutOut(picture, picture, np.ones((20, 20), bool), second=1.0)
+    assert quality_flags(cut) == (LOW_CONTRAST, SEVERAL_OBJECTS, CUT_OFF, TOO_LARGE)

@@ -1,0 +1,217 @@
+"""What ``scripts/predict.py`` does: prepare pictures, classify them, and write or print the answers."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from fmnist import figures
+from fmnist.core.errors import InputError, exits_on_sigterm, reports_unwritable
+from fmnist.core.files import write_file
+from fmnist.core.runs import Run
+from fmnist.core.tables import Column, Row, Table
+from fmnist.figures.contact_sheet import Card, contact_sheet, percent
+from fmnist.inference.answers import LEAST_PROBABILITY, Answer, classify, find_temperature
+from fmnist.inference.detection import Detector, find_detector
+from fmnist.inference.predictor import Predictor
+from fmnist.pictures import find_pictures, prepare_files
+from fmnist.pictures.parallel import OK
+
+KEYS = (
+    "file", "status", "class", "probability", "second", "second_probability", "third", "third_probability",
+    "unsure", "flags", "distance",
+)  # fmt: skip
+OUTPUTS = (".csv", ".json")
+SHEET_CARDS = 60
+LONGEST_NAME = 48  # characters of a file's path in the terminal
+
+
+def predict(
+    run: Run,
+    pictures: Sequence[str],
+    *,
+    output: str | None = None,
+    sheet: str | None = None,
+    stages: str | None = None,
+    cut_out: str = "border",
+    threshold: float = LEAST_PROBABILITY,
+    root: str = "data",
+) -> None:
+    """Classify pictures, and print the answers or write them to files.
+
+    Args:
+        run: A finished run.
+        pictures: Files and folders.
+        output: CSV or JSON file for the answers; without it, a table is printed.
+        sheet: PNG file for the contact sheet.
+        stages: Folder for the pictures after each step of the preparation.
+        cut_out: How garments are cut out, see ``fmnist.pictures.prepare``.
+        threshold: Least probability of an answer that is sure.
+        root: Folder of the data set.
+
+    Raises:
+        InputError: A flag has a wrong value, the run's model cannot be loaded, a file cannot be written, or
+            no picture could be prepared.
+    """
+    paths = find_pictures([Path(path) for path in pictures])
+    _check_flags(threshold, output, sheet, stages, paths)
+    predictor = Predictor(run)
+    temperature, detector = find_temperature(run), find_detector(predictor, root)
+    for note in _notes(run, temperature, detector):
+        print(f"note: {note}", file=sys.stderr)
+    with exits_on_sigterm():
+        prepared = prepare_files(
+            paths, cut_out, Path(stages) if stages else None, thumbnails=SHEET_CARDS if sheet else 0
+        )
+        answering = classify(predictor, prepared, temperature or 1.0, detector, threshold)
+        answers = list(tqdm(answering, "predict", total=len(paths), unit="picture", disable=None))
+
+    answered = [answer for answer in answers if answer.choices]
+    unsure = sum(bool(answer.unsure) for answer in answered)
+    name = f"{run.record.get('name')}/{run.path.resolve().name}"
+    summary = f"{name}: {len(answered):,} of {len(answers):,} pictures done, {unsure:,} unsure"
+    table = table_of(answers)
+    if output:
+        write_answers(table, output)
+    else:
+        print(table.text())
+    if sheet:
+        write_sheet(answers, summary, sheet)
+    if not answered:
+        first = answers[0].picture
+        raise InputError(f"no picture could be done; the first, {first.file}: {first.status}")
+    print("; ".join([summary, *filter(None, (output, sheet, stages))]))
+
+
+def _check_flags(
+    threshold: float, output: str | None, sheet: str | None, stages: str | None, pictures: Sequence[Path]
+) -> None:
+    """Refuse before the work what would fail after it."""
+    if not 0 <= threshold <= 1:
+        raise InputError(f"--threshold {threshold:g}: must lie between 0 and 1")
+    if output:
+        _check_file(f"--output {output}", Path(output), OUTPUTS)
+    if sheet:
+        _check_file(f"--sheet {sheet}", Path(sheet), (".png",))
+        if os.path.realpath(sheet) in map(os.path.realpath, pictures):
+            raise InputError(
+                f"--sheet {sheet}: is one of the pictures and would be overwritten; choose another"
+            )
+    if stages:
+        with reports_unwritable(f"--stages {stages}"):
+            Path(stages).mkdir(parents=True, exist_ok=True)
+
+
+def _check_file(flag: str, path: Path, suffixes: tuple[str, ...]) -> None:
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{flag}: must end in {' or '.join(suffixes)}")
+    if os.path.isdir(path):
+        raise InputError(f"{flag}: is a folder")
+    if not os.path.isdir(path.parent) or not os.access(path.parent, os.W_OK):
+        raise InputError(f"{flag}: {path.parent} is not a folder that can be written")
+
+
+def _notes(run: Run, temperature: float | None, detector: Detector | None) -> list[str]:
+    notes = []
+    if run.score_type.startswith("decision"):
+        notes.append(
+            "this estimator has no probabilities; those shown rank the classes, and are much the same for "
+            "every picture"
+        )
+    if temperature is None:
+        notes.append("this run has no validation images, so its probabilities are not calibrated")
+    if detector is None:
+        notes.append(
+            "there are neither data nor validation images, so pictures unlike the training images are not "
+            "recognised"
+        )
+    elif detector.note:
+        notes.append(detector.note)
+    return notes
+
+
+def table_of(answers: Sequence[Answer]) -> Table:
+    """Return a row for each file; the columns are those of the terminal."""
+    columns = (
+        Column("file", "file", _file_text),
+        Column("class", "class", lambda row: f"{row['class']} {percent(row['probability'])}"),
+        Column("next likeliest", "second", _next_text),
+        Column("remarks", "status", _remarks),
+    )
+    return Table("answers", "Answers", columns, [_row(answer) for answer in answers])
+
+
+def _row(answer: Answer) -> dict[str, Any]:
+    picture = answer.picture
+    choices = [value for name, probability in answer.choices for value in (name, round(probability, 6))]
+    return dict.fromkeys(KEYS) | {
+        "file": picture.file,
+        "status": picture.status,
+        **dict(zip(KEYS[2:8], choices, strict=False)),  # none for a file without an image
+        "unsure": "; ".join(answer.unsure),
+        "flags": "; ".join(picture.flags),
+        "distance": None if answer.distance is None else round(answer.distance, 6),
+    }
+
+
+def _file_text(row: Row) -> str:
+    file = row["file"]
+    return file if len(file) <= LONGEST_NAME else "…" + file[1 - LONGEST_NAME :]
+
+
+def _next_text(row: Row) -> str:
+    return ", ".join(f"{row[key]} {percent(row[f'{key}_probability'])}" for key in ("second", "third"))
+
+
+def _remarks(row: Row) -> str:
+    """Return the reason why there is no answer, or why it is unsure, and the picture's other problems."""
+    if row["status"] != OK:
+        return f"not done: {row['status']}"
+    unsure, flags = (row[key].split("; ") if row[key] else [] for key in ("unsure", "flags"))
+    return "; ".join(
+        [f"unsure: {reason}" for reason in unsure] + [flag for flag in flags if flag not in unsure]
+    )
+
+
+def write_answers(table: Table, path: str) -> None:
+    """Write all values as CSV or JSON, as the path's suffix says.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    if path.lower().endswith(".csv"):
+        content = table.csv()
+    else:
+        content = json.dumps(table.rows, indent=1, ensure_ascii=False) + "\n"
+    with reports_unwritable(f"--output {path}"):
+        write_file(Path(path), content)
+
+
+def write_sheet(answers: Sequence[Answer], title: str, path: str) -> None:
+    """Draw a contact sheet of the first pictures, and a list of all files without an answer.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    answered = [answer for answer in answers if answer.choices]
+    cards = [
+        Card(
+            answer.picture.file,
+            answer.picture.thumbnail,
+            answer.picture.image,
+            answer.choices,
+            answer.unsure,
+            [flag for flag in answer.picture.flags if flag not in answer.unsure],
+        )
+        for answer in answered[:SHEET_CARDS]
+        if answer.picture.thumbnail is not None and answer.picture.image is not None
+    ]
+    failed = [f"{answer.picture.file}: {answer.picture.status}" for answer in answers if not answer.choices]
+    if len(cards) < len(answered):
+        title += f"; the first {len(cards)} are shown"
+    with reports_unwritable(f"--sheet {path}"):
+        figures.save(contact_sheet(cards, title, failed), path)

@@ -1,0 +1,131 @@
+"""Prepare many picture files, in worker processes that load no network."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from threadpoolctl import threadpool_limits
+
+from fmnist.core.errors import InputError
+from fmnist.pictures.preparation import prepare, save_stages
+from fmnist.pictures.reading import printable, read_picture
+
+OK = "ok"
+THUMBNAIL = 140  # pixels of the longest side
+CHUNK = 8  # files that a worker takes at once
+FEW = 16  # so many files are done before workers have started
+
+
+@dataclass(frozen=True)
+class PreparedFile:
+    """The result of preparing a picture file.
+
+    Attributes:
+        file: Its path, in printable characters.
+        status: ``"ok"``, or the reason why there is no image.
+        flags: Problems of the picture, see ``Prepared``.
+        image: uint8 (28, 28), or ``None``.
+        thumbnail: The picture itself, small, uint8 (H, W, 3), or ``None``.
+    """
+
+    file: str
+    status: str
+    flags: tuple[str, ...] = ()
+    image: np.ndarray | None = None
+    thumbnail: np.ndarray | None = None
+
+
+def prepare_files(
+    paths: Sequence[Path],
+    cut_out: str = "border",
+    stages: Path | None = None,
+    thumbnails: int = 0,
+    processes: int | None = None,
+) -> Iterator[PreparedFile]:
+    """Prepare picture files, in their order; one that cannot be read does not stop the others.
+
+    Args:
+        paths: The files.
+        cut_out: See ``prepare``.
+        stages: Folder for the pictures after each step, in a folder for each file.
+        thumbnails: Number of pictures that keep a thumbnail: the first ones that were prepared.
+        processes: Number of workers, by default one for each core. A few files are prepared in this process.
+
+    Raises:
+        InputError: A worker was killed.
+    """
+    work = partial(_prepare_file, cut_out=cut_out, stages=stages, thumbnail=thumbnails > 0)
+    tasks = enumerate(paths)
+    if len(paths) <= FEW or processes == 1:
+        yield from _limit_thumbnails(map(work, tasks), thumbnails)
+        return
+    with worker_pool(processes) as pool:
+        try:
+            yield from _limit_thumbnails(pool.map(work, tasks, chunksize=CHUNK), thumbnails)
+        except BrokenProcessPool:
+            raise InputError(
+                "a process that prepares pictures was killed (out of memory?); try fewer pictures at once"
+            ) from None
+
+
+def worker_pool(processes: int | None = None) -> ProcessPoolExecutor:
+    """Return a pool of single-threaded processes, by default one for each core that this program may use.
+
+    They are spawned, because forking a process that runs torch can hang, and ignore Ctrl-C, which is handled
+    by the process that started them.
+    """
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(processes or available_cores(), context, initializer=_initialise_worker)
+
+
+def available_cores() -> int:
+    """Return how many cores this program may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _initialise_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threadpool_limits(1)  # all cores are busy with one worker each
+
+
+def _limit_thumbnails(files: Iterator[PreparedFile], number: int) -> Iterator[PreparedFile]:
+    """Drop the thumbnails of all but the first files that were prepared."""
+    prepared = 0
+    for file in files:
+        prepared += file.status == OK
+        yield file if prepared <= number else replace(file, thumbnail=None)
+
+
+def _prepare_file(task: tuple[int, Path], cut_out: str, stages: Path | None, thumbnail: bool) -> PreparedFile:
+    """Prepare the file of a number and a path."""
+    number, path = task
+    file = printable(path)
+    steps: dict[str, np.ndarray] = {}
+    try:
+        picture = read_picture(path)
+        prepared = prepare(picture, cut_out, steps)
+        if stages is not None:
+            save_stages(stages / f"{number:04d}-{path.stem:.100}", steps)
+    except InputError as error:
+        return PreparedFile(file, str(error).removeprefix(f"{file}: "))
+    small = _make_thumbnail(picture) if thumbnail else None
+    return PreparedFile(file, OK, prepared.flags, prepared.image, small)
+
+
+def _make_thumbnail(picture: np.ndarray) -> np.ndarray:
+    """Return a small copy, uint8 (H, W, 3): tiny pictures are enlarged, transparent parts are light grey."""
+    image = Image.fromarray(picture).convert("RGBA")
+    zoom = max(THUMBNAIL // max(image.size), 1)
+    image = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "#E6E6E6"), image).convert("RGB"))

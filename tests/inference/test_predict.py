@@ -1,0 +1,108 @@
+"""CSV, JSON, table and contact sheet show the same answers; wrong flags are refused before any work."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
+from fmnist.inference import predict as module
+from fmnist.inference.answers import Answer
+from fmnist.inference.predict import KEYS, predict, table_of, write_answers, write_sheet
+from fmnist.pictures import PreparedFile
+
+CHOICES = (("Bag", 0.91234567), ("Dress", 0.05), ("Coat", 0.01))
+TINY = np.zeros((28, 28, 3), np.uint8)
+SURE = Answer(PreparedFile("bag, brown.png", "ok", (), TINY[..., 0], TINY), CHOICES, (), 0.25)
+UNSURE = Answer(
+    PreparedFile("b.png", "ok", ("several objects", "object under 5 % of the area"), TINY[..., 0], TINY),
+    CHOICES,
+    ("close call between Bag and Dress", "several objects"),
+)
+FAILED = Answer(PreparedFile("c.png", "is empty (0 bytes)"))
+ANSWERS = [SURE, UNSURE, FAILED]
+
+
+def test_csv_and_json_hold_the_same(tmp_path: Path) -> None:
+    for name in ("a.csv", "a.JSON"):
+        write_answers(table_of(ANSWERS), str(tmp_path / name))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
+    objects = json.loads((tmp_path / "a.JSON").read_text())
+    assert list(rows[0]) == list(objects[0]) == list(KEYS)
+    for row, fields in zip(rows, objects, strict=True):
+        assert row == {key: "" if value is None else str(value) for key, value in fields.items()}
+    assert objects[0] == {
+        "file": "bag, brown.png", "status": "ok", "class": "Bag", "probability": 0.912346,
+        "second": "Dress", "second_probability": 0.05, "third": "Coat", "third_probability": 0.01,
+        "unsure": "", "flags": "", "distance": 0.25,
+    }  # fmt: skip
+    assert objects[1]["unsure"] == "close call between Bag and Dress; several objects"
+    assert objects[1]["flags"] == "several objects; object under 5 % of the area"
+    assert (objects[2]["status"], objects[2]["class"]) == ("is empty (0 bytes)", None)
+
+
+def test_the_table_has_a_line_for_every_file() -> None:
+    long = Answer(PreparedFile("d" * 99, "is empty (0 bytes)"))
+    _, sure, unsure, failed, last = table_of([*ANSWERS, long]).text().splitlines()
+    assert sure.split("  ")[0] == "bag, brown.png"
+    assert sure.endswith("Bag 91.2 %  Dress 5.0 %, Coat 1.0 %")
+    assert unsure.endswith(
+        "unsure: close call between Bag and Dress; unsure: several objects; object under 5 % of the area"
+    )
+    assert failed.endswith("not done: is empty (0 bytes)")
+    assert last.startswith("…ddd")
+
+
+def test_the_sheet_shows_the_first_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    draw = module.contact_sheet
+    monkeypatch.setattr(module, "SHEET_CARDS", 1)
+    monkeypatch.setattr(module, "contact_sheet", lambda *args: drawn.append(args) or draw(*args))
+    write_sheet(ANSWERS, "cnn", str(tmp_path / "sheet.png"))
+    ((cards, title, failed),) = drawn
+    assert [card.name for card in cards] == ["bag, brown.png"]
+    assert title == "cnn; the first 1 are shown"
+    assert failed == ["c.png: is empty (0 bytes)"]
+    assert Image.open(tmp_path / "sheet.png").format == "PNG"
+
+
+def test_a_file_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    path = str(tmp_path / "folder")
+    with pytest.raises(InputError, match=f"--output {path}: cannot be written"):
+        write_answers(table_of(ANSWERS), path)
+    with pytest.raises(InputError, match=f"--sheet {path}: cannot be written"):
+        write_sheet([], "a", path)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("threshold", 1.5, "--threshold 1.5: must lie between 0 and 1"),
+        ("threshold", np.nan, "--threshold nan: must lie between 0 and 1"),
+        ("output", "a.xlsx", "--output .*a.xlsx: must end in .csv or .json"),
+        ("output", "none/a.csv", "none/a.csv: .*none is not a folder that can be written"),
+        ("sheet", "a.jpg", "--sheet .*a.jpg: must end in .png"),
+        ("sheet", "folder.png", "--sheet .*folder.png: is a folder"),
+        ("sheet", "./picture.png", "--sheet .*picture.png: is one of the pictures"),
+        ("stages", "file/stages", "--stages .*file/stages: cannot be written"),
+    ],
+)
+def test_a_wrong_flag_is_refused_before_any_work(
+    flag: str, value: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "Predictor", None)
+    (tmp_path / "folder.png").mkdir()
+    for name in ("file", "picture.png"):
+        (tmp_path / name).touch()
+    value = f"{tmp_path}/{value}" if isinstance(value, str) else value
+    with pytest.raises(InputError, match=message):
+        predict(Run.create(tmp_path, "run"), [str(tmp_path / "picture.png")], **{flag: value})
+    assert (tmp_path / "picture.png").read_bytes() == b""

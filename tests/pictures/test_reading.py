@@ -1,0 +1,219 @@
+"""Which files are found; all formats and modes are read upright, in 8 bits; errors are one line."""
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fmnist.core.errors import InputError
+from fmnist.pictures.reading import MAX_PIXELS, find_pictures, read_picture
+
+ROWS, COLUMNS = 40, 30
+LEVELS = np.linspace(0, 255, ROWS).round().astype(np.uint8)
+RAMP = np.tile(LEVELS[:, None], COLUMNS)  # black above, white below
+COLOURS = np.stack([RAMP, RAMP[::-1], np.full_like(RAMP, 100)], axis=2)
+BLOCK = np.zeros((ROWS, COLUMNS, 3), np.uint8)
+BLOCK[:20] = (200, 30, 90)
+NOT_AS_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+
+
+def touch(*paths: Path) -> list[Path]:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return list(paths)
+
+
+def save(path: Path, picture: np.ndarray | Image.Image, **options: object) -> Path:
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    image.save(path, **options)
+    return path
+
+
+def write_header(path: Path, width: int, height: int) -> Path:
+    """Write a small BMP file whose header promises another size."""
+    content = bytearray(save(path, BLOCK).read_bytes())
+    struct.pack_into("<ii", content, 18, width, height)
+    path.write_bytes(content)
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read_picture(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+def test_folders_are_searched_in_name_order(tmp_path: Path) -> None:
+    pictures = touch(
+        tmp_path / "a.PNG", tmp_path / "b" / "2.jpeg", tmp_path / "b" / "3.webp", tmp_path / "c.gif"
+    )
+    touch(tmp_path / "notes.txt", tmp_path / ".hidden.png", tmp_path / ".cache" / "d.png")
+    (tmp_path / "again").symlink_to(tmp_path)
+    loop = tmp_path / "loop.png"
+    loop.symlink_to(loop)
+    assert find_pictures([tmp_path]) == [*pictures, loop]
+
+
+def test_files_are_found_once_in_the_order_given_whatever_their_names(tmp_path: Path) -> None:
+    second, first = touch(tmp_path / "b", tmp_path / "a.png")
+    missing, impossible = tmp_path / "missing.png", Path("x" * 5000)
+    assert find_pictures([second, missing, first, impossible, tmp_path, second]) == [
+        second, missing, first, impossible,
+    ]  # fmt: skip
+
+
+def test_a_folder_without_pictures_is_returned_itself(tmp_path: Path) -> None:
+    touch(tmp_path / "notes.txt")
+    assert find_pictures([tmp_path]) == [tmp_path]
+    assert refusal(tmp_path) == "is a folder without pictures"
+
+
+@NOT_AS_ROOT
+def test_what_may_not_be_read_is_found_and_refused(tmp_path: Path) -> None:
+    closed_file = save(tmp_path / "a.png", RAMP)
+    closed_file.chmod(0)
+    closed_folder = tmp_path / "closed"
+    closed_folder.mkdir(mode=0)
+    assert find_pictures([tmp_path]) == [closed_file, closed_folder]
+    assert "Permission denied" in refusal(closed_file)
+    assert "Permission denied" in refusal(closed_folder)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "webp", "gif"])
+def test_lossless_formats_are_read_exactly(tmp_path: Path, suffix: str) -> None:
+    options = {"lossless": True} if suffix == "webp" else {}
+    assert np.array_equal(read_picture(save(tmp_path / f"a.{suffix}", BLOCK, **options)), BLOCK)
+
+
+@pytest.mark.parametrize(("suffix", "mode"), [("jpg", "RGB"), ("jpg", "CMYK"), ("tiff", "CMYK")])
+def test_colours_keep_their_order(tmp_path: Path, suffix: str, mode: str) -> None:
+    path = save(tmp_path / f"a.{suffix}", Image.fromarray(COLOURS).convert(mode))
+    assert np.abs(read_picture(path).astype(int) - COLOURS).mean() < 4
+
+
+def test_grey_stays_grey(tmp_path: Path) -> None:
+    assert np.array_equal(read_picture(save(tmp_path / "a.png", RAMP)), RAMP)
+    bits = Image.fromarray(RAMP).convert("1", dither=Image.Dither.NONE)
+    assert np.array_equal(read_picture(save(tmp_path / "b.png", bits)), (RAMP >= 128) * np.uint8(255))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+@pytest.mark.parametrize("byte_order", ["<u2", ">u2"])
+def test_sixteen_bits_are_scaled(tmp_path: Path, suffix: str, byte_order: str) -> None:
+    levels = (RAMP.astype(np.uint16) * 256 + 128).astype(byte_order)  # the low byte is constant
+    image = Image.frombytes("I;16B" if byte_order == ">u2" else "I;16", (COLUMNS, ROWS), levels.tobytes())
+    assert np.array_equal(read_picture(save(tmp_path / f"a.{suffix}", image)), RAMP)
+
+
+@pytest.mark.parametrize(
+    ("factor", "offset", "kind"),
+    [
+        (1, 0, np.int32),
+        (257, 0, np.int32),
+        (1 / 255, 0, np.float32),
+        (1, 0, np.float32),
+        (1000, -70_000, np.float32),  # fits no white level
+    ],
+)
+def test_deeper_levels_are_scaled_by_the_white_that_they_fit(
+    tmp_path: Path, factor: float, offset: float, kind: type
+) -> None:
+    levels = (RAMP.astype(np.float64) * factor + offset).astype(kind)
+    assert np.array_equal(read_picture(save(tmp_path / "a.tiff", levels)), RAMP)
+
+
+def test_levels_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    levels = RAMP.astype(np.float32)
+    levels[3, 3] = np.nan
+    assert "NaN" in refusal(save(tmp_path / "b.tiff", levels))
+    assert not read_picture(save(tmp_path / "c.tiff", np.full_like(levels, 70_000))).any()
+
+
+def test_palettes(tmp_path: Path) -> None:
+    indices = Image.fromarray((RAMP > 127).astype(np.uint8))
+    indices.putpalette([10, 20, 30, 200, 100, 0])
+    expected = np.where(RAMP[..., None] > 127, (200, 100, 0), (10, 20, 30))
+    assert np.array_equal(read_picture(save(tmp_path / "a.png", indices)), expected)
+    transparent = read_picture(save(tmp_path / "b.png", indices, transparency=0))
+    assert np.array_equal(transparent[..., 3], np.where(RAMP > 127, 255, 0))
+    assert np.array_equal(transparent[-1, 0, :3], (200, 100, 0))
+
+
+def test_transparency_is_kept(tmp_path: Path) -> None:
+    grey = Image.merge("LA", [Image.fromarray(RAMP), Image.fromarray(RAMP[::-1].copy())])
+    picture = read_picture(save(tmp_path / "a.png", grey))
+    assert np.array_equal(picture, np.stack([RAMP, RAMP, RAMP, RAMP[::-1]], axis=2))
+
+
+@pytest.mark.parametrize(("suffix", "orientation"), [("jpg", 3), ("jpg", 6), ("png", 8), ("tiff", 6)])
+def test_the_picture_is_turned_upright(tmp_path: Path, suffix: str, orientation: int) -> None:
+    quarter_turns = {3: 2, 6: 1, 8: 3}[orientation]  # of the camera, to the left
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / f"a.{suffix}", np.rot90(RAMP, quarter_turns).copy(), exif=exif)
+    assert np.abs(read_picture(path).astype(int) - RAMP).mean() < 3
+
+
+def test_a_picture_with_damaged_exif_data_is_read(tmp_path: Path) -> None:
+    assert read_picture(save(tmp_path / "a.jpg", RAMP, exif=b"Exif\0\0nonsense")).shape == RAMP.shape
+
+
+def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
+    others = [Image.fromarray(RAMP[::-1].copy())]
+    path = save(tmp_path / "a.gif", RAMP, save_all=True, append_images=others)
+    assert np.array_equal(read_picture(path)[..., 0], RAMP)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_large_pictures_are_reduced(tmp_path: Path, suffix: str) -> None:
+    large = np.kron(COLOURS, np.ones((60, 60, 1), np.uint8))
+    picture = read_picture(save(tmp_path / f"a.{suffix}", large))
+    assert picture.shape[1] in range(400, 800)
+    assert picture.shape[0] / picture.shape[1] == pytest.approx(ROWS / COLUMNS, rel=0.01)
+    assert np.abs(picture.mean((0, 1)) - COLOURS.mean((0, 1))).max() < 3
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tiff", "gif"])
+def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (100, 80, 3), dtype=np.uint8)
+    path = save(tmp_path / f"a.{suffix}", noise)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert "is damaged" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "reason"),
+    [
+        (1, 1, "1 x 1 pixels, and no side may be shorter than 8"),
+        (8_000, 10, "8,000 x 10 pixels, and no side may be more than 20 times the other"),
+        (8_001, 8_000, f"8,001 x 8,000 pixels, more than {MAX_PIXELS:,}"),
+        (30_000, 30_000, f"more than {MAX_PIXELS:,} pixels"),  # refused by Pillow itself
+    ],
+)
+def test_sizes_are_refused_before_decoding(tmp_path: Path, width: int, height: int, reason: str) -> None:
+    assert reason in refusal(write_header(tmp_path / "a.bmp", width, height))
+
+
+def test_files_that_are_no_pictures_are_refused(tmp_path: Path) -> None:
+    empty, text, loop, pipe = (tmp_path / f"{name}.png" for name in ("empty", "text", "loop", "pipe"))
+    empty.touch()
+    text.write_text("no picture\n" * 50)
+    loop.symlink_to(loop)
+    os.mkfifo(pipe)
+    assert refusal(empty) == "is empty (0 bytes)"
+    assert "is no PNG, JPEG" in refusal(text)
+    assert "is no PNG, JPEG" in refusal(save(tmp_path / "a.png", RAMP, format="PPM"))
+    assert "symbolic links" in refusal(loop)
+    assert refusal(pipe) == "is no regular file"
+    assert "No such file" in refusal(tmp_path / "missing.png")
+    assert refusal(tmp_path / "two\nlines.png")
+
+
+def test_names_of_every_kind_are_read(tmp_path: Path) -> None:
+    assert read_picture(save(tmp_path / "a coat, größe 38 👕.png", RAMP)).shape == RAMP.shape
