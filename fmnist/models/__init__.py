@@ -1,1 +1,14 @@
 """The networks: each file holds a plain ``nn.Module`` and the thin LightningModule that trains it."""
+
+import importlib
+import pkgutil
+
+
+def shipped_networks() -> dict[str, type]:
+    """Import every network of this package, and return its LightningModules by class name."""
+    from fmnist.models.classifier import Classifier
+
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    shipped = [kind for kind in Classifier.__subclasses__() if kind.__module__.startswith(__name__)]
+    return {kind.__name__: kind for kind in shipped}

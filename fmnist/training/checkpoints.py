@@ -16,7 +16,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from fmnist.core.errors import InputError
 from fmnist.models.loading import DIGEST_MARK, digest_file, read_checkpoint
 from fmnist.training.callbacks import due_learning_rate
-from fmnist.training.stops import Agreement, StopSignals
+from fmnist.training.signals import StopConsensus, StopSignals
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 _UNFINISHED = ".unfinished"
@@ -142,36 +142,37 @@ class LastCheckpoint(Checkpoint):
             raise InputError(f"--checkpoint_minutes {minutes}: must be above 0")
         self.minutes, self.stops = minutes, stops
         self.folder: Path | None = None
-        self._agreement = Agreement()
+        self._consensus = StopConsensus()
         self._validated = -1
         self._saved = time.monotonic()
         self.state: dict[str, Any] = {}
 
     def setup(self, trainer: Any, pl_module: LightningModule, stage: str) -> None:
-        self.folder = None if trainer.fast_dev_run else trainer.strategy.broadcast(self.folder)
+        if stage == "fit":
+            self.folder = None if trainer.fast_dev_run else Path(trainer.log_dir) / "checkpoints"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved = time.monotonic()
-        self.stops.be_patient()
+        self.stops.defer_signals()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._agreement = Agreement()  # validation's counts batches, which are quicker
+        self._consensus = StopConsensus()  # validation's counts batches, which are quicker
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # or gradients would be lost
-        if whole and not trainer.is_last_batch and (wish := self._wish(trainer)):
+        if whole and not trainer.is_last_batch and (request := self._request(trainer)):
             self._save(trainer, {"step": trainer.global_step, "metrics": {}, "learning_rate": {}})
-            self._stop(trainer, wish)
+            self._stop(trainer, request)
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
-            self._stop(trainer, self._wish(trainer))
+            self._stop(trainer, self._request(trainer))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = trainer.current_epoch
-        self._agreement = Agreement()  # validation may lie within an epoch
+        self._consensus = StopConsensus()  # validation may lie within an epoch
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         validated = self._validated == trainer.current_epoch
@@ -190,14 +191,14 @@ class LastCheckpoint(Checkpoint):
                 "learning_rate": due_learning_rate(trainer),
             },
         )
-        self._stop(trainer, self._wish(trainer, now=True))
+        self._stop(trainer, self._request(trainer, now=True))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self.stops.be_prompt()
+        self.stops.raise_signals()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.stops.be_prompt()
-        self._stop(trainer, self._wish(trainer, now=True))
+        self.stops.raise_signals()
+        self._stop(trainer, self._request(trainer, now=True))
 
     def state_dict(self) -> dict[str, Any]:
         return self.state
@@ -215,10 +216,10 @@ class LastCheckpoint(Checkpoint):
                 best = state["best_model_path"] and str(self.folder / Path(state["best_model_path"]).name)
                 state |= {"dirpath": str(self.folder), "best_model_path": best}
 
-    def _wish(self, trainer: Trainer, now: bool = False) -> int:
+    def _request(self, trainer: Trainer, now: bool = False) -> int:
         """Return what any process wants: nothing, 0; a checkpoint, 1; a stop, the number of its signal."""
-        wish = self.stops.received or int(time.monotonic() - self._saved > 60 * self.minutes)
-        return self._agreement.largest(wish, trainer, now)
+        request = self.stops.received or int(time.monotonic() - self._saved > 60 * self.minutes)
+        return self._consensus.largest(request, trainer, now)
 
     def _save(self, trainer: Trainer, state: dict[str, Any]) -> None:
         if self.folder is not None:
@@ -228,8 +229,8 @@ class LastCheckpoint(Checkpoint):
             trainer.save_checkpoint(self.folder / LAST)
             self._saved = time.monotonic()
 
-    def _stop(self, trainer: Trainer, wish: int) -> None:
-        if wish > 1:
-            self.stops.ask_for_requeue(wish)
+    def _stop(self, trainer: Trainer, request: int) -> None:
+        if request > 1:
+            self.stops.ask_for_requeue(request)
             trainer.strategy.barrier()  # the first to end may have the others ended, whatever they do
-            self.stops.stop(wish)
+            self.stops.stop(request)

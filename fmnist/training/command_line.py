@@ -1,0 +1,254 @@
+"""The command line of a training: flags and YAML files in, a checked configuration and its objects out."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+import torch
+import yaml
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run, check_name
+from fmnist.data.datamodule import FashionMNISTDataModule
+from fmnist.models import shipped_networks
+from fmnist.models.classifier import Classifier
+from fmnist.training import help_text
+from fmnist.training.messages import explain
+from fmnist.training.precision import choose_precision
+from fmnist.training.resume import check_same_configuration, command_line, run_of_job, run_to_resume
+
+TRAINER_DEFAULTS = {
+    "max_epochs": 10,
+    "logger": False,
+    "num_sanity_val_steps": 0,
+    "enable_model_summary": False,
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A checked command line, and the objects that it describes.
+
+    Attributes:
+        line: The command, as ``run.json`` records it.
+        config: The resolved configuration.
+        config_yaml: The same, as ``config.yaml`` holds it.
+        model: Built from it.
+        data: Likewise.
+        trainer_arguments: Of ``Trainer``; callbacks, loggers and plugins are built.
+        precision_reason: Why the precision is what it is.
+        resumed: The run to continue, if any.
+    """
+
+    line: str
+    config: jsonargparse.Namespace
+    config_yaml: str
+    model: Classifier
+    data: FashionMNISTDataModule
+    trainer_arguments: dict[str, Any]
+    precision_reason: str
+    resumed: Run | None
+
+
+def parse(args: Sequence[str] | None) -> Command:
+    """Parse the command line and build what it describes.
+
+    Args:
+        args: The command line without the program; ``None`` takes the process's own.
+
+    Raises:
+        InputError: A flag, a key or a value is wrong.
+        SystemExit: Help or the resolved configuration was asked for, and has been printed.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    shipped_networks()  # imported, they are known by their class names, too
+    try:
+        return _parse(words)
+    except argparse.ArgumentError as error:
+        raise InputError(explain(str(error))) from None
+    except ValueError as error:  # jsonargparse wraps whatever a class raises
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__cause__
+        if cause is None and str(error).startswith("Does not validate"):
+            raise InputError(explain(f'Parser key "model":\n{error}')) from None
+        if "is not in bounds" in str(error):
+            raise InputError(f"--seed_everything {error}") from None
+        raise cause or error from None
+
+
+def _parse(words: list[str]) -> Command:
+    first, rest = _first_look().parse_known_args(words)
+    yamls = [_read_yaml(path) for path in first.config]
+    if first.help or first.trainer_help:
+        print(help_text.trainer_flags() if first.trainer_help else help_text.text(_model_name(rest, yamls)))
+        sys.exit(0)
+    resumed = None if first.resume is None else run_to_resume(Path(first.resume))
+    asked = [*(word for path in first.config for word in ("--config", path)), *rest]
+    cli = TrainCLI(asked if resumed is None else [*_config_of(resumed), *asked])
+    if resumed is None and not _turns_requeue_off(cli.config.trainer.plugins):
+        resumed = run_of_job(cli.config.logs, cli.config.name, command_line(words))
+        if resumed is not None:  # with what it was begun with, precision and later edits included
+            cli = TrainCLI([*asked, *_config_of(resumed)])
+    if resumed is not None:
+        before = cli.parser.parse_args(_config_of(resumed))
+        check_same_configuration(resumed, yaml.safe_load(cli.dump(before)), yaml.safe_load(cli.dump()))
+    config = cli.config
+    _check(config)
+    precision_reason = "as asked"
+    if config.trainer.precision is None:
+        config.trainer.precision, precision_reason = choose_precision(_device_type(config.trainer))
+    objects = cli.parser.instantiate_classes(config)
+    return Command(
+        command_line(words),
+        config,
+        cli.dump(),
+        objects.model,
+        objects.data,
+        vars(objects.trainer),
+        precision_reason,
+        resumed,
+    )
+
+
+def _first_look() -> argparse.ArgumentParser:
+    """Return a parser of the flags that decide what the rest of the command line means."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    parser.add_argument("--resume")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--trainer.help", action="store_true", dest="trainer_help")
+    return parser
+
+
+class TrainCLI(LightningCLI):
+    """Lightning's command line with the flags of a run; it only parses, and seeds all generators.
+
+    Args:
+        args: The command line without the program.
+
+    Attributes:
+        config: The resolved configuration.
+    """
+
+    def __init__(self, args: Sequence[str]) -> None:
+        super().__init__(
+            Classifier,
+            FashionMNISTDataModule,
+            subclass_mode_model=True,
+            save_config_callback=None,
+            trainer_defaults=TRAINER_DEFAULTS,
+            parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
+            args=list(args),
+            run=False,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        for flag in help_text.RUN_FLAGS:
+            parser.add_argument(f"--{flag.name}", type=flag.type, default=flag.default, help=flag.help)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.link_arguments("seed_everything", "data.seed")
+
+    def instantiate_classes(self) -> None:
+        """Build nothing yet: the configuration is checked first."""
+
+    def dump(self, config: jsonargparse.Namespace | None = None) -> str:
+        """Return a configuration, by default the resolved one, as YAML."""
+        # by position: jsonargparse 4.49 renamed `skip_none`; it must be off so that null overrides a default
+        return str(self.parser.dump(config or self.config, "yaml", False))
+
+
+def _config_of(run: Run) -> list[str]:
+    return ["--config", str(run.path / "config.yaml")]
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
+    """Read a YAML of keys; jsonargparse would not name the file of a wrong one."""
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"--config {path}: cannot be read ({error.strerror})") from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise InputError(f"--config {path}: is no YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"--config {path}: must hold keys like 'trainer:', holds {content!r:.40}")
+    if isinstance(content.get("data"), dict) and "seed" in content["data"]:  # would be ignored
+        raise InputError(f"--config {path}: data.seed cannot be set apart, it is seed_everything")
+    return content
+
+
+def _model_name(words: list[str], yamls: list[dict[str, Any]]) -> str | None:
+    """Return the class that a command line or its YAML files name as the model, the last one."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--model", "--model.class_path")
+    if name := parser.parse_known_args(words)[0].model:
+        return str(name)
+    models = [content.get("model") for content in yamls]
+    names = [model.get("class_path") if isinstance(model, dict) else model for model in models]
+    return next((str(name) for name in reversed(names) if name), None)
+
+
+def _turns_requeue_off(plugins: Any) -> bool:
+    """Return whether ``--trainer.plugins``, one or a list, none of them built yet, turns requeueing off."""
+    listed = plugins if isinstance(plugins, list) else [plugins]
+    return any(
+        isinstance(plugin, jsonargparse.Namespace) and plugin.get("init_args.auto_requeue") is False
+        for plugin in listed
+    )
+
+
+def _check(config: Any) -> None:
+    """Refuse what Lightning would only notice after the run has begun, or say unclearly."""
+    trainer, patience = config.trainer, config.early_stopping
+    check_name(config.name)
+    if config.ema is not None and not 0 < config.ema < 1:
+        raise InputError(f"--ema {config.ema}: must lie between 0 and 1, or be null for none")
+    if not config.checkpoint_minutes > 0:
+        raise InputError(f"--checkpoint_minutes {config.checkpoint_minutes}: must be above 0")
+    if patience is not None and patience < 1:
+        raise InputError(f"--early_stopping {patience}: must be at least 1, or null for never")
+    if patience is not None and (not config.data.val_size or trainer.limit_val_batches == 0):
+        raise InputError(
+            f"--early_stopping {patience}: needs a validation set, so --data.val_size and "
+            "--trainer.limit_val_batches must be above 0"
+        )
+    if trainer.max_steps == 0:
+        raise InputError("--trainer.max_steps 0: must be at least 1, or -1 for no limit")
+    if trainer.max_epochs == 0 or (trainer.max_epochs == -1 and trainer.max_steps == -1):
+        raise InputError(
+            f"--trainer.max_epochs {trainer.max_epochs}: must be at least 1, or -1 with --trainer.max_steps, "
+            "as the schedule needs an end"
+        )
+    for flag in (
+        *("limit_train_batches", "limit_test_batches"),
+        *("check_val_every_n_epoch", "accumulate_grad_batches", "log_every_n_steps"),
+    ):
+        if trainer[flag] == 0:
+            raise InputError(f"--trainer.{flag} 0: must be above 0")
+    for flag, refused in (("enable_checkpointing", False), ("barebones", True)):
+        if trainer[flag] is refused:
+            raise InputError(f"--trainer.{flag} {refused}: a run must leave checkpoints and metrics")
+    if re.fullmatch(r"0|-(?!1$)\d+", str(trainer.devices)):
+        raise InputError(f"--trainer.devices {trainer.devices}: must be at least 1, or auto for all")
+    if trainer.accelerator == "gpu" and _device_type(trainer) == "cpu":
+        raise InputError(
+            "--trainer.accelerator gpu: there is no GPU here that PyTorch can use; take cpu or auto"
+        )
+
+
+def _device_type(trainer: Any) -> str:
+    """Return ``cuda``, ``mps`` or ``cpu`` for what ``--trainer.accelerator`` holds."""
+    if trainer.accelerator in ("auto", "gpu"):
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    return str(trainer.accelerator)

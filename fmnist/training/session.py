@@ -1,0 +1,282 @@
+"""One training: its trainer with callbacks and loggers, its run folder, and how it ends."""
+
+import contextlib
+import errno
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from fmnist.core.constants import CLASSES
+from fmnist.core.environment import environment
+from fmnist.core.errors import SIGTERM_STATUS, InputError, reports_unwritable
+from fmnist.core.files import write_file
+from fmnist.core.runs import Run
+from fmnist.models.layers import multiply_adds, parameter_count
+from fmnist.models.loading import read_checkpoint
+from fmnist.training import outputs
+from fmnist.training.callbacks import EMA, EpochClock, EpochLines, StopAtNonFiniteLoss
+from fmnist.training.checkpoints import LAST, AtomicCheckpointIO, LastCheckpoint, restore_last
+from fmnist.training.command_line import Command
+from fmnist.training.epoch_table import EpochTable
+from fmnist.training.resume import check_same_data
+from fmnist.training.signals import StopSignals, job_id, slurm_environment
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+
+
+class Session:
+    """A training with everything that belongs to it.
+
+    Args:
+        command: The checked command line.
+
+    Attributes:
+        command: The same.
+        signals: To be entered around the training.
+        clock: Counts epochs and seconds.
+        best: Keeps the checkpoint of the best epoch.
+        trainer: Lightning's trainer.
+
+    Raises:
+        InputError: Lightning refuses the trainer's arguments.
+    """
+
+    def __init__(self, command: Command) -> None:
+        config, arguments = command.config, command.trainer_arguments
+        self.command = command
+        plugins = _as_list(arguments["plugins"])
+        self.signals = StopSignals(slurm_environment(plugins))
+        self.clock = EpochClock()
+        monitored: Any = {"monitor": "val/accuracy", "mode": "max"} if config.data.val_size else {}
+        self.best = ModelCheckpoint(
+            filename="best", auto_insert_metric_name=False, enable_version_counter=False, **monitored
+        )
+        show_bar = config.trainer.enable_progress_bar is not False and sys.stdout.isatty()
+        self.trainer = _build_trainer(
+            **{
+                **arguments,
+                "callbacks": [*_as_list(arguments["callbacks"]), *self._callbacks(show_bar)],
+                "enable_progress_bar": show_bar,
+                "plugins": [*plugins, AtomicCheckpointIO()],
+                # Lightning looks there for checkpoints of its own
+                "default_root_dir": config.trainer.default_root_dir or config.logs,
+            }
+        )
+
+    def _callbacks(self, show_bar: bool) -> list[Callback]:
+        """Return the callbacks of every training; the last one must know of the best checkpoint."""
+        config = self.command.config
+        callbacks: list[Callback] = [StopAtNonFiniteLoss(), self.clock, EpochLines()]
+        if config.ema is not None:
+            callbacks.append(EMA(config.ema))
+        if config.early_stopping is not None:
+            callbacks.append(EarlyStopping("val/accuracy", mode="max", patience=config.early_stopping))
+        callbacks += [self.best, LastCheckpoint(config.checkpoint_minutes, self.signals)]
+        if show_bar:
+            callbacks.append(TQDMProgressBar(refresh_rate=20))  # each refresh waits for the device
+        return callbacks
+
+    @contextlib.contextmanager
+    def run_folder(self) -> Iterator[Run | None]:
+        """Open the run's folder for the training in the block, and record how it ends.
+
+        Yields:
+            The run, new or resumed, on the main process; ``None`` on the others.
+
+        Raises:
+            InputError: The folder cannot be written, is in use, or does not belong to this data.
+        """
+        run = self.command.resumed
+        if run is not None:
+            self._check_resumed(run)
+        if not self.trainer.is_global_zero:
+            run = None
+        elif run is None:
+            run = self._create_run()
+        with _lock(run):
+            if run is not None and self.command.resumed is not None:
+                _reopen(run)
+            try:
+                if run is not None:
+                    self._open_loggers(run)
+                yield run
+            except BaseException as error:
+                self._record_failure(run, error)
+                ending = self._for_the_user(run, error)
+                if ending is error:
+                    raise
+                raise ending from None
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The checkpoint that training continues from; the main process restores it before all load it."""
+        resumed = self.command.resumed
+        return None if resumed is None else resumed.path / "checkpoints" / LAST
+
+    def finish(self, run: Run) -> None:
+        """Mark the run finished."""
+        run.finish("finished", **self._progress())
+
+    def load_best(self) -> None:
+        """Give the model the weights of the best epoch, or save those it has where none was validated."""
+        if self.best.best_model_path:
+            state = read_checkpoint(Path(self.best.best_model_path))["state_dict"]
+            self.command.model.load_state_dict(state)
+        elif self.best.dirpath:  # a fast_dev_run saves nothing
+            self.trainer.save_checkpoint(Path(self.best.dirpath) / "best.ckpt")
+
+    def stop_logging(self) -> None:
+        """Keep what follows out of the learning curves."""
+        self.trainer.loggers = []
+
+    def _check_resumed(self, run: Run) -> None:
+        data = self.command.data
+        check_same_data(run, data.data.sha256, data.split, environment()["versions"])
+
+    def _create_run(self) -> Run:
+        """Make the run folder, and record what is known before training."""
+        command, config = self.command, self.command.config
+        made_with = environment()
+        made_with["hardware"] |= {
+            "device": _device_name(self.trainer.strategy.root_device),
+            "processes": self.trainer.world_size,
+            "threads": torch.get_num_threads(),
+        }
+        run = Run.create(
+            config.logs,
+            config.name,
+            kind="lightning",
+            command=command.line,
+            slurm_job=job_id(),
+            seed=config.seed_everything,
+            **made_with,
+            data_sha256=command.data.data.sha256,
+            split=command.data.split,
+            classes=list(CLASSES),
+            parameters=parameter_count(command.model.network),
+            multiply_adds=multiply_adds(command.model.network),
+            precision=config.trainer.precision,
+            flip_average=config.model.init_args.flip_average,
+            train_seconds=None,
+            epochs=None,
+            metrics={},
+        )
+        with reports_unwritable(f"--logs {config.logs}"):
+            write_file(run.path / "config.yaml", command.config_yaml)
+        return run
+
+    def _open_loggers(self, run: Run) -> None:
+        """Log to TensorBoard and ``metrics.csv`` in the run folder, and say what is trained.
+
+        A resumed run logs again what it had logged after its checkpoint.
+        """
+        logged: dict[str, Any] = {}
+        if self.checkpoint is not None:
+            logged = read_checkpoint(self.checkpoint)["callbacks"]["LastCheckpoint"]
+        board = TensorBoardLogger(
+            run.path.parent.parent,
+            name=run.path.parent.name,
+            version=run.path.name,
+            default_hp_metric=False,
+            purge_step=logged.get("step"),
+        )
+        self.trainer.loggers = [board, EpochTable(run.path / "metrics.csv"), *self.trainer.loggers]
+        if logged.get("metrics"):  # of the epoch that the checkpoint ends, should the run have ended before
+            board.log_metrics(logged["learning_rate"], logged["step"])
+            for logger in self.trainer.loggers:
+                logger.log_metrics(logged["metrics"], logged["step"])
+        outputs.add_curve_charts(board.experiment)
+        network, split = self.command.model.network, self.command.data.split
+        print(
+            f"{type(network).__name__}, {parameter_count(network):,} parameters, on "
+            f"{self.trainer.world_size} x {self.trainer.strategy.root_device.type}, "
+            f"{torch.get_num_threads()} threads, {self.command.config.trainer.precision} "
+            f"({self.command.precision_reason}), channels last\n"
+            f"{split['train']:,} training and {split['val']:,} validation images; run folder {run.path}"
+        )
+
+    def _progress(self) -> dict[str, Any]:
+        return {"epochs": self.clock.epochs, "train_seconds": round(self.clock.seconds, 2)}
+
+    def _record_failure(self, run: Run | None, error: BaseException) -> None:
+        """Record in the run that it stopped or failed, if the disk allows, and say how to continue."""
+        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        unwritable = isinstance(error, OSError) and error.errno in UNWRITABLE
+        if run is None:
+            return
+        with contextlib.suppress(OSError):
+            run.finish("stopped" if stopped else "failed", **self._progress())
+        queued_again = self.signals.requeue is not None and self.signals.requeue.granted
+        if (stopped or unwritable) and not queued_again and (run.path / "checkpoints" / LAST).exists():
+            command = shlex.join(["python", "scripts/train.py", "--resume", str(run.path)])
+            print(f"stopped; to continue: {command}", file=sys.stderr)
+
+    def _for_the_user(self, run: Run | None, error: BaseException) -> BaseException:
+        """Return the exception that the program ends with."""
+        if isinstance(error, SystemExit):  # Lightning ends a fit with SystemExit(1) after Ctrl-C
+            terminated = isinstance(error, SIGTERMException) or error.code == SIGTERM_STATUS
+            return SystemExit(SIGTERM_STATUS) if terminated else KeyboardInterrupt()
+        if isinstance(error, MisconfigurationException):
+            return InputError(f"--trainer: {' '.join(str(error).split())}")
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            logs = Path(self.command.config.logs)
+            where = error.filename or (logs if run is None else run.path)
+            free = shutil.disk_usage(logs).free
+            return InputError(
+                f"--logs {logs}: cannot be written ({error.strerror}: {where}); {free:,} bytes are free there"
+            )
+        return error
+
+
+def _build_trainer(**arguments: Any) -> Trainer:
+    try:
+        return Trainer(**arguments)
+    except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"--trainer: {' '.join(str(error).split())}") from None
+
+
+def _reopen(run: Run) -> None:
+    """Restore the last checkpoint of a run and mark the run as running again."""
+    with reports_unwritable(f"--resume {run.path}"):
+        restore_last(run.path / "checkpoints")
+        run.update(status="running", finished=None, resumed=run.record.get("resumed", 0) + 1)
+
+
+@contextlib.contextmanager
+def _lock(run: Run | None) -> Iterator[None]:
+    """Keep other processes from training in the same folder; the lock ends with this one, however it ends."""
+    if run is None:
+        yield
+        return
+    lock = FileLock(run.path / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(f"{run.path}: is being trained by another process") from None
+    except OSError as error:
+        raise InputError(
+            f"{run.path}: cannot be written ({error.strerror}); copy it to where it can"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _as_list(value: Any) -> list[Any]:
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
