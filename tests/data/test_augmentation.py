@@ -289,7 +289,11 @@ def test_numbers_depend_on_nothing_but_seed_epoch_and_name() -> None:
     again = Streams(1000, 3, torch.device("cpu"))
     again.set_epoch(2)
     assert torch.equal(again.uniform("rotate"), first)
-    others = [streams.uniform("shear"), streams.uniform("new"), Streams(1000, 4, streams.device).uniform("rotate")]
+    others = [
+        streams.uniform("shear"),
+        streams.uniform("new"),
+        Streams(1000, 4, streams.device).uniform("rotate"),
+    ]
     again.set_epoch(3)
     for other in (*others, again.uniform("rotate")):
         assert abs(np.corrcoef(first, other)[0, 1]) < 0.15
