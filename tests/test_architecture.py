@@ -87,8 +87,12 @@ def test_imports_only_go_down(module: str) -> None:
     [
         ("fmnist.data.source", "from fmnist.models.mlp import MLP", "fmnist.models.mlp.MLP"),
         ("fmnist.core.runs", "import fmnist.figures", "fmnist.figures"),
-        ("fmnist.models.mlp", "def f():\n    from ..training import cli", "fmnist.training.cli"),
-        ("fmnist.training.cli", "import scripts.train", "scripts.train"),
+        (
+            "fmnist.models.mlp",
+            "def f():\n    from ..training import command_line",
+            "fmnist.training.command_line",
+        ),
+        ("fmnist.training.command_line", "import scripts.train", "scripts.train"),
         ("fmnist.data.source", "from fmnist.core.runs import Run", None),
         ("fmnist.models.mlp", "from fmnist import CLASSES\nfrom .layers import Normalize", None),
         ("scripts.train", "from fmnist.training.train import main", None),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.core.runs import Run
-from fmnist.training import report
+from fmnist.training import outputs
 from fmnist.training.train import main
 
 README = Path(__file__).parents[1] / "README.md"
@@ -49,8 +49,8 @@ def test_a_new_model_is_one_file_and_one_yaml(
 def test_a_new_argument_is_a_flag(
     synthetic_root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "draw_figures", lambda *_: {})
-    monkeypatch.setattr(report, "write_tensorboard", lambda *_: None)
+    monkeypatch.setattr(outputs, "draw_figures", lambda *_: {})
+    monkeypatch.setattr(outputs, "write_tensorboard", lambda *_: None)
     path = folder / "my_model.py"
     code = path.read_text()
     assert "self, **training" in code

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.baselines.config import configure
-from fmnist.training.cli import TrainCLI
+from fmnist.training.command_line import TrainCLI
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -84,18 +84,17 @@ def parse(args: Sequence[str] | None) -> Command:
 
 
 def _parse(words: list[str]) -> Command:
-    first, rest = _first_look().parse_known_args(words)
+    first = _first_look(words)
     yamls = [_read_yaml(path) for path in first.config]
     if first.help or first.trainer_help:
-        print(help_text.trainer_flags() if first.trainer_help else help_text.text(_model_name(rest, yamls)))
+        print(help_text.trainer_flags() if first.trainer_help else help_text.text(_model_name(first, yamls)))
         sys.exit(0)
     resumed = None if first.resume is None else run_to_resume(Path(first.resume))
-    asked = [*(word for path in first.config for word in ("--config", path)), *rest]
-    cli = TrainCLI(asked if resumed is None else [*_config_of(resumed), *asked])
+    cli = TrainCLI(words if resumed is None else [*_config_of(resumed), *words])
     if resumed is None and not _turns_requeue_off(cli.config.trainer.plugins):
         resumed = run_of_job(cli.config.logs, cli.config.name, command_line(words))
         if resumed is not None:  # with what it was begun with, precision and later edits included
-            cli = TrainCLI([*asked, *_config_of(resumed)])
+            cli = TrainCLI([*words, *_config_of(resumed)])
     if resumed is not None:
         before = cli.parser.parse_args(_config_of(resumed))
         check_same_configuration(resumed, yaml.safe_load(cli.dump(before)), yaml.safe_load(cli.dump()))
@@ -104,31 +103,32 @@ def _parse(words: list[str]) -> Command:
     precision_reason = "as asked"
     if config.trainer.precision is None:
         config.trainer.precision, precision_reason = choose_precision(_device_type(config.trainer))
-    objects = cli.parser.instantiate_classes(config)
+    cli.build()
     return Command(
         command_line(words),
         config,
         cli.dump(),
-        objects.model,
-        objects.data,
-        vars(objects.trainer),
+        cli.model,
+        cli.datamodule,
+        vars(cli.config_init.trainer),
         precision_reason,
         resumed,
     )
 
 
-def _first_look() -> argparse.ArgumentParser:
-    """Return a parser of the flags that decide what the rest of the command line means."""
+def _first_look(words: list[str]) -> argparse.Namespace:
+    """Return the flags that decide what the rest of the command line means."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
     parser.add_argument("--resume")
+    parser.add_argument("--model", "--model.class_path")
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--trainer.help", action="store_true", dest="trainer_help")
-    return parser
+    return parser.parse_known_args(words)[0]
 
 
 class TrainCLI(LightningCLI):
-    """Lightning's command line with the flags of a run; it only parses, and seeds all generators.
+    """Lightning's command line with the flags of a run; it parses, and seeds all generators.
 
     Args:
         args: The command line without the program.
@@ -161,6 +161,13 @@ class TrainCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build nothing yet: the configuration is checked first."""
 
+    def build(self) -> None:
+        """Build ``model``, ``datamodule``, and the arguments of the trainer in ``config_init``."""
+        super().instantiate_classes()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
+        """Leave the trainer to the session, which has callbacks for it."""
+
     def dump(self, config: jsonargparse.Namespace | None = None) -> str:
         """Return a configuration, by default the resolved one, as YAML."""
         # by position: jsonargparse 4.49 renamed `skip_none`; it must be off so that null overrides a default
@@ -186,15 +193,11 @@ def _read_yaml(path: str) -> dict[str, Any]:
     return content
 
 
-def _model_name(words: list[str], yamls: list[dict[str, Any]]) -> str | None:
-    """Return the class that a command line or its YAML files name as the model, the last one."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--model", "--model.class_path")
-    if name := parser.parse_known_args(words)[0].model:
-        return str(name)
-    models = [content.get("model") for content in yamls]
+def _model_name(first: argparse.Namespace, yamls: list[dict[str, Any]]) -> str | None:
+    """Return the class that a command line, or the last of its YAML files that does, names as the model."""
+    models = [first.model, *(content.get("model") for content in reversed(yamls))]
     names = [model.get("class_path") if isinstance(model, dict) else model for model in models]
-    return next((str(name) for name in reversed(names) if name), None)
+    return next((str(name) for name in names if name), None)
 
 
 def _turns_requeue_off(plugins: Any) -> bool:

@@ -21,8 +21,8 @@ USAGE = """\
 usage: python scripts/train.py --config FILE [--config FILE ...] [--FLAG VALUE ...]
 
 Train a network on Fashion-MNIST, test its best epoch, and leave a run folder.
-Every flag is also a key of a YAML file, e.g. --data.batch_size 250 is data: {batch_size: 250}. Later files and
-flags win."""
+Every flag is also a key of a YAML file: --data.batch_size 250 is data: {batch_size: 250}.
+Later files and flags win."""
 INDENT = 30  # column of the explanations
 
 

@@ -27,7 +27,16 @@ MARK = "FMNIST_FAULTS_LOG"
 """Variable by which the processes of a launch are known; torchrun gives each a session of its own."""
 PLAIN = [
     *("--model", "fmnist.models.mlp.LitMLP", "--model.widths", "[32]", "--model.optimizer", "sgd"),
-    *("--model.learning_rate", "0.1", "--data.shift", "2", "--data.flip", "true", "--data.erase", "0.5"),
+    *(
+        "--model.learning_rate",
+        "0.1",
+        "--data.augmentation.shift",
+        "2",
+        "--data.augmentation.flip",
+        "true",
+        "--data.augmentation.erase",
+        "0.5",
+    ),
 ]
 
 

@@ -18,7 +18,7 @@ from fmnist.core.runs import Run
 from fmnist.models import cnn, lenet5, mlp  # noqa: F401  imported once, for all forks
 from fmnist.models.classifier import Classifier
 from fmnist.models.loading import read_checkpoint
-from fmnist.training import report
+from fmnist.training import outputs
 from fmnist.training.checkpoints import LAST, AtomicCheckpointIO
 from fmnist.training.train import main
 from tests.faults.processes import Child, last_line, run
@@ -28,7 +28,16 @@ ROOT = Path(__file__).parents[2]
 EPOCHS, STEPS = 4, 5  # steps in an epoch
 MLP = [
     *("--model", "fmnist.models.mlp.LitMLP", "--model.widths", "[16]", "--model.batch_norm", "true"),
-    *("--model.dropout", "0.2", "--model.optimizer", "muon", "--data.shift", "1", "--data.flip", "true"),
+    *(
+        "--model.dropout",
+        "0.2",
+        "--model.optimizer",
+        "muon",
+        "--data.augmentation.shift",
+        "1",
+        "--data.augmentation.flip",
+        "true",
+    ),
 ]
 LENET5 = ["--config", str(ROOT / "configs/lenet5.yaml")]
 CNN = ["--config", str(ROOT / "configs/cnn.yaml")]
@@ -65,8 +74,8 @@ def run_of(folder: Path, name: str) -> Path:
 def train(command_line: list[str], prepare: Prepare | None = None) -> None:
     """Train as ``scripts/train.py`` does, without the figures, after ``prepare`` was called."""
     torch.set_num_threads(1)
-    report.draw_figures = lambda *_: {}  # they take most of the time
-    report.write_tensorboard = lambda *_: None
+    outputs.draw_figures = lambda *_: {}  # they take most of the time
+    outputs.write_tensorboard = lambda *_: None
     sys.argv = ["scripts/train.py"]
     if prepare is not None:
         prepare()

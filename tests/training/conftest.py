@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.core.runs import Run
-from fmnist.training import report
+from fmnist.training import outputs
 from fmnist.training.train import main
 
 
@@ -19,7 +19,7 @@ def _no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def tiny(synthetic_root: Path) -> list[str]:
     """Flags of a training of two epochs of five steps, 500 training and 100 validation images."""
     model = ["--model", "fmnist.models.mlp.LitMLP", "--model.widths", "[16]", "--model.batch_norm", "true"]
-    recipe = ["--model.dropout", "0.1", "--model.learning_rate", "0.01", "--data.shift", "1"]
+    recipe = ["--model.dropout", "0.1", "--model.learning_rate", "0.01", "--data.augmentation.shift", "1"]
     data = ["--data.root", str(synthetic_root), "--data.batch_size", "100", "--data.val_size", "100"]
     trainer = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.precision", "32-true"]
     return [*model, *recipe, *data, *trainer, "--trainer.max_epochs", "2"]
@@ -28,8 +28,8 @@ def tiny(synthetic_root: Path) -> list[str]:
 @pytest.fixture
 def train(tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     """Train with ``tiny`` and more flags; figures are left out, because they take most of the time."""
-    monkeypatch.setattr(report, "draw_figures", lambda *_: {})
-    monkeypatch.setattr(report, "write_tensorboard", lambda *_: None)
+    monkeypatch.setattr(outputs, "draw_figures", lambda *_: {})
+    monkeypatch.setattr(outputs, "write_tensorboard", lambda *_: None)
 
     def run(*extra: str) -> Run:
         made = main([*tiny, "--logs", str(tmp_path / "logs"), *extra])

@@ -17,7 +17,7 @@ from fmnist.core.errors import InputError
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.mlp import LitMLP
 from fmnist.training.callbacks import EMA, EpochClock, EpochLines, StopAtNonFiniteLoss
-from fmnist.training.table import EpochTable
+from fmnist.training.epoch_table import EpochTable
 
 STEPS = 5  # in an epoch
 

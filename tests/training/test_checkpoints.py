@@ -13,7 +13,7 @@ from fmnist.core.errors import InputError
 from fmnist.models.loading import digest_file, read_checkpoint
 from fmnist.training import checkpoints
 from fmnist.training.checkpoints import AtomicCheckpointIO, LastCheckpoint, keep_previous, restore_last
-from fmnist.training.stops import StopSignals
+from fmnist.training.signals import StopSignals
 
 io = AtomicCheckpointIO()
 

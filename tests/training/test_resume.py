@@ -26,7 +26,7 @@ WHOLE = [
     "4",
     "--ema",
     "0.8",
-    "--data.flip",
+    "--data.augmentation.flip",
     "true",
     "--trainer.log_every_n_steps",
     "3",
@@ -214,7 +214,7 @@ def test_a_run_from_before_a_flag_goes_on_with_its_default(
     del config["data"]["shear"], config["model"]["init_args"]["label_smoothing"]
     path.write_text(yaml.safe_dump(config))
     with pytest.raises(SystemExit):
-        main(["--resume", str(cut.path), "--data.shear", "0.1"])
+        main(["--resume", str(cut.path), "--data.augmentation.shear", "0.1"])
     assert f"--data.shear 0.1: {cut.path} was begun with 0.0; leave it out" in capsys.readouterr().err
     main(["--resume", str(cut.path)])
     assert Run(cut.path).record["status"] == "finished"

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fmnist.training.checkpoints import LastCheckpoint
-from fmnist.training.stops import Agreement, StopSignals
+from fmnist.training.signals import StopConsensus, StopSignals
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_in_training_the_first_waits(
     raised: type[BaseException],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stops.be_patient()
+    stops.defer_signals()
     os.kill(os.getpid(), number)
     assert stops.received == number
     assert "stopping soon, after a step" in capsys.readouterr().err
@@ -53,8 +53,8 @@ def test_in_training_the_first_waits(
 def test_the_second_ends_the_process_at_once(number: signal.Signals) -> None:
     code = (
         "import os, time\n"
-        "from fmnist.training.stops import StopSignals\n"
-        "with StopSignals() as stops:\n    stops.be_patient()\n"
+        "from fmnist.training.signals import StopSignals\n"
+        "with StopSignals() as stops:\n    stops.defer_signals()\n"
         f"    for _ in range(2): os.kill(os.getpid(), {int(number)})\n    time.sleep(30)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -76,7 +76,7 @@ class Processes:
         self.rounds += 1
         return torch.maximum(here, torch.tensor([self.other, self.seconds * self.steps]))
 
-    def ask(self, agreement: Agreement, steps: int, now: bool = False) -> list[int]:
+    def ask(self, agreement: StopConsensus, steps: int, now: bool = False) -> list[int]:
         answers = []
         for _ in range(steps):
             self.steps = agreement._steps + 1
@@ -86,7 +86,7 @@ class Processes:
 
 @pytest.mark.parametrize(("seconds", "interval"), [(2.0, 1), (0.4, 2), (0.099, 10), (0.001, 100)])
 def test_processes_ask_each_other_about_once_a_second(seconds: float, interval: int) -> None:
-    trainer, agreement = Processes(seconds), Agreement()
+    trainer, agreement = Processes(seconds), StopConsensus()
     trainer.ask(agreement, 300)
     trainer.ask(agreement, 1, now=True)
     trainer.rounds, trainer.other = 0, 15
@@ -96,14 +96,14 @@ def test_processes_ask_each_other_about_once_a_second(seconds: float, interval: 
 
 
 def test_a_quick_first_step_is_no_measure() -> None:
-    trainer, agreement = Processes(0.0001), Agreement()
+    trainer, agreement = Processes(0.0001), StopConsensus()
     trainer.ask(agreement, 1)
     trainer.other = 15
     assert trainer.ask(agreement, 2) == [0, 15]
 
 
 def test_at_the_end_of_an_epoch_they_ask_at_once() -> None:
-    trainer, agreement = Processes(0.001), Agreement()
+    trainer, agreement = Processes(0.001), StopConsensus()
     trainer.ask(agreement, 200)
     trainer.other = 15
     assert trainer.ask(agreement, 1, now=True) == [15]
@@ -112,10 +112,10 @@ def test_at_the_end_of_an_epoch_they_ask_at_once() -> None:
 @pytest.mark.parametrize("place", ["on_train_epoch_start", "on_validation_end"])
 def test_after_quick_validation_batches_training_asks_anew(stops: StopSignals, place: str) -> None:
     trainer, last = Processes(0.001), LastCheckpoint(10, stops)
-    trainer.ask(last._agreement, 300)
+    trainer.ask(last._consensus, 300)
     getattr(last, place)(trainer, None)
     trainer.other = 15
-    assert trainer.ask(last._agreement, 1) == [15]
+    assert trainer.ask(last._consensus, 1) == [15]
 
 
 def test_the_handlers_before_come_back() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.models.mlp import MLP, LitMLP
-from fmnist.training import report
+from fmnist.training import outputs
 from tests.training.folder import checkpoint, rows, same
 
 TEST, STEPS = 200, 5  # images, and steps in an epoch
@@ -113,7 +113,9 @@ def test_a_run_without_a_validation_scores_where_it_ended(
 
 
 def test_one_batch_is_learnt_by_heart(train: Callable[..., Run]) -> None:
-    run = train("--trainer.overfit_batches", "1", "--trainer.max_epochs", "30", "--data.shift", "0")
+    run = train(
+        "--trainer.overfit_batches", "1", "--trainer.max_epochs", "30", "--data.augmentation.shift", "0"
+    )
     accuracy = [float(row["train/accuracy"]) for row in rows(run)]
     assert accuracy[-1] > max(0.8, accuracy[0])
 
@@ -178,7 +180,7 @@ def test_a_defect_fails_the_run_and_keeps_its_traceback(
 def test_sigterm_while_the_figures_are_drawn_stops_the_run(
     train: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "draw_figures", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(outputs, "draw_figures", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as stop:
         train("--name", "killed")
@@ -198,7 +200,7 @@ def test_a_disk_that_fills_up_is_said(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "best.ckpt")
 
-    monkeypatch.setattr(report, "draw_figures", full)
+    monkeypatch.setattr(outputs, "draw_figures", full)
     with pytest.raises(SystemExit) as stop:
         train("--name", "full")
     assert stop.value.code == 2

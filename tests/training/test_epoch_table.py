@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.training.table import EpochTable
+from fmnist.training.epoch_table import EpochTable
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from fmnist.core.runs import Predictions, Run
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.mlp import LitMLP
-from fmnist.training import report
+from fmnist.training import outputs
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def predictions(data: FashionMNISTDataModule) -> Predictions:
 
 
 def test_augmented_images(data: FashionMNISTDataModule) -> None:
-    originals, views = report.augmented_images(data, rows=4, epochs=5)
+    originals, views = outputs.augmented_images(data, rows=4, epochs=5)
     assert originals.shape == (4, 28, 28)
     assert originals.dtype == np.uint8
     assert views.shape == (4, 5, 28, 28)
@@ -52,7 +52,7 @@ def test_augmented_images(data: FashionMNISTDataModule) -> None:
 def test_augmented_images_without_augmentation_are_the_originals(synthetic_root: Path) -> None:
     data = FashionMNISTDataModule(str(synthetic_root), val_size=0)
     data.setup()
-    originals, views = report.augmented_images(data, rows=2, epochs=2)
+    originals, views = outputs.augmented_images(data, rows=2, epochs=2)
     np.testing.assert_allclose(views, np.repeat(originals[:, None] / 255, 2, axis=1), rtol=1e-6)
 
 
@@ -63,7 +63,7 @@ def test_figures_are_drawn_and_saved(
     (run.path / "metrics.csv").write_text(
         "epoch,step,train/loss,train/accuracy,val/loss,val/accuracy\n0,4,2,0.3,1.9,0.4\n1,9,1,0.6,1.2,0.5\n"
     )
-    drawn = report.draw_figures(run, predictions, data)
+    drawn = outputs.draw_figures(run, predictions, data)
     assert drawn.keys() == {"curves", "confusion_matrix", "class_f1", "worst_errors", "augmented"}
     saved = {path.name for path in (run.path / "figures").iterdir()}
     assert saved == {f"{name}.png" for name in drawn}
@@ -74,16 +74,16 @@ def test_figures_are_drawn_and_saved(
 
 def test_principal_components_are_those_of_scikit_learn() -> None:
     features = torch.randn(50, 8, generator=torch.Generator().manual_seed(0)) * torch.arange(1.0, 9)
-    found = report.principal_components(features, largest=3)
+    found = outputs.principal_components(features, largest=3)
     expected = PCA(3).fit_transform(features.numpy())
     assert found.shape == (50, 3)
     np.testing.assert_allclose(found.abs(), np.abs(expected), rtol=1e-3, atol=1e-3)
-    assert report.principal_components(features).shape == (50, 8)
+    assert outputs.principal_components(features).shape == (50, 8)
 
 
 def test_curves_share_a_chart(tmp_path: Path) -> None:
     with SummaryWriter(str(tmp_path)) as writer:
-        report.add_curve_charts(writer)
+        outputs.add_curve_charts(writer)
     events = EventAccumulator(str(tmp_path))
     events.Reload()
     layout = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
@@ -97,6 +97,6 @@ def test_a_compiled_network_is_drawn_too(data: FashionMNISTDataModule, tmp_path:
     model.network.compile(backend="eager")  # needs no compiler
     model(torch.rand(2, 1, 28, 28))
     run = Run.create(tmp_path, "compiled", metrics={})
-    report.write_tensorboard(run, {}, model, data)
+    outputs.write_tensorboard(run, {}, model, data)
     events = [path for path in run.path.iterdir() if path.name.startswith("events")]
     assert any(EventAccumulator(str(path)).Reload().Tags()["graph"] for path in events)

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from fmnist.core.runs import Run
 from fmnist.models.classifier import Classifier
-from fmnist.training import report
-from fmnist.training.requeue import Requeue, job_id, requeue_on
+from fmnist.training import outputs
 from fmnist.training.resume import command_line, run_of_job
+from fmnist.training.signals import Requeue, StopSignals, job_id, slurm_environment
 from fmnist.training.train import main
 from tests.training.folder import checkpoint, same
 
@@ -54,8 +55,8 @@ def whole(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Train once without SLURM and without a signal."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["train.py"])
-        patch.setattr(report, "draw_figures", lambda *_: {})
-        patch.setattr(report, "write_tensorboard", lambda *_: None)
+        patch.setattr(outputs, "draw_figures", lambda *_: {})
+        patch.setattr(outputs, "write_tensorboard", lambda *_: None)
         run = main([*tiny, "--logs", str(tmp_path_factory.mktemp("logs")), "--name", "whole"])
     assert run is not None
     return run
@@ -198,7 +199,7 @@ def test_a_refusal_is_told_with_the_way_on(
     said = capsys.readouterr().err
     assert status == 143
     assert "warning: scontrol requeue 42: failed (Job may not be requeued)" in said
-    assert f"to go on: python scripts/train.py --resume {cut.path}" in said
+    assert f"to continue: python scripts/train.py --resume {cut.path}" in said
 
 
 def test_the_answer_of_slurm_does_not_disturb_the_end(
@@ -260,7 +261,32 @@ def test_without_scontrol_it_is_said(
     assert "scontrol requeue 42: failed ([Errno 2] No such file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("devices", ["1", "2"])
+@pytest.mark.parametrize(
+    "plugins",
+    [[], [LightningEnvironment()], [SLURMEnvironment(auto_requeue=False)], [SLURMEnvironment()]],
+    ids=["none", "lightning", "off", "on"],
+)
+@pytest.mark.parametrize("torchrun", [False, True])
+def test_the_cluster_is_the_one_that_lightning_chooses(
+    job: Path, monkeypatch: pytest.MonkeyPatch, plugins: list[Any], torchrun: bool, devices: str
+) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", devices)
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", devices)
+    if torchrun:
+        for name in ("RANK", "LOCAL_RANK", "GROUP_RANK"):
+            monkeypatch.setenv(name, "0")
+        for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+            monkeypatch.setenv(name, devices)
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    trainer = Trainer(accelerator="cpu", devices=int(devices), plugins=plugins, logger=False)
+    chosen = trainer._accelerator_connector.cluster_environment  # what is private here is tested to be so
+    ours = slurm_environment(plugins)
+    assert (ours is not None) == isinstance(chosen, SLURMEnvironment)
+    assert ours is None or not plugins or ours is chosen
+
+
 def test_elsewhere_there_is_nothing_to_ask(job: Path, tmp_path: Path) -> None:
-    assert requeue_on(LightningEnvironment()) is None
-    assert requeue_on(SLURMEnvironment(auto_requeue=False)) is None
+    assert StopSignals().requeue is None
+    assert StopSignals(SLURMEnvironment(auto_requeue=False)).requeue is None
     assert run_of_job(str(tmp_path), "nothing", "python") is None

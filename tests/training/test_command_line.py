@@ -1,15 +1,19 @@
-"""The command line: what it makes of flags and YAML files, and how it refuses them."""
+"""The command line of a training: flags and YAML files, what is refused, and the help text."""
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 
 from fmnist.core.errors import InputError
-from fmnist.training import cli, train
+from fmnist.training import command_line, train
 from fmnist.training.callbacks import EMA
-from fmnist.training.cli import configure, explain
+from fmnist.training.command_line import parse
+from fmnist.training.messages import explain
+from fmnist.training.session import Session
 
 NO_GPU = not (torch.cuda.is_available() or torch.backends.mps.is_available())
 TRAINER = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.precision", "32-true"]
@@ -52,6 +56,10 @@ def refusal(
         (["--data.batchsize=9"], "--data.batchsize=9: no such flag; did you mean --data.batch_size?"),
         (["--trainer.max_epoch=1"], "--trainer.max_epoch=1: no such flag; did you mean --trainer.max_ep"),
         (["--nam", "x"], "--nam: no such flag; did you mean --name?"),
+        (["--data.shift", "1"], "--data.shift: no such flag; did you mean --data.augmentation.shift?"),
+        (["--data.augmentation.blurr", "1"], "no such flag; did you mean --data.augmentation.blur?"),
+        (["--data.augmentation.shift", "x"], "--data.augmentation.shift x: must be int"),
+        (["--checkpoint_minutes", "0"], "--checkpoint_minutes 0.0: must be above 0"),
         (["--zzzz", "x"], "--zzzz: no such flag (--help lists them)"),
         (["stray"], "stray: no such flag (--help lists them)"),
         (["--name"], "--name: expected one argument"),
@@ -72,11 +80,11 @@ def refusal(
         (["--data.batch_size", "1.5"], "--data.batch_size 1.5: must be int"),
         (["--data.batch_size", "-5"], "--data.batch_size -5: must be at least 1"),
         (["--data.eval_batch_size", "0"], "--data.eval_batch_size 0: must be at least 1"),
-        (["--data.flip", "maybe"], "--data.flip maybe: must be bool"),
+        (["--data.augmentation.flip", "maybe"], "--data.augmentation.flip maybe: must be bool"),
         (["--data.val_size", "-5"], "--data.val_size -5: must lie between 0 and 599"),
         (["--data.val_size", "600"], "--data.val_size 600: must lie between 0 and 599"),
         (["--data.train_size", "501"], "--data.train_size 501: must lie between 1 and 500"),
-        (["--data.shift", "-1"], "--data.shift -1: must lie between 0 and 27"),
+        (["--data.augmentation.shift", "-1"], "--data.augmentation.shift -1: must lie between 0 and 27"),
         (["--seed_everything", "-1"], "--seed_everything -1 is not in bounds, "),
         (["--seed_everything", "abc"], "--seed_everything abc: must be int"),
         (["--name", "../x"], "--name '../x': must be letters"),
@@ -192,7 +200,7 @@ def test_a_full_or_read_only_disk_is_refused(
 
 def test_a_model_is_required(synthetic_root: Path) -> None:
     with pytest.raises(InputError, match=r"^--model: is required; --config configs/cnn\.yaml has one$"):
-        configure(["--data.root", str(synthetic_root)])
+        parse(["--data.root", str(synthetic_root)])
 
 
 def test_an_account_without_a_type_keeps_its_reasons() -> None:
@@ -204,45 +212,73 @@ def test_a_defect_of_a_class_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch
     def fail(*_: object) -> None:
         raise ValueError("a defect")
 
-    monkeypatch.setattr(cli, "TrainCLI", fail)
+    monkeypatch.setattr(command_line, "TrainCLI", fail)
     with pytest.raises(ValueError, match="a defect"):
-        configure([])
+        parse([])
 
 
 def test_later_files_and_flags_win(flags: list[str], tmp_path: Path) -> None:
     for number in (2, 3):
-        text = f"trainer:\n  max_epochs: {number}\ndata:\n  shift: {number}\nseed_everything: {number}\n"
+        text = f"trainer: {{max_epochs: {number}}}\nseed_everything: {number}\n"
+        text += f"data: {{augmentation: {{shift: {number}}}}}\n"
         (tmp_path / f"{number}.yaml").write_text(text)
     files = ["--config", str(tmp_path / "2.yaml"), "--config", str(tmp_path / "3.yaml")]
-    made = configure([*flags, *files, "--data.shift", "4"])
-    assert made.trainer.max_epochs == 3
-    assert made.datamodule.augmentation.shift == 4
-    assert made.datamodule.seed == 3
+    command = parse([*flags, *files, "--data.augmentation.shift", "4"])
+    assert command.trainer_arguments["max_epochs"] == 3
+    assert command.data.augmentation.shift == 4
+    assert command.data.seed == 3
 
 
 def test_callbacks_are_added_to_ours(flags: list[str]) -> None:
-    made = configure([*flags, "--ema", "0.9", "--trainer.callbacks", "LearningRateFinder"])
-    kinds = [type(callback).__name__ for callback in made.trainer.callbacks]
+    command = parse([*flags, "--ema", "0.9", "--trainer.callbacks", "LearningRateFinder"])
+    callbacks = Session(command).trainer.callbacks  # type: ignore[attr-defined]
+    kinds = [type(callback).__name__ for callback in callbacks]
     assert {"LearningRateFinder", "StopAtNonFiniteLoss", "EMA", "ModelCheckpoint"} <= set(kinds)
-    assert [callback for callback in made.trainer.callbacks if isinstance(callback, EMA)]
+    assert [callback for callback in callbacks if isinstance(callback, EMA)]
 
 
 @pytest.mark.parametrize("asked", [None, "32-true", "bf16-mixed"])
 def test_precision_is_chosen_only_where_none_is_asked_for(
     flags: list[str], monkeypatch: pytest.MonkeyPatch, asked: str | None
 ) -> None:
-    monkeypatch.setattr(cli, "choose_precision", lambda accelerator: ("64-true", f"best on {accelerator}"))
-    made = configure([*flags, "--trainer.precision", asked or "null"])
-    assert made.trainer.precision == (asked or "64-true")
-    assert made.precision_reason == ("as asked" if asked else "best on cpu")
+    chosen = ("64-true", "the fastest on {}")
+    monkeypatch.setattr(command_line, "choose_precision", lambda kind: (chosen[0], chosen[1].format(kind)))
+    command = parse([*flags, "--trainer.precision", asked or "null"])
+    assert command.trainer_arguments["precision"] == (asked or "64-true")
+    assert command.precision_reason == ("as asked" if asked else "the fastest on cpu")
 
 
-def test_help_says_what_a_run_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
+@pytest.mark.parametrize(
+    ("args", "shown", "hidden"),
+    [
+        ([], ["--name", "--model CLASS", "--data.augmentation.blur", "LitResNet"], ["--model.stem_width"]),
+        (["--config", "configs/cnn.yaml"], ["Flags of LitCNN", "--model.stem_width"], ["--model.depth"]),
+        (["--model", "LitResNet"], ["Flags of LitResNet", "--model.depth"], ["--model.stem_width"]),
+        (["--model", "no.such.Network"], ["--model.optimizer"], ["Flags of"]),
+    ],
+)
+def test_help_begins_with_the_project_and_ends_with_the_trainer(
+    capsys: pytest.CaptureFixture[str], args: list[str], shown: list[str], hidden: list[str]
+) -> None:
     with pytest.raises(SystemExit) as stop:
-        train.main(["--help"])
+        train.main([*args, "--help"])
     assert stop.value.code == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    for flag in ("--config", "--name", "--logs", "--ema", "--early_stopping", "--seed_everything"):
-        assert f"{flag} " in shown
-    assert "its folder is LOGS/NAME/VERSION" in shown
+    text = capsys.readouterr().out
+    for words in shown:
+        assert words in text
+    for words in hidden:
+        assert words not in text
+    assert ":class:" not in text
+    assert text.index("--name") < text.index("--model CLASS") < text.index("--data.root")
+    assert text.index("--data.augmentation.noise") < text.index("--trainer.max_epochs")
+    assert len(text.splitlines()) < 160
+
+
+def test_the_trainers_flags_are_listed_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        train.main(["--trainer.help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for name in inspect.signature(Trainer).parameters:
+        assert f"--trainer.{name}" in text
+    assert ":class:" not in text
