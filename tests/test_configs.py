@@ -69,6 +69,11 @@ def configure(*paths: Path, flags: tuple[str, ...] = ()) -> Command:
     return parse([*(word for path in paths for word in ("--config", str(path))), *flags])
 
 
+@pytest.fixture(autouse=True)
+def _no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py"])  # Lightning warns of flags beside given ones
+
+
 @pytest.fixture
 def train(synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     """Return a function that trains on the drawn set; figures are left out."""
@@ -158,6 +163,9 @@ def test_a_baseline_fits(
 def test_a_preset_stacks_on_every_network(path: Path, preset: Path) -> None:
     command = configure(path, preset)
     check_recorded(yaml.safe_load(command.config_yaml), merged(read(path), read(preset)))
+    if preset.stem == "overfit":
+        assert command.data.augmentation == Augmentation()  # everything is off
+        assert command.config.ema is None
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=name)
@@ -166,18 +174,14 @@ def test_a_preset_trains(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # profilers may write into the working directory
     lenet5 = ROOT / "configs" / "lenet5.yaml"
-    run = train(lenet5, preset, flags=("--data.val_size", "50"))
+    run = train(lenet5, preset, flags=("--data.val_size", "50", "--trainer.max_epochs", "1"))
     assert run.status == "finished"
-    check_recorded(run.config, merged(read(lenet5), read(preset)))
+    check_recorded(run.config, merged(read(lenet5), read(preset)), {"trainer.max_epochs"})
 
 
-@pytest.mark.parametrize("path", MODELS, ids=name)
-def test_the_overfit_preset_turns_every_augmentation_off(path: Path) -> None:
+def test_flags_add_to_a_preset_that_turns_augmentation_off() -> None:
     overfit = ROOT / "configs" / "debug" / "overfit.yaml"
-    command = configure(path, overfit)
-    assert command.data.augmentation == Augmentation()
-    assert command.config.ema is None
-    command = configure(path, overfit, flags=("--data.augmentation.shift", "2"))  # flags add to it
+    command = configure(ROOT / "configs" / "robust.yaml", overfit, flags=("--data.augmentation.shift", "2"))
     assert command.data.augmentation == Augmentation(shift=2)
 
 
@@ -187,23 +191,3 @@ def test_every_augmentation_is_a_flag_and_a_key() -> None:
     command = configure(ROOT / "configs" / "mlp.yaml", flags=tuple(word for pair in words for word in pair))
     assert command.data.augmentation == Augmentation(**values)
     assert yaml.safe_load(command.config_yaml)["data"]["augmentation"] == values
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (("shift", "99"), r"--data\.augmentation\.shift 99: must lie between 0 and 27"),
-        (("noise", "loud"), r"--data\.augmentation.* loud: must be"),
-        (
-            ("shif", "2"),
-            r"--data\.augmentation\.shif: no such flag; did you mean --data\.augmentation\.shift\?",
-        ),
-    ],
-)
-def test_a_wrong_augmentation_is_refused_in_a_line(
-    flags: tuple[str, str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["--config", str(ROOT / "configs" / "cnn.yaml"), f"--data.augmentation.{flags[0]}", flags[1]])
-    assert stop.value.code == 2
-    assert re.fullmatch(f"error: {message}.*\n", capsys.readouterr().err)

@@ -277,9 +277,8 @@ class Augmentation:
             value = getattr(self, declared.name)
             lowest, highest = declared.metadata["lowest"], declared.metadata["highest"]
             if not lowest <= value <= highest:  # NaN neither
-                raise InputError(
-                    f"--data.augmentation.{declared.name} {value}: must lie between {lowest:g} and {highest:g}"
-                )
+                flag = f"--data.augmentation.{declared.name} {value}"
+                raise InputError(f"{flag}: must lie between {lowest:g} and {highest:g}")
 
 
 class Augmenter:

@@ -54,7 +54,7 @@ def _copy(url: str, path: Path) -> None:
 
 
 def _from_debian(names: list[str], folder: Path) -> list[Path]:
-    """Download Debian's package with package lists in ``folder``, which needs no root and no installed lists."""
+    """Download Debian's package with package lists of its own in ``folder``, which any user may."""
     if not shutil.which("apt-get"):
         raise FileNotFoundError("this system has no apt-get")
     logger.warning("downloading Debian's package %s, about 30 MB, and the package lists", DEBIAN_PACKAGE)

@@ -119,7 +119,7 @@ def load(root: str | Path = "data") -> "FashionMNIST":
     """Find or download the data set, verify it and read it.
 
     Args:
-        root: Folder of the four files, raw or gzip; they are downloaded into it if they are not on this machine.
+        root: Folder of the four files, raw or gzip; downloaded into it if they are nowhere else.
 
     Raises:
         InputError: The files cannot be downloaded, or are not what they should be.

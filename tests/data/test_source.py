@@ -37,7 +37,7 @@ source.main(["--root", sys.argv[2]])
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch, tmp_path):
-    """Let nothing but the test's own folders and mirror be found."""
+    """Hide all data sets and mirrors but the test's own."""
     monkeypatch.setattr(source, "DEBIAN_FOLDER", tmp_path / "no-package")
     monkeypatch.setenv("FMNIST_MIRROR", "http://127.0.0.1:9")
     monkeypatch.delenv("FMNIST_DATA", raising=False)
@@ -153,9 +153,9 @@ def test_incomplete_environment_folder(folder, tmp_path, monkeypatch):
 def test_truncated_raw_file_shows_both_digests(published):
     raw = _unzip(published / f"{IMAGES}.gz")
     raw.write_bytes(raw.read_bytes()[:-1])
-    found = hashlib.sha256(raw.read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256(raw.read_bytes()).hexdigest()[:12]
     with pytest.raises(
-        InputError, match=rf"{IMAGES}: truncated or altered.* {found} .*{source.PUBLISHED[IMAGES][:12]}"
+        InputError, match=rf"{IMAGES}: truncated or altered.* {digest} .*{source.PUBLISHED[IMAGES][:12]}"
     ):
         source.load(published)
 
@@ -178,7 +178,7 @@ def test_not_gzip(published, content):
 
 
 def test_mnist_is_recognised(published, monkeypatch):
-    data = b"stands for MNIST"
+    data = b"in place of MNIST"
     (published / f"{IMAGES}.gz").write_bytes(gzip.compress(data))
     monkeypatch.setattr(source, "MNIST", {hashlib.sha256(data).hexdigest()})
     with pytest.raises(InputError, match="this is MNIST, not Fashion-MNIST"):
@@ -202,7 +202,7 @@ def test_root_that_is_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"\0\0\x0d\x01\0\0\0\x04" + b"\0" * 16, "no idx file of unsigned bytes"),
         (b"\0\0\x08\x01\0\0\0\x05" + b"\0" * 4, "no idx file of unsigned bytes"),
@@ -211,12 +211,12 @@ def test_root_that_is_a_file(tmp_path):
         (b"\0\0\x08\x01\0\0\0\xc8" + b"\x0a" * 200, r"label 10, must lie in 0\.\.9"),
     ],
 )
-def test_own_set_that_is_not_one(folder, content, said):
+def test_own_set_that_is_not_one(folder, content, message):
     sums = folder / source.SUMS
     old = next(line.split()[0] for line in sums.read_text().splitlines() if LABELS in line)
     sums.write_text(sums.read_text().replace(old, hashlib.sha256(content).hexdigest()))
     (folder / f"{LABELS}.gz").write_bytes(gzip.compress(content))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         source.load(folder)
 
 
@@ -263,7 +263,7 @@ def test_download_after_one_that_was_killed(mirror, tmp_path, monkeypatch):
 def test_wrong_files_on_the_mirror_are_refused(mirror, published, tmp_path, monkeypatch):
     monkeypatch.setenv("FMNIST_MIRROR", mirror[0])
     (published / f"{LABELS}.gz").write_bytes(gzip.compress(b"other"))
-    with pytest.raises(InputError, match=rf"none to download.*{LABELS}\.gz: truncated or altered"):
+    with pytest.raises(InputError, match=rf"none can be downloaded.*{LABELS}\.gz: truncated or altered"):
         source.fetch(tmp_path / "data")
     assert not list((tmp_path / "data").glob("*ubyte*"))
 
