@@ -182,6 +182,12 @@ class FashionMNISTDataModule(LightningDataModule):
         """Return the test images, in order."""
         return self.test_dataloader()
 
+    def __str__(self) -> str:
+        # Lightning's own takes the loaders for instances of DataLoader, and raises
+        names = ("batch_size", "val_size", "train_size", "split_seed", "seed", "augmentation")
+        settings = ", ".join(f"{name}={getattr(self, name)}" for name in names)
+        return f"{type(self).__name__}({str(self.root)!r}, {settings})"
+
     def _process(self) -> tuple[int, int]:
         """Return this process's rank and the number of processes."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -1,6 +1,8 @@
 """The split, its sizes, and the loaders, with and without a Trainer."""
 
+import copy
 import itertools
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -242,6 +244,16 @@ def test_batches_made_on_a_gpu_equal_those_of_the_processor(
         for value, other in zip(on_cpu, on_gpu, strict=True):
             assert other.is_cuda
             torch.testing.assert_close(other.cpu(), value, rtol=tolerance, atol=tolerance)
+
+
+def test_it_can_be_printed_and_copied(make: Make) -> None:
+    data = make(val_size=0, seed=7, augmentation=Augmentation(shift=1))
+    assert "seed=7" in str(data)
+    assert "shift=1" in str(data)
+    for copied in (copy.deepcopy(data), pickle.loads(pickle.dumps(data))):
+        assert copied.split == data.split
+        for batch, expected in zip(copied.train_dataloader(), data.train_dataloader(), strict=True):
+            assert all(map(torch.equal, batch, expected))
 
 
 def test_what_does_not_fit_on_the_device_stays_in_memory(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
