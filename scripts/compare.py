@@ -1,4 +1,4 @@
-"""Compare finished runs: one page with charts, tests and pictures, and every table as CSV and Markdown."""
+"""Compare finished runs: one page of charts, tests and pictures, and every table as CSV and Markdown."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,9 +7,10 @@ from pathlib import Path
 from fmnist.core.errors import exits_cleanly
 
 EPILOG = """\
-Runs are compared only on the same data (hash of the files), the same test images, and the same split of
-training and validation; runs with --data.val_size 0, trained on all images, go with any. Anything else is an
-error that names the runs; --allow-mixed goes on, warns in the page, and pairs only what shares test images.
+Runs can be compared if they have the same data (hash of the files), the same test images, and the same split
+of training and validation. Runs with --data.val_size 0, trained on all images, go with any split.
+Otherwise the command ends with an error that names the runs. With --allow-mixed it goes on: the page shows a
+warning, and only models with the same test images are tested against each other.
 """
 
 
@@ -21,28 +22,39 @@ def main(args: Sequence[str] | None = None) -> None:
         "runs",
         nargs="+",
         metavar="RUN",
-        help="a run folder, logs/NAME (its newest finished run), or logs/ (every finished run below)",
+        help="a run folder, logs/NAME (its newest finished run), or logs/ (every finished run below it)",
     )
-    parser.add_argument("--output", default="logs/comparison", metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--allow-mixed", action="store_true", help="see below")
+    parser.add_argument(
+        "--output",
+        default="logs/comparison",
+        metavar="DIR",
+        help="folder of the files (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--allow-mixed", action="store_true", help="compare runs with other data or another split, see below"
+    )
     parser.add_argument(
         "--reference",
         metavar="MODEL",
-        help="give errors on corrupted images relative to this model's (mCE); see evaluate.py --shifts",
+        help="give errors on corrupted images relative to this model's (mCE); needs evaluate.py --shifts",
     )
     parser.add_argument(
-        "--data.root", dest="root", default="data", metavar="DIR", help="data set, for the pictures"
+        "--data.root",
+        dest="root",
+        default="data",
+        metavar="DIR",
+        help="folder of the data set, for the pictures (default: %(default)s)",
     )
     options = parser.parse_args(args)
 
-    from fmnist.evaluation.comparison_report import write_comparison
+    from fmnist.evaluation.comparison import write_comparison
 
     output = Path(options.output)
-    found, lines = write_comparison(
+    tables, lines = write_comparison(
         options.runs, output, options.root, options.allow_mixed, options.reference
     )
-    print(*lines, found["results"].markdown(), sep="\n")
-    print(f"{output / 'compare.html'}: open it in a browser; CSV and Markdown of each table beside it")
+    print(*lines, tables["results"].markdown(), sep="\n")
+    print(f"{output / 'compare.html'}: open it in a browser; each table is also there as CSV and Markdown")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,21 @@
-"""Evaluate finished runs from their saved predictions, each into its own folder."""
+"""Evaluate finished runs from their saved predictions; write a report into the folder of each run."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import Any
 
 from fmnist.core.errors import exits_cleanly
 
 EPILOG = """\
-Writes report.html, metrics.json, classification_report.txt and .csv, and PNG figures. Predictions that are
-missing are made again from the checkpoint. The time per image is measured on the CPU, on 1,000 images.
+Writes report.html, metrics.json, classification_report.txt and .csv, and PNG figures. Missing predictions are
+computed again with the trained model. The time per image is measured on the CPU, on 1,000 images.
 
---shifts adds the corruptions of Fashion-MNIST-C, each apart in five severities, photographs of test images
-on plain paper and before five backgrounds, and images of something else: shifts.json and .csv, a heat map,
-and a section of the page. A quarter of the images is photographed. No accuracies were published for that
-grid of corruptions.
+--shifts also measures the accuracy on shifted test images: on the corruptions of Fashion-MNIST-C, each on its
+own in five severities, and, for a quarter of the images, on photographs of them on plain paper and in front
+of five backgrounds. It also measures how well OOD images are told from test images. This writes shifts.json,
+shifts.csv and a heat map, and adds a section to the report. No accuracies were published for that grid of
+corruptions.
 """
 
 
@@ -34,7 +37,11 @@ def main(args: Sequence[str] | None = None) -> None:
         "runs", nargs="+", metavar="RUN", help="a run folder, or logs/NAME for its newest finished run"
     )
     parser.add_argument(
-        "--data.root", dest="root", default="data", metavar="DIR", help="data set, for the pictures"
+        "--data.root",
+        dest="root",
+        default="data",
+        metavar="DIR",
+        help="folder of the data set, for the pictures (default: %(default)s)",
     )
     parser.add_argument(
         "--shifts",
@@ -43,20 +50,24 @@ def main(args: Sequence[str] | None = None) -> None:
         const=2000,
         default=False,
         metavar="N",
-        help="measure on shifted test images, too: N of them, or 'all' (default: %(const)s)",
+        help="also measure on shifted test images: on N of them, or 'all' (default: %(const)s)",
     )
     options = parser.parse_args(args)
 
     from fmnist.core.runs import Run
     from fmnist.evaluation.report import write_report
-    from fmnist.robustness.measure import write_shifts
-    from fmnist.robustness.tables import words
+    from fmnist.robustness.shifts import write_shifts
+    from fmnist.robustness.tables import summary
 
-    for run in [Run.find(path) for path in options.runs]:
-        if options.shifts is not False:
-            print(*words(write_shifts(run, options.root, options.shifts, progress=True)), "", sep="\n")
-        found, lines = write_report(run, options.root)
-        accuracy = found["test"]["accuracy"]
+    runs = [Run.find(path) for path in options.runs]
+    measured: Iterable[dict[str, Any] | None] = repeat(None)
+    if options.shifts is not False:
+        measured = write_shifts(runs, options.root, options.shifts, progress=True)
+    for run, shifts in zip(runs, measured, strict=False):
+        if shifts:
+            print(*summary(shifts), "", sep="\n")
+        metrics, lines = write_report(run, options.root)
+        accuracy = metrics["test"]["accuracy"]
         print((run.path / "classification_report.txt").read_text(), *lines, sep="\n")
         print(
             f"test accuracy {accuracy['value']:.4f} (95 % {accuracy['low']:.4f} to {accuracy['high']:.4f}); "

@@ -28,7 +28,7 @@ def main(args: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(args)
 
-    from fmnist.evaluation.comparison_report import write_comparison
+    from fmnist.evaluation.comparison import write_comparison
 
     configs = sorted(Path(options.configs).glob("*.yaml"))
     if not configs:

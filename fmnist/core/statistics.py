@@ -5,7 +5,6 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import binom
 
 from fmnist.core.constants import CLASSES
 
@@ -180,6 +179,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
         only_first: Images that only the first model gets right.
         only_second: Images that only the second model gets right.
     """
+    from scipy.stats import binom  # half a second that not every command needs
+
     fewer, differing = min(only_first, only_second), only_first + only_second
     return min(1.0, 2 * float(binom.cdf(fewer, differing, 0.5)))
 

@@ -19,7 +19,9 @@ def data_of(run: Run, root: str, download: bool = False) -> FashionMNISTDataModu
     """
     if not download and source.find(root) is None:
         raise InputError(f"--data.root {root}: holds no data set")
-    split = run.record["split"]
+    split = run.record.get("split")
+    if not split:
+        raise InputError(f"{run.path / 'run.json'}: names no split of the data")
     data = FashionMNISTDataModule(
         root, val_size=split["val"], train_size=split["train"], split_seed=split["split_seed"]
     )

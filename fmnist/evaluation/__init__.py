@@ -1,1 +1,1 @@
-"""Evaluate one run, compare many: figures from saved predictions, and the pages that show them."""
+"""Evaluate one run and compare many: metrics of saved predictions, and the pages that show them."""

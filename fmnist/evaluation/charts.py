@@ -1,4 +1,4 @@
-"""Plotly charts as plain dictionaries, their colours for dark and light left to the page."""
+"""Plotly charts of the pages as plain dictionaries; the page's script sets the colours for dark and light."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -8,16 +8,17 @@ import numpy as np
 
 from fmnist.core.constants import CLASSES
 from fmnist.core.tables import Row
+from fmnist.evaluation.results import CLASSICAL, CONVOLUTIONAL, DENSE, OTHER, Curves
 
 Chart = dict[str, Any]
-Curves = Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]
 
 COLOURS = (
     "#3B82C4", "#E8850C", "#22A079", "#D9485F", "#9467D6", "#C9A400",
     "#4DB6DE", "#D873B5", "#7C8794", "#8A9A2B", "#B5703C", "#5B6FE0",
 )  # fmt: skip
 GREY = "#7C8794"
-SYMBOLS = {"convolutional": "circle", "fully connected": "square", "classical": "diamond", "other": "cross"}
+SYMBOLS = {CONVOLUTIONAL: "circle", DENSE: "square", CLASSICAL: "diamond", OTHER: "cross"}
+BY_CLASS = {"type": "category", "autorange": "reversed", "automargin": True}
 
 
 def colours(models: Sequence[str]) -> dict[str, str]:
@@ -25,144 +26,103 @@ def colours(models: Sequence[str]) -> dict[str, str]:
     return {model: COLOURS[place % len(COLOURS)] for place, model in enumerate(models)}
 
 
-def accuracies(rows: Sequence[Row], colour: Mapping[str, str]) -> Chart:
-    """Draw each model's accuracy with its interval, the best one on top."""
-    ordered = rows[::-1]
-    return {
-        "data": [
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": rounded(row["accuracy"] for row in ordered),
-                "y": [escape(row["model"]) for row in ordered],
-                "error_x": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": rounded(row["accuracy_high"] - row["accuracy"] for row in ordered),
-                    "arrayminus": rounded(row["accuracy"] - row["accuracy_low"] for row in ordered),
-                    "thickness": 2,
-                    "width": 5,
-                    "color": GREY,
-                },
-                "marker": {"size": 11, "color": [colour[row["model"]] for row in ordered]},
-                "hovertemplate": "%{y}<br>accuracy %{x:.4f}<extra></extra>",
-            }
-        ],
-        "layout": {
-            "height": 90 + 34 * len(rows),
-            "xaxis": {"title": {"text": "test accuracy"}, "tickformat": ".3~f"},
-            "yaxis": {"type": "category", "automargin": True},
-            "showlegend": False,
-        },
-    }
+def class_scores(classes: Mapping[str, Mapping[str, float]]) -> Chart:
+    """Draw precision, recall and F1 of one run by class."""
+    symbols = {"precision": "circle-open", "recall": "diamond-open", "f1": "circle"}
+    traces = [
+        _scatter(
+            "markers",
+            _rounded(scores[key] for scores in classes.values()),
+            list(classes),
+            name="F1" if key == "f1" else key,
+            marker={"size": 11, "color": colour, "symbol": symbol},
+            hovertemplate="%{y}: %{x:.4f}",
+        )
+        for colour, (key, symbol) in zip(COLOURS, symbols.items(), strict=False)
+    ]
+    return _chart(traces, height=460, xaxis={"tickformat": ".3~f"}, yaxis=BY_CLASS)
 
 
-def accuracy_against(rows: Sequence[Row], key: str, title: str, colour: Mapping[str, str]) -> Chart:
-    """Draw accuracy over a cost on a logarithmic axis; models without that cost are left out."""
-    known = [row for row in rows if row[key]]
-    if not known:
-        return {"data": [], "layout": {}}
-    costs = np.log10([row[key] for row in known])
-    span = max(float(np.ptp(costs)), 0.5)
-    return {
-        "data": [
-            {
-                "type": "scatter",
-                "mode": "markers+text",
-                "name": escape(row["model"]),
-                "x": [round(row[key], 4)],
-                "y": [round(row["accuracy"], 5)],
-                "text": [escape(row["model"])],
-                "textposition": position,
-                "error_y": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [round(row["accuracy_high"] - row["accuracy"], 5)],
-                    "arrayminus": [round(row["accuracy"] - row["accuracy_low"], 5)],
-                    "thickness": 1,
-                    "width": 0,
-                },
-                "marker": {
-                    "size": 12,
-                    "color": colour[row["model"]],
-                    "symbol": SYMBOLS.get(row["family"], "cross"),
-                },
-                "hovertemplate": "%{text}<br>accuracy %{y:.4f}<br>%{x:,}<extra></extra>",
-            }
-            for row, position in zip(known, _sides(known, costs / span), strict=True)
-        ],
-        "layout": {
-            "height": 500,
-            "xaxis": {
-                "title": {"text": title},
-                "type": "log",
-                "range": [float(costs.min() - 0.2 * span), float(costs.max() + 0.2 * span)],
-                **_ticks(costs.min(), costs.max()),
-            },
-            "yaxis": {"title": {"text": "test accuracy"}, "tickformat": ".3~f"},
-            "showlegend": False,
-        },
-    }
+def reliability(bins: Mapping[str, Mapping[str, np.ndarray]]) -> Chart:
+    """Draw accuracy over confidence; ``bins`` holds `fmnist.core.calibration.reliability` by name."""
+    line = {"dash": "dot", "color": GREY, "width": 1.5}
+    traces = [_scatter("lines", [0, 1], [0, 1], name="perfect", line=line, hoverinfo="skip")]
+    for colour, (name, values) in zip(COLOURS, bins.items(), strict=False):
+        filled = values["count"] > 0
+        traces.append(
+            _scatter(
+                "lines+markers",
+                _rounded(values["confidence"][filled]),
+                _rounded(values["accuracy"][filled]),
+                name=escape(name),
+                text=[f"n = {count:,}" for count in values["count"][filled].tolist()],
+                line={"color": colour, "width": 2},
+                marker={"size": 8},
+                hovertemplate="confidence %{x:.3f}, accuracy %{y:.3f}, %{text}",
+            )
+        )
+    limits = [0, 1.02]
+    return _chart(
+        traces,
+        height=400,
+        xaxis={"title": {"text": "confidence"}, "range": limits},
+        yaxis={"title": {"text": "accuracy"}, "range": limits},
+    )
 
 
-def _ticks(low: float, high: float) -> dict[str, Any]:
-    """Return ticks at 1, 2 and 5 of each decade around two powers of ten."""
-    decades = range(int(np.floor(low)) - 1, int(np.ceil(high)) + 2)
-    values = [step * 10.0**power for power in decades for step in (1, 2, 5)]
-    return {"tickvals": values, "ticktext": [f"{value:,.15g}" for value in values]}
+def risk_coverage(risk: np.ndarray) -> Chart:
+    """Draw the error rate of the most confident predictions (N,) over their share of the images."""
+    ranks = np.unique(np.linspace(0, len(risk) - 1, 200).astype(int))
+    trace = _scatter(
+        "lines",
+        _rounded((ranks + 1) / len(risk)),
+        _rounded(risk[ranks]),
+        line={"color": COLOURS[0], "width": 2},
+        fill="tozeroy",
+        fillcolor="rgba(59,130,196,.15)",
+        hovertemplate="answering %{x:.1%} of the images: %{y:.2%} wrong<extra></extra>",
+    )
+    return _chart(
+        [trace],
+        height=400,
+        xaxis={"title": {"text": "share of the images answered"}, "tickformat": ".0%"},
+        yaxis={"title": {"text": "wrong answers"}, "tickformat": ".1~%", "rangemode": "tozero"},
+        showlegend=False,
+    )
 
 
-def _sides(rows: Sequence[Row], places: np.ndarray) -> list[str]:
-    """Return the side of each point for its name: the right, or the left where a name stands close by."""
-    taken: list[tuple[float, float]] = []
-    height = 0.03 * max(np.ptp([row["accuracy"] for row in rows]), 0.01)
-    sides = []
-    for row, place in zip(rows, places, strict=True):
-        close = any(abs(place - x) < 0.15 and abs(row["accuracy"] - y) < height for x, y in taken)
-        sides.append("middle left" if close else "middle right")
-        if not close:
-            taken.append((place, row["accuracy"]))
-    return sides
-
-
-def learning_curves(curves: Curves, metric: str, colour: Mapping[str, str]) -> Chart:
+def learning_curves(curves: Mapping[str, Curves], metric: str, colour: Mapping[str, str]) -> Chart:
     """Draw one metric of all models by epoch: validation solid, training dotted.
 
-    The axis shows what is reached after a fifth of the training.
+    The limits of the axis fit what is reached after a fifth of the training.
     """
-    settled = [
-        values[len(values) // 5 :]
-        for history in curves.values()
-        for part in ("train", "val")
-        if (values := history.get(f"{part}/{metric}", ((), np.empty(0)))[1]).size
-    ]
-    layout = _by_epoch(metric)
-    if settled:
-        low, high = min(map(np.min, settled)), max(map(np.max, settled))
-        margin = 0.06 * max(high - low, 0.01)
-        layout["yaxis"]["range"] = rounded([low - margin, high + margin])
-    return {
-        "data": [
-            {
-                "type": "scatter",
-                "mode": "lines" if len(history[f"{part}/{metric}"][0]) > 1 else "markers",
-                "name": escape(model),
-                "legendgroup": escape(model),
-                "showlegend": part == "val" or f"val/{metric}" not in history,
-                "x": (history[f"{part}/{metric}"][0] + 1).tolist(),
-                "y": rounded(history[f"{part}/{metric}"][1]),
-                "line": {"color": colour[model], "dash": dash, "width": 2},
-                "hovertemplate": f"epoch %{{x}}, {said}: %{{y:.4f}}",
-            }
-            for model, history in curves.items()
-            for part, said, dash in (("val", "validation", "solid"), ("train", "training", "dot"))
-            if f"{part}/{metric}" in history
-        ],
-        "layout": layout,
-    }
+    traces, late_values = [], []
+    for model, history in curves.items():
+        for part, description, dash in (("val", "validation", "solid"), ("train", "training", "dot")):
+            if f"{part}/{metric}" not in history:
+                continue
+            epochs, values = history[f"{part}/{metric}"]
+            late_values.append(values[len(values) // 5 :])
+            traces.append(
+                _scatter(
+                    "lines" if len(epochs) > 1 else "markers",
+                    (epochs + 1).tolist(),
+                    _rounded(values),
+                    name=escape(model),
+                    legendgroup=escape(model),
+                    showlegend=part == "val" or f"val/{metric}" not in history,
+                    line={"color": colour[model], "dash": dash, "width": 2},
+                    hovertemplate=f"epoch %{{x}}, {description}: %{{y:.4f}}",
+                )
+            )
+    if not traces:
+        return _by_epoch(traces, metric)
+    settled = np.concatenate(late_values)
+    margin = 0.06 * max(np.ptp(settled), 0.01)
+    return _by_epoch(traces, metric, range=_rounded([settled.min() - margin, settled.max() + margin]))
 
 
-def gaps(curves: Curves, colour: Mapping[str, str]) -> Chart:
+def accuracy_gaps(curves: Mapping[str, Curves], colour: Mapping[str, str]) -> Chart:
     """Draw training less validation accuracy by epoch, in percentage points."""
     traces = []
     for model, history in curves.items():
@@ -172,51 +132,134 @@ def gaps(curves: Curves, colour: Mapping[str, str]) -> Chart:
         validation = zip(*history["val/accuracy"], strict=True)
         points = [(epoch, value) for epoch, value in validation if epoch in training]
         traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": escape(model),
-                "x": [int(epoch) + 1 for epoch, _ in points],
-                "y": rounded(100 * (training[epoch] - value) for epoch, value in points),
-                "line": {"color": colour[model], "width": 2},
-                "hovertemplate": "epoch %{x}: %{y:.2f} points",
-            }
+            _scatter(
+                "lines",
+                [int(epoch) + 1 for epoch, _ in points],
+                _rounded(100 * (training[epoch] - value) for epoch, value in points),
+                name=escape(model),
+                line={"color": colour[model], "width": 2},
+                hovertemplate="epoch %{x}: %{y:.2f} points",
+            )
         )
-    return {"data": traces, "layout": _by_epoch("training less validation, points")}
+    return _by_epoch(traces, "training less validation, points")
+
+
+def accuracies(rows: Sequence[Row], colour: Mapping[str, str]) -> Chart:
+    """Draw each model's accuracy with its interval, the best one on top."""
+    ordered = rows[::-1]
+    trace = _scatter(
+        "markers",
+        _rounded(row["accuracy"] for row in ordered),
+        [escape(row["model"]) for row in ordered],
+        error_x=_interval(ordered) | {"thickness": 2, "width": 5, "color": GREY},
+        marker={"size": 11, "color": [colour[row["model"]] for row in ordered]},
+        hovertemplate="%{y}<br>accuracy %{x:.4f}<extra></extra>",
+    )
+    return _chart(
+        [trace],
+        height=90 + 34 * len(rows),
+        xaxis={"title": {"text": "test accuracy"}, "tickformat": ".3~f"},
+        yaxis={"type": "category", "automargin": True},
+        showlegend=False,
+    )
+
+
+def accuracy_by_cost(rows: Sequence[Row], key: str, title: str, colour: Mapping[str, str]) -> Chart:
+    """Draw accuracy over a cost on a logarithmic axis; models without that cost are left out."""
+    known = [row for row in rows if row[key]]
+    if not known:
+        return {"data": [], "layout": {}}
+    costs = np.log10([row[key] for row in known])
+    span = max(float(np.ptp(costs)), 0.5)
+    traces = [
+        _scatter(
+            "markers+text",
+            [round(row[key], 4)],
+            [round(row["accuracy"], 5)],
+            name=escape(row["model"]),
+            text=[escape(row["model"])],
+            textposition=position,
+            error_y=_interval([row]) | {"thickness": 1, "width": 0},
+            marker={
+                "size": 12,
+                "color": colour[row["model"]],
+                "symbol": SYMBOLS.get(row["family"], "cross"),
+            },
+            hovertemplate="%{text}<br>accuracy %{y:.4f}<br>%{x:,}<extra></extra>",
+        )
+        for row, position in zip(known, _label_positions(known, costs / span), strict=True)
+    ]
+    # ticks at 1, 2 and 5 of each decade
+    decades = range(int(np.floor(costs.min())) - 1, int(np.ceil(costs.max())) + 2)
+    ticks = [step * 10.0**power for power in decades for step in (1, 2, 5)]
+    xaxis = {
+        "title": {"text": title},
+        "type": "log",
+        "range": [float(costs.min() - 0.2 * span), float(costs.max() + 0.2 * span)],
+        "tickvals": ticks,
+        "ticktext": [f"{value:,.15g}" for value in ticks],
+    }
+    yaxis = {"title": {"text": "test accuracy"}, "tickformat": ".3~f"}
+    return _chart(traces, height=500, xaxis=xaxis, yaxis=yaxis, showlegend=False)
+
+
+def _label_positions(rows: Sequence[Row], places: np.ndarray) -> list[str]:
+    """Return where each point's name goes: to its right, or to its left where another name is close by."""
+    taken: list[tuple[float, float]] = []
+    height = 0.03 * max(np.ptp([row["accuracy"] for row in rows]), 0.01)
+    positions = []
+    for row, place in zip(rows, places, strict=True):
+        close = any(abs(place - x) < 0.15 and abs(row["accuracy"] - y) < height for x, y in taken)
+        positions.append("middle left" if close else "middle right")
+        if not close:
+            taken.append((place, row["accuracy"]))
+    return positions
 
 
 def class_f1(rows: Sequence[Row], colour: Mapping[str, str]) -> Chart:
     """Draw F1 by class, one point a model; the page can show one class at a time."""
+    traces = [
+        _scatter(
+            "markers",
+            _rounded(row[name] for name in CLASSES),
+            list(CLASSES),
+            name=escape(row["model"]),
+            marker={"size": 11, "color": colour[row["model"]], "opacity": 0.85},
+            hovertemplate="%{y}: F1 %{x:.4f}",
+        )
+        for row in rows
+    ]
+    return _chart(traces, height=520, xaxis={"title": {"text": "F1"}, "tickformat": ".3~f"}, yaxis=BY_CLASS)
+
+
+def _chart(traces: list[dict[str, Any]], **layout: Any) -> Chart:
+    return {"data": traces, "layout": layout}
+
+
+def _by_epoch(traces: list[dict[str, Any]], title: str, **yaxis: Any) -> Chart:
+    return _chart(
+        traces,
+        height=460,
+        hovermode="closest",
+        xaxis={"title": {"text": "epoch"}},
+        yaxis={"title": {"text": title}, **yaxis},
+    )
+
+
+def _scatter(mode: str, x: list[Any], y: list[Any], **rest: Any) -> dict[str, Any]:
+    return {"type": "scatter", "mode": mode, "x": x, "y": y, **rest}
+
+
+def _interval(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return error bars of the accuracies."""
     return {
-        "data": [
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": escape(row["model"]),
-                "x": rounded(row[name] for name in CLASSES),
-                "y": list(CLASSES),
-                "marker": {"size": 11, "color": colour[row["model"]], "opacity": 0.85},
-                "hovertemplate": "%{y}: F1 %{x:.4f}",
-            }
-            for row in rows
-        ],
-        "layout": {
-            "height": 520,
-            "xaxis": {"title": {"text": "F1"}, "tickformat": ".3~f"},
-            "yaxis": {"type": "category", "autorange": "reversed", "automargin": True},
-        },
+        "type": "data",
+        "symmetric": False,
+        "array": _rounded(row["accuracy_high"] - row["accuracy"] for row in rows),
+        "arrayminus": _rounded(row["accuracy"] - row["accuracy_low"] for row in rows),
     }
 
 
-def _by_epoch(title: str) -> dict[str, Any]:
-    return {
-        "height": 460,
-        "hovermode": "closest",
-        "xaxis": {"title": {"text": "epoch"}},
-        "yaxis": {"title": {"text": title}},
-    }
-
-
-def rounded(values: Iterable[Any]) -> list[float]:
+def _rounded(values: Iterable[Any]) -> list[float]:
     """Return numbers as a page needs them, with five decimals."""
     return [round(float(value), 5) for value in values]

@@ -1,46 +1,286 @@
-"""Statistics between runs that answered for the same images."""
+"""The page that compares several runs, with CSV and Markdown of its tables."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-LEVEL = 0.05
+from fmnist.core.constants import CLASSES
+from fmnist.core.errors import InputError, reports_unwritable
+from fmnist.core.statistics import confusion_counts, paired, paired_classes
+from fmnist.core.tables import Table
+from fmnist.evaluation import charts, page
+from fmnist.evaluation.comparison_tables import (
+    LEVEL,
+    class_f1_table,
+    comparable,
+    gaps_table,
+    p_text,
+    pairs_table,
+    points,
+    published_table,
+    results_table,
+)
+from fmnist.evaluation.groups import SeedGroup, collect
+from fmnist.evaluation.published import table_key
+from fmnist.evaluation.results import CONVOLUTIONAL, DENSE, runs_table
+from fmnist.robustness import tables as robustness_tables
+from fmnist.robustness.shifts import read_shifts
+
+ALL_WRONG, ONLY_RIGHT = 30, 12  # pictures shown at most
+NAMED_PAIRS = (("cnn", "mlp"), ("published-lenet5", "published-mlp-classifier"))
+"""Pairs of a convolutional and a fully connected model that the opening compares, where both are there."""
 
 
-def agreement(predicted: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the share of images on which two models say the same class, (M, M)."""
-    answers = np.stack(list(predicted.values()))
-    return np.array([(answers == row).mean(1) for row in answers])
+def write_comparison(
+    paths: Sequence[str | Path],
+    output: Path,
+    root: str = "data",
+    allow_mixed: bool = False,
+    reference: str | None = None,
+) -> tuple[dict[str, Table], list[str]]:
+    """Compare runs; write ``compare.html``, and CSV and Markdown of each table.
+
+    Args:
+        paths: What `fmnist.evaluation.groups.find_runs` takes.
+        output: Folder of the files.
+        root: Where the data set is looked for, for the pictures.
+        allow_mixed: Compare runs on different data or splits, with a warning in the page.
+        reference: The model whose errors on corrupted images count as 100 in the mCE.
+
+    Returns:
+        The tables by name, and lines on runs that were skipped and on what differs.
+
+    Raises:
+        InputError: There is nothing to compare, or the output cannot be written.
+    """
+    groups, skipped, warnings = collect(paths, allow_mixed)
+    shared = comparable(groups)
+    if len(shared) < 2:
+        raise InputError(
+            f"{' '.join(map(str, paths))}: a comparison needs two models on the same test images, found "
+            f"{len(shared)} ({shared[0].label}); scripts/evaluate.py reports on one run"
+        )
+    if len(shared) < len(groups):
+        left = ", ".join(group.label for group in groups if group not in shared)
+        warnings = [*warnings, f"left out of pairs, images and agreement, for other test images: {left}"]
+    shifted, unmeasured = _read_shifts(shared)
+    shift_matrices = {"shifts": robustness_tables.comparison_heat_map(shifted)} if shifted else {}
+    tables = {
+        table.name: table
+        for table in (
+            results_table(groups),
+            pairs_table(shared),
+            gaps_table(groups),
+            class_f1_table(groups),
+            published_table(groups),
+            runs_table((group.label, result) for group in groups for result in group.results),
+            *robustness_tables.comparison_tables(shifted, reference),
+        )
+    }
+    with reports_unwritable(f"--output {output}"):
+        for table in tables.values():
+            table.save(output)
+        page.save(
+            output / "compare.html",
+            "compare.html",
+            {
+                "charts": _charts(groups, tables),
+                "matrices": {"agreement": _agreement(shared), **shift_matrices},
+                "confusions": _confusions(groups),
+                "tables": {name: table.rows for name, table in tables.items()},
+            },
+            tables=tables,
+            unmeasured=unmeasured,
+            warnings=warnings,
+            skipped=skipped,
+            **_context(groups, shared, tables),
+            **_pictures_context(shared, root),
+        )
+    return tables, skipped + warnings
 
 
-def all_wrong(right: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the images that every model gets wrong, as places (k,)."""
-    return np.flatnonzero(~np.stack(list(right.values())).any(0))
+def _read_shifts(groups: Sequence[SeedGroup]) -> tuple[dict[str, dict[str, Any]], list[Path]]:
+    """Return what was measured on shifted images, by the group's label, and runs of the groups without.
+
+    Of several seeds the first that was measured counts.
+
+    Raises:
+        InputError: A file is damaged.
+    """
+    measured: dict[str, dict[str, Any]] = {}
+    for group in groups:
+        for result in group.results:
+            if group.label not in measured and (shifted := read_shifts(result.run)):
+                measured[group.label] = shifted
+    return measured, [group.first_seed.run.path for group in groups if group.label not in measured]
 
 
-def only_right(right: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return for each model the images that it alone gets right, as places (k,)."""
-    alone = np.stack(list(right.values())).sum(0) == 1
-    return {name: np.flatnonzero(alone & hits) for name, hits in right.items()}
+def _charts(groups: Sequence[SeedGroup], tables: Mapping[str, Table]) -> dict[str, charts.Chart]:
+    rows = tables["results"].rows
+    colour = charts.colours([row["model"] for row in rows])
+    curves = {group.label: group.first_seed.curves for group in groups}
+    return {
+        "accuracies": charts.accuracies(rows, colour),
+        "by_time": charts.accuracy_by_cost(rows, "train_seconds", "training time, s", colour),
+        "by_parameters": charts.accuracy_by_cost(rows, "parameters", "parameters", colour),
+        "by_speed": charts.accuracy_by_cost(rows, "ms_per_image", "ms per image", colour),
+        "accuracy_curves": charts.learning_curves(curves, "accuracy", colour),
+        "loss_curves": charts.learning_curves(curves, "loss", colour),
+        "gap_curves": charts.accuracy_gaps(curves, colour),
+        "class_f1": charts.class_f1(tables["class_f1"].rows, colour),
+    }
 
 
-def sentence(pair: dict[str, Any]) -> str:
-    """Say a pair's result in words."""
-    numbers = (
-        f"{points(pair['difference'])} points (95 % {points(pair['low'])} to {points(pair['high'])}), "
-        f"{p_text(pair['p_holm'])}"
+def _agreement(groups: Sequence[SeedGroup]) -> dict[str, Any]:
+    """Return the matrix of the share of images that two models put into the same class."""
+    labels = [group.label for group in groups]
+    predicted = np.stack([group.first_seed.predicted for group in groups])
+    shares = [(predicted == row).mean(1).tolist() for row in predicted]
+    return {"rows": labels, "columns": labels, "values": shares, "unit": "share"}
+
+
+def _confusions(groups: Sequence[SeedGroup]) -> dict[str, Any]:
+    counts = {
+        group.label: confusion_counts(group.first_seed.test.labels, group.first_seed.predicted).tolist()
+        for group in groups
+    }
+    return {"classes": CLASSES, "counts": counts}
+
+
+def _context(
+    groups: Sequence[SeedGroup], shared: Sequence[SeedGroup], tables: Mapping[str, Table]
+) -> dict[str, Any]:
+    """Return what the template names, pictures apart."""
+    models = [group.label for group in groups]
+    questions = _questions(shared)
+    several = [f"{group.label} seed {group.first_seed.seed}" for group in groups if len(group.results) > 1]
+    return {
+        "title": f"{len(groups)} models on Fashion-MNIST",
+        "kicker": f"Comparison of {sum(len(group.results) for group in groups)} runs on "
+        f"{len(shared[0].first_seed.test.labels):,} test images",
+        "opening": opening(shared, questions, tables),
+        "first_seeds": f"of several seeds the lowest represents its model: {', '.join(several)}"
+        if several
+        else "each model is one run",
+        "curves": any(group.first_seed.curves for group in groups),
+        "classes": CLASSES,
+        "models": models,
+        "versus": [group.label for group in questions[0]][::-1] if questions else models[1::-1],
+    }
+
+
+def _pictures_context(groups: Sequence[SeedGroup], root: str) -> dict[str, Any]:
+    """Return what the template shows of images that all models get wrong, or that only one gets right."""
+    first = groups[0].first_seed
+    images, pictures_note = page.load_test_images(first.run, root)
+    right = np.stack([group.first_seed.right for group in groups])  # (models, N)
+    number_right = right.sum(0)
+    all_wrong = np.flatnonzero(number_right == 0)
+    only_right = {
+        group.label: np.flatnonzero((number_right == 1) & row)
+        for group, row in zip(groups, right, strict=True)
+    }
+    return {
+        "pictures_note": pictures_note,
+        "images": f"{len(first.test.labels):,}",
+        "all_wrong": f"{len(all_wrong):,}",
+        "all_wrong_pictures": _pictures(images, groups, all_wrong[:ALL_WRONG]),
+        "only_right": [
+            (label, f"{len(rows):,}", _pictures(images, groups, rows[:ONLY_RIGHT]))
+            for label, rows in only_right.items()
+            if len(rows)
+        ],
+    }
+
+
+def _pictures(images: np.ndarray | None, groups: Sequence[SeedGroup], rows: np.ndarray) -> list[page.Picture]:
+    """Embed test images, each with its label and the most frequent wrong prediction."""
+    if images is None:
+        return []
+    test = groups[0].first_seed.test
+    predicted = np.stack([group.first_seed.predicted for group in groups])
+    pictures = []
+    for row in rows:
+        votes = np.bincount(predicted[:, row], minlength=len(CLASSES))
+        votes[test.labels[row]] = 0
+        wrong = f"{votes.max()} of {len(groups)}: {CLASSES[votes.argmax()]}"
+        index = test.indices[row]
+        pictures.append(page.embed_image(images[index], CLASSES[test.labels[row]], wrong, f"no. {index}"))
+    return pictures
+
+
+def _questions(groups: Sequence[SeedGroup]) -> list[tuple[SeedGroup, SeedGroup]]:
+    """Return the pairs of a convolutional and a fully connected model that the opening compares."""
+    by_name = {table_key(group.first_seed.name): group for group in reversed(groups)}  # of two, the better
+    pairs = [(by_name[one], by_name[other]) for one, other in NAMED_PAIRS if {one, other} <= by_name.keys()]
+    best: dict[str, SeedGroup] = {}
+    for group in groups:  # the most accurate first
+        best.setdefault(group.first_seed.family, group)
+    if not pairs and {CONVOLUTIONAL, DENSE} <= best.keys():
+        pairs = [(best[CONVOLUTIONAL], best[DENSE])]
+    return pairs
+
+
+def opening(
+    groups: Sequence[SeedGroup],
+    questions: Sequence[tuple[SeedGroup, SeedGroup]],
+    tables: Mapping[str, Table],
+) -> list[tuple[str, str]]:
+    """Return the main results as paragraphs, each as its first sentence and the rest.
+
+    They begin with the question of report C: does the CNN beat the MLP, by how much, on which classes.
+    """
+    paragraphs = [answer(first, second, tables["pairs"]) for first, second in questions]
+    best, pairs = groups[0], tables["pairs"].rows
+    beaten = [pair for pair in pairs if pair["better"] == best.label and pair["p_holm"] < LEVEL]
+    rest = f"It is significantly better than {len(beaten)} of the {len(groups) - 1} others."
+    paragraphs.append((f"The most accurate model is {best.label}, with {best.accuracy:.4f}.", rest))
+    lists = {"reports": "accuracies of the three reports", "records": "best credible accuracies known"}
+    for name, description in lists.items():
+        rows = [row for row in tables["published"].rows if row["published"] and row["list"] == name]
+        missed = [row for row in rows if row["verdict"] != "met"]
+        named = "; ".join(f"{row['model']} {row['ours']:.4f}, {row['verdict']}" for row in missed)
+        if rows:
+            head = f"Of {len(rows)} {description}, {len(rows) - len(missed)} are met."
+            paragraphs.append((head, f"Not met: {named}." if missed else ""))
+    return paragraphs
+
+
+def answer(first: SeedGroup, second: SeedGroup, pairs: Table) -> tuple[str, str]:
+    """Return whether one model beats another, by how much, and on which classes."""
+    one, other = first.first_seed, second.first_seed
+    labels = {first.label, second.label}
+    p_holm = next(row["p_holm"] for row in pairs.rows if {row["better"], row["worse"]} == labels)
+    result = paired(one.right, other.right)
+    seeds = f"seed {one.seed} of both" if one.seed == other.seed else f"seeds {one.seed} and {other.seed}"
+    shares = (
+        f"{first.label} gets {100 * one.right.mean():.2f} % of the test images right and {second.label} "
+        f"{100 * other.right.mean():.2f} % ({seeds}): {points(result.difference)} "
+        f"points, 95 % {points(result.low)} to {points(result.high)}, {p_text(p_holm)}."
     )
-    if pair["p_holm"] < LEVEL:
-        return f"{pair['better']} is better than {pair['worse']}: {numbers}"
-    return f"no difference between {pair['better']} and {pair['worse']} can be shown: {numbers}"
+    verdict = "Yes:" if result.difference > 0 else "No:"
+    if p_holm >= LEVEL:
+        verdict = "The difference is not significant:"
+    head = f"Does {first.label} beat {second.label}? {verdict}"
+    return head, f"{shares} {class_sentence(first, second)}"
 
 
-def points(share: float) -> str:
-    """Return a difference of shares in percentage points, with its sign."""
-    text = f"{100 * share:+.2f}"
-    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "−")
-
-
-def p_text(p: float) -> str:
-    """Return a p-value as journals print it."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+def class_sentence(first: SeedGroup, second: SeedGroup) -> str:
+    """Return on which classes one model has the better recall, and on which the other."""
+    labels = first.first_seed.test.labels
+    classes = paired_classes(first.first_seed.right, second.first_seed.right, labels)
+    significant = [row for row in classes if row["p_holm"] < LEVEL]
+    significant.sort(key=lambda row: -abs(row["difference"]))
+    parts = []
+    for group, sign in ((first, 1), (second, -1)):
+        won = [row for row in significant if sign * row["difference"] > 0]
+        named = [f"{row['class']} ({points(sign * row['difference'])})" for row in won]
+        if named:
+            parts.append(f"{group.label} finds more of {', '.join(named)}")
+    if not parts:
+        return "On no single class is the difference significant."
+    rest = len(classes) - len(significant)
+    others = f"; on the other {rest} the difference is not significant" if rest else ""
+    return f"By class, in points of recall: {'; '.join(parts)}{others}."

@@ -1,20 +1,29 @@
-"""One HTML file that needs nothing else: template, style, script, Plotly and data."""
+"""HTML files that need nothing else: template, style, script, Plotly, data and images in one file."""
 
+import base64
+import io
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
+from fmnist.core.errors import InputError
 from fmnist.core.files import write_file
+from fmnist.core.runs import Run
+
+EXPLANATIONS = 24
+EXPLANATION_BYTES = 2_000_000
 
 
 def render(template: str, data: Mapping[str, Any], **context: Any) -> str:
     """Fill a template.
 
-    Everything is escaped: text where it stands in the page, and ``data`` within its script element.
+    Everything is escaped: text where the page shows it, and ``data`` within its script element.
 
     Args:
         template: ``report.html`` or ``compare.html``.
@@ -38,7 +47,7 @@ def render(template: str, data: Mapping[str, Any], **context: Any) -> str:
 
 
 def save(path: Path, template: str, data: Mapping[str, Any], **context: Any) -> None:
-    """Write a filled template; ``path`` never holds half of it."""
+    """Write a filled template, see `render`."""
     write_file(path, render(template, data, **context))
 
 
@@ -46,3 +55,59 @@ def _asset(name: str) -> Markup:
     return Markup(
         resources.files("fmnist.evaluation").joinpath("templates").joinpath(name).read_text("utf-8")
     )
+
+
+class Picture(NamedTuple):
+    """An embedded image and its caption.
+
+    Attributes:
+        address: A data URI.
+        title: First line of the caption.
+        details: Lines below it.
+    """
+
+    address: str
+    title: str
+    details: tuple[str, ...] = ()
+
+
+def load_test_images(run: Run, root: str) -> tuple[np.ndarray | None, str]:
+    """Read the images that a run was tested on, without downloading any.
+
+    Returns:
+        uint8 (N, 28, 28) and an empty text; or None and why there are none.
+    """
+    from fmnist.data.of_run import data_of
+
+    try:
+        return data_of(run, root).data.test_images.numpy(), ""
+    except InputError as error:
+        return None, f"No pictures: {error}"
+
+
+def embed_image(image: np.ndarray, title: str, *details: str) -> Picture:
+    """Embed an image uint8 (28, 28), dark on white as the garments were photographed."""
+    file = io.BytesIO()
+    Image.fromarray(255 - image).save(file, "PNG", optimize=True)
+    return Picture(_data_uri(file.getvalue()), title, details)
+
+
+def embed_explanations(folder: Path) -> tuple[list[Picture], str]:
+    """Embed the PNG files that scripts/explain.py left, as far as they fit.
+
+    Returns:
+        The pictures in the order of their names, and a line on what was left out.
+    """
+    paths = sorted(folder.glob("*.png"))
+    pictures: list[Picture] = []
+    budget = EXPLANATION_BYTES
+    for path in paths[:EXPLANATIONS]:
+        budget -= path.stat().st_size
+        if budget >= 0:
+            pictures.append(Picture(_data_uri(path.read_bytes()), path.stem.replace("_", " ")))
+    left = len(paths) - len(pictures)
+    return pictures, f"{left} more in {folder}" if left else ""
+
+
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

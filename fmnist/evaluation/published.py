@@ -1,4 +1,4 @@
-"""The figures that others have published, to stand beside ours."""
+"""Test accuracies that others have published, to compare ours with."""
 
 from typing import NamedTuple
 
@@ -8,15 +8,15 @@ class Published(NamedTuple):
 
     Attributes:
         system: What was trained.
-        source: Who says so.
-        accuracy: Their figure, None where they give none.
-        said: How they put it.
+        source: Who published it.
+        accuracy: As they give it; None where they give none.
+        stated: The accuracy in their words.
     """
 
     system: str
     source: str
     accuracy: float | None
-    said: str
+    stated: str
 
 
 _KERAS, _PIPELINE, _TWO = "report A: Keras", "report B: pipeline study", "report C: LeNet-5"
@@ -51,21 +51,21 @@ RECORDS = {
     "knn": Published("k-nearest neighbours", _BENCHMARK, 0.854, "0.854"),
     "hog-svm": Published("HOG + SVM", "fashion-mnist issue 83", 0.926, "0.926, disputed"),
 }
-"""The best credible figure of a class of models on the current files, by the name of our run."""
+"""The best credible accuracy of a class of models on the current files, by the name of our run."""
 
 
 def find(name: str) -> Published | None:
-    """Return the published figure that belongs beside a run of this name."""
-    return REPORTS.get(key(name)) or RECORDS.get(key(name))
+    """Return the published accuracy to compare a run of this name with."""
+    return REPORTS.get(table_key(name)) or RECORDS.get(table_key(name))
 
 
-def key(name: str) -> str:
-    """Return how the tables above write the name of a run."""
+def table_key(name: str) -> str:
+    """Return a run name as the tables above write it."""
     return name.replace("_", "-")
 
 
 def verdict(ours: float, theirs: float | None) -> str:
-    """Say whether a published figure was met."""
+    """Say whether a published accuracy was met."""
     if theirs is None:
-        return "no figure to meet"
+        return "no accuracy given"
     return "met" if ours >= theirs else f"missed by {100 * (theirs - ours):.2f} points"

@@ -1,7 +1,9 @@
-"""What `scripts/evaluate.py` leaves in a run folder: figures as JSON, text and CSV, PNGs, and a page."""
+"""What `scripts/evaluate.py` leaves in a run folder: metrics as JSON, text and CSV, PNGs, and a page."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,33 +11,69 @@ import numpy as np
 from fmnist import figures
 from fmnist.core import calibration
 from fmnist.core.constants import CLASSES
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, reports_unwritable
 from fmnist.core.files import write_file
 from fmnist.core.runs import Predictions, Run
 from fmnist.core.statistics import softmax
-from fmnist.core.tables import Table
-from fmnist.evaluation import (
-    charts,
-    comparison_tables,
-    metrics,
-    page,
-    report_charts,
-    rerun,
-)
-from fmnist.evaluation import report_words as words
-from fmnist.evaluation.collection import Group, Member
-from fmnist.evaluation.pictures import Picture, explanations, load_test_images, picture
-from fmnist.evaluation.report_tables import (
-    calibration_table,
-    classification_table,
-    errors_table,
-    worst_errors,
-)
-from fmnist.figures.confidence import reliability_diagram, risk_coverage
-from fmnist.robustness import measure as shifts
-from fmnist.robustness import tables as shifts_tables
+from fmnist.evaluation import charts, page, rerun
+from fmnist.evaluation import report_content as content
+from fmnist.evaluation.results import RunResult, runs_table
+from fmnist.evaluation.summary import summarise
+from fmnist.figures.confidence import reliability_diagram
+from fmnist.figures.confidence import risk_coverage as risk_coverage_figure
+from fmnist.robustness import tables as robustness_tables
+from fmnist.robustness.shifts import read_shifts
 
-PAIRS, OF_PAIR, SUSPECTS = 4, 8, 24  # shown at most
+PAIRS, IMAGES_OF_PAIR, LABEL_ERRORS = 4, 8, 24  # shown at most
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that the files of one run are made from.
+
+    Attributes:
+        result: The run, with its predictions of the test set.
+        metrics: The content of ``metrics.json``.
+        images: Of the test set, uint8 (N, 28, 28), in the order of the source file; None where they are
+            not on this machine.
+    """
+
+    result: RunResult
+    metrics: dict[str, Any]
+    images: np.ndarray | None
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return self.metrics["test"]
+
+    @property
+    def test(self) -> Predictions:
+        return self.result.test
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """The probabilities that the page shows, (N, 10): temperature-scaled where it was fitted."""
+        return softmax(self.test.logits, self.summary["temperature"] or 1.0)
+
+    @cached_property
+    def reliability(self) -> dict[str, dict[str, np.ndarray]]:
+        """The reliability bins as stated and after temperature scaling, as far as they exist."""
+        summary = self.summary
+        temperatures = {"as stated": 1.0 if summary["raw"] else None}
+        temperatures["temperature-scaled"] = summary["temperature"]
+        return {
+            name: calibration.reliability(*self._confidences(softmax(self.test.logits, temperature)))
+            for name, temperature in temperatures.items()
+            if temperature is not None
+        }
+
+    @cached_property
+    def risk(self) -> np.ndarray:
+        """The error rate among the k most confident predictions, k = 1..N."""
+        return calibration.risk_by_coverage(*self._confidences(self.probabilities))
+
+    def _confidences(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return calibration.confidences(probabilities, self.test.labels)
 
 
 def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str]]:
@@ -44,180 +82,160 @@ def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str
     Writes ``metrics.json``, ``classification_report.txt`` and ``.csv``, ``figures/`` and ``report.html``.
 
     Args:
-        run: The run; its missing predictions are made again.
+        run: The run; its missing predictions are computed again.
         root: Where the data set is looked for, for pictures and for what is missing.
 
     Returns:
-        What ``metrics.json`` holds, and lines on what was made again or left out.
+        What ``metrics.json`` holds, and lines on what was computed again or left out.
 
     Raises:
         InputError: The run is not finished, its predictions are damaged, or its folder cannot be written.
     """
-    if run.record.get("status") != "finished":
-        raise InputError(f"{run.path}: is {run.record.get('status')}; only a finished run is evaluated")
+    if run.status != "finished":
+        raise InputError(f"{run.path}: is {run.status}; only a finished run is evaluated")
     test, val, lines = rerun.predictions(run, root)
-    images, note = load_test_images(root, run.record.get("data_sha256"))
-    figures_of_test = metrics.evaluate(test, val, run.score_type)
-    found: dict[str, Any] = {"name": run.record.get("name"), "test": figures_of_test}
+    images, pictures_note = page.load_test_images(run, root)
+    metrics: dict[str, Any] = {
+        "name": run.record.get("name"),
+        "test": summarise(test, val, run.score_type),
+        "speed": None,
+    }
     try:
-        found["speed"] = rerun.measure_speed(run, images)
+        metrics["speed"] = rerun.measure_speed(run, images)
     except InputError as error:
-        found["speed"] = None
         lines.append(f"no time per image: {error}")
-    try:
-        _write(run, found, test, images, note)
-    except OSError as error:
-        raise InputError(f"{run.path}: cannot be written ({error.strerror})") from None
-    return found, [*lines, *([note] if note else [])]
+    evaluation = Evaluation(RunResult(run, test), metrics, images)
+    with reports_unwritable(str(run.path)):
+        write_file(run.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+        classification = content.classification_table(evaluation.summary)
+        write_file(run.path / "classification_report.csv", classification.csv())
+        write_file(run.path / "classification_report.txt", test.report())
+        for name, figure in _figures(evaluation).items():
+            figures.save(figure, run.path / "figures" / f"{name}.png")
+        _save_page(evaluation, pictures_note)
+    return metrics, [*lines, *([pictures_note] if pictures_note else [])]
 
 
-def _write(run: Run, found: dict[str, Any], test: Predictions, images: np.ndarray | None, note: str) -> None:
-    by_class = classification_table(found["test"])
-    write_file(run.path / "metrics.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
-    write_file(run.path / "classification_report.csv", by_class.csv())
-    write_file(run.path / "classification_report.txt", test.report())
-    shown = stated_probabilities(test, found["test"])
-    drawn = draw(found["test"], test, shown, images)
-    for name, figure in drawn.items():
-        figures.save(figure, run.path / "figures" / f"{name}.png")
-    member, shifted = Member(run, test), shifts.read(run)
-    page_tables = [
-        by_class, calibration_table(found["test"]), errors_table(test, shown),
-        comparison_tables.provenance([Group(member.name, (member,))]),
-        *(shifts_tables.page_tables(shifted) if shifted else ()),
-    ]  # fmt: skip
-    pictures, left_out = explanations(run.path / "figures" / "explanations")
-    curves = comparison_tables.curves(member)
-    page.save(
-        run.path / "report.html",
-        "report.html",
-        _data(member, found["test"], shown, curves, page_tables, shifted),
-        title=member.name,
-        kicker=f"{run.path}, evaluated on {len(test.labels):,} test images",
-        warnings=[],
-        tables={table.name: table for table in page_tables},
-        opening=words.opening(member.name, found["test"]),
-        cards=words.cards(run, found),
-        pairs=[
-            (words.pair(pair), _pair_pictures(images, test, shown, pair))
-            for pair in found["test"]["confused_pairs"][:PAIRS]
-        ],
-        calibration=words.calibration(found["test"], run.score_type),
-        calibrated=found["test"]["risk_coverage"] is not None,
-        errors=_pictures(images, test, shown, worst_errors(test, shown)),
-        label_lines=words.label_errors(found["test"]),
-        suspects=_pictures(images, test, shown, suspects(test, found["test"])),
-        curves=bool({"train/accuracy", "val/accuracy"} & curves.keys()),
-        pictures_note=note,
-        shifts=shifts_tables.words(shifted) if shifted else [],
-        photographed=f"{shifted['photographs']['images']:,}" if shifted else "",
-        explanations=pictures,
-        explanations_note=left_out,
-    )
-
-
-def stated_probabilities(test: Predictions, found: dict[str, Any]) -> np.ndarray:
-    """Return the probabilities that pages show, (N, C): temperature-scaled where a temperature was fitted."""
-    return softmax(test.logits, found["temperature"] or 1.0)
-
-
-def _data(
-    member: Member,
-    found: dict[str, Any],
-    shown: np.ndarray,
-    curves: dict[str, tuple[np.ndarray, np.ndarray]],
-    page_tables: Sequence[Table],
-    shifted: dict[str, Any] | None,
-) -> dict[str, Any]:
-    """Return what the page's script draws, and the rows of all tables."""
-    colour = {member.name: charts.COLOURS[0]}
-    drawn = {
-        "classes": report_charts.class_scores(found["classes"]),
-        "accuracy_curves": charts.learning_curves({member.name: curves}, "accuracy", colour),
-        "loss_curves": charts.learning_curves({member.name: curves}, "loss", colour),
-    }
-    if found["risk_coverage"] is not None:
-        confidence, right = calibration.confidences(shown, member.test.labels)
-        drawn["reliability"] = report_charts.reliability(reliability_series(member.test, found))
-        drawn["risk_coverage"] = report_charts.risk_coverage(calibration.risk_by_coverage(confidence, right))
-    counts = {"rows": CLASSES, "columns": CLASSES, "values": found["confusion_matrix"], "unit": "images"}
-    return {
-        "charts": drawn,
-        "matrices": {"confusion": counts} | ({"shifts": shifts_tables.heat(shifted)} if shifted else {}),
-        "tables": {table.name: table.rows for table in page_tables},
-        "figures": found,
-    }
-
-
-def reliability_series(test: Predictions, found: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
-    """Return the reliability bins as stated and after temperature scaling, where there are such."""
-    temperatures = {"as stated": 1.0 if found["raw"] else None, "temperature-scaled": found["temperature"]}
-    return {
-        name: calibration.reliability(
-            *calibration.confidences(softmax(test.logits, temperature), test.labels)
-        )
-        for name, temperature in temperatures.items()
-        if temperature is not None
-    }
-
-
-def draw(
-    found: dict[str, Any], test: Predictions, shown: np.ndarray, images: np.ndarray | None
-) -> dict[str, Any]:
-    """Draw reliability, risk against coverage and the confused pairs, as far as there is what they need."""
-    drawn: dict[str, Any] = {}
-    if found["risk_coverage"] is not None:
-        series = reliability_series(test, found)
+def _figures(evaluation: Evaluation) -> dict[str, Any]:
+    """Draw reliability, risk against coverage and the confused pairs, as far as the run allows."""
+    test, summary, drawn = evaluation.test, evaluation.summary, {}
+    if summary["risk_coverage"] is not None:
         drawn["reliability"] = reliability_diagram(
-            {name: (bins["confidence"], bins["accuracy"]) for name, bins in series.items()}
+            {name: (bins["confidence"], bins["accuracy"]) for name, bins in evaluation.reliability.items()}
         )
-        confidence, right = calibration.confidences(shown, test.labels)
-        drawn["risk_coverage"] = risk_coverage(calibration.risk_by_coverage(confidence, right))
-    if images is not None:
-        pairs = found["confused_pairs"][:PAIRS]
-        places = np.concatenate([_confused(test, shown, pair) for pair in pairs])
-        predicted = test.logits.argmax(1)
-        titles = [f"{CLASSES[test.labels[place]]} →\n{CLASSES[predicted[place]]}" for place in places]
+        drawn["risk_coverage"] = risk_coverage_figure(evaluation.risk)
+    if evaluation.images is not None:
+        pairs = summary["confused_pairs"][:PAIRS]
+        rows = np.concatenate([_confused_rows(evaluation, pair) for pair in pairs])
+        predicted = evaluation.result.predicted
         drawn["confused_pairs"] = figures.image_grid(
-            images[test.indices[places]], titles, title="The most confused pairs (true → predicted)"
+            evaluation.images[test.indices[rows]],
+            [f"{CLASSES[test.labels[row]]} →\n{CLASSES[predicted[row]]}" for row in rows],
+            title="The most confused pairs (true → predicted)",
         )
     return drawn
 
 
-def suspects(test: Predictions, found: dict[str, Any]) -> np.ndarray:
-    """Return the places of the likeliest label errors."""
-    place_of = {index: place for place, index in enumerate(test.indices.tolist())}
-    return np.array([place_of[index] for index in (found["likely_label_errors"] or [])[:SUSPECTS]], int)
+def _save_page(evaluation: Evaluation, pictures_note: str) -> None:
+    run, summary = evaluation.result.run, evaluation.summary
+    name, curves = evaluation.result.name, evaluation.result.curves
+    shifted = read_shifts(run)
+    shift_sentences = robustness_tables.summary(shifted) if shifted else []
+    shift_matrices = {"shifts": robustness_tables.heat_map(shifted)} if shifted else {}
+    shift_tables = robustness_tables.run_tables(shifted) if shifted else []
+    tables = [
+        content.classification_table(summary),
+        content.calibration_table(summary),
+        content.errors_table(evaluation.test, evaluation.probabilities),
+        runs_table([(name, evaluation.result)]),
+        *shift_tables,
+    ]
+    explanations, explanations_note = page.embed_explanations(run.path / "figures" / "explanations")
+    page.save(
+        run.path / "report.html",
+        "report.html",
+        {
+            "charts": _charts(evaluation),
+            "matrices": {
+                "confusion": {
+                    "rows": CLASSES,
+                    "columns": CLASSES,
+                    "values": summary["confusion_matrix"],
+                    "unit": "images",
+                },
+                **shift_matrices,
+            },
+            "tables": {table.name: table.rows for table in tables},
+            "metrics": summary,
+        },
+        title=name,
+        kicker=f"{run.path}, evaluated on {len(evaluation.test.labels):,} test images",
+        warnings=[],
+        tables={table.name: table for table in tables},
+        opening=content.opening(name, summary),
+        cards=content.cards(run.record, evaluation.metrics),
+        pairs=[
+            (content.confusion_sentence(pair), _pictures(evaluation, _confused_rows(evaluation, pair)))
+            for pair in summary["confused_pairs"][:PAIRS]
+        ],
+        calibration=content.calibration_sentences(summary, run.score_type),
+        calibrated=summary["risk_coverage"] is not None,
+        errors=_pictures(evaluation, content.worst_errors(evaluation.test, evaluation.probabilities)),
+        label_errors_sentence=content.label_error_sentence(summary),
+        label_errors=_pictures(evaluation, _label_error_rows(evaluation)),
+        curves=bool({"train/accuracy", "val/accuracy"} & curves.keys()),
+        pictures_note=pictures_note,
+        shifts=shift_sentences,
+        photographed=f"{shifted['photographs']['images']:,}" if shifted else "",
+        explanations=explanations,
+        explanations_note=explanations_note,
+    )
 
 
-def _confused(test: Predictions, shown: np.ndarray, pair: dict[str, Any]) -> np.ndarray:
-    """Return the places of a pair's most confident confusions, half of each direction where there are."""
-    predicted = test.logits.argmax(1)
-    places = []
-    for true, said in ((pair["one"], pair["other"]), (pair["other"], pair["one"])):
-        found = np.flatnonzero((test.labels == CLASSES.index(true)) & (predicted == CLASSES.index(said)))
-        places.append(found[np.argsort(-shown[found].max(1), kind="stable")][: OF_PAIR // 2])
-    return np.concatenate(places)
+def _charts(evaluation: Evaluation) -> dict[str, charts.Chart]:
+    curves = {evaluation.result.name: evaluation.result.curves}
+    colour = charts.colours([evaluation.result.name])
+    drawn = {
+        "classes": charts.class_scores(evaluation.summary["classes"]),
+        "accuracy_curves": charts.learning_curves(curves, "accuracy", colour),
+        "loss_curves": charts.learning_curves(curves, "loss", colour),
+    }
+    if evaluation.summary["risk_coverage"] is not None:
+        drawn["reliability"] = charts.reliability(evaluation.reliability)
+        drawn["risk_coverage"] = charts.risk_coverage(evaluation.risk)
+    return drawn
 
 
-def _pair_pictures(
-    images: np.ndarray | None, test: Predictions, shown: np.ndarray, pair: dict[str, Any]
-) -> list[Picture]:
-    return _pictures(images, test, shown, _confused(test, shown, pair))
+def _confused_rows(evaluation: Evaluation, pair: Mapping[str, Any]) -> np.ndarray:
+    """Return the rows of a pair's most confident confusions, half of them of each class where they exist."""
+    labels, predicted = evaluation.test.labels, evaluation.result.predicted
+    confidence = evaluation.probabilities.max(1)
+    one, other = CLASSES.index(pair["one"]), CLASSES.index(pair["other"])
+    halves = []
+    for true, wrong in ((one, other), (other, one)):
+        rows = np.flatnonzero((labels == true) & (predicted == wrong))
+        halves.append(rows[np.argsort(-confidence[rows], kind="stable")][: IMAGES_OF_PAIR // 2])
+    return np.concatenate(halves)
 
 
-def _pictures(
-    images: np.ndarray | None, test: Predictions, shown: np.ndarray, places: np.ndarray
-) -> list[Picture]:
-    if images is None:
+def _label_error_rows(evaluation: Evaluation) -> np.ndarray:
+    """Return the rows of the most likely label errors."""
+    row_of = {index: row for row, index in enumerate(evaluation.test.indices.tolist())}
+    indices = evaluation.summary["likely_label_errors"] or []
+    return np.array([row_of[index] for index in indices[:LABEL_ERRORS]], int)
+
+
+def _pictures(evaluation: Evaluation, rows: Iterable[int]) -> list[page.Picture]:
+    """Embed test images, each with its label, the predicted class and its probability."""
+    test, predicted = evaluation.test, evaluation.result.predicted
+    if evaluation.images is None:
         return []
-    predicted = test.logits.argmax(1)
     return [
-        picture(
-            images[test.indices[place]],
-            CLASSES[test.labels[place]],
-            f"→ {CLASSES[predicted[place]]} {words.share(shown[place].max())}",
-            f"no. {test.indices[place]}",
+        page.embed_image(
+            evaluation.images[test.indices[row]],
+            CLASSES[test.labels[row]],
+            f"→ {CLASSES[predicted[row]]} {content.rounded_down(evaluation.probabilities[row].max())}",
+            f"no. {test.indices[row]}",
         )
-        for place in places
+        for row in rows
     ]

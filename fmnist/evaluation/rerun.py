@@ -1,20 +1,21 @@
-"""What evaluation asks of the model itself: predictions that are missing, and its speed."""
+"""What evaluation needs the model itself for: predictions that are missing, and its speed."""
 
 import time
 from typing import Any
 
 import numpy as np
 
-from fmnist.core.errors import InputError
+from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.runs import Predictions, Run
-from fmnist.data import source
+from fmnist.data.arrays import Part, images_of
+from fmnist.data.of_run import data_of
 from fmnist.inference.predictor import Predictor
 
-TIMED = 1_000  # images
+TIMED_IMAGES = 1_000
 
 
 def predictions(run: Run, root: str) -> tuple[Predictions, Predictions | None, list[str]]:
-    """Read a run's predictions; where they are missing, ask its model again and save them.
+    """Read a run's predictions; where they are missing, compute them with its model and save them.
 
     Args:
         run: A finished run.
@@ -22,38 +23,21 @@ def predictions(run: Run, root: str) -> tuple[Predictions, Predictions | None, l
 
     Returns:
         Predictions of the test set; of the validation set, None for a run without one; and a line for
-        each part that was predicted again.
+        each part that was computed again.
 
     Raises:
-        InputError: They are damaged, or missing and cannot be had from the model.
+        InputError: They are damaged, or missing and the model or its data cannot be loaded.
     """
-    parts = ["test", "val"] if (run.record.get("split") or {}).get("val") else ["test"]
-    missing = [part for part in parts if not (run.path / "predictions" / f"{part}.npz").exists()]
+    has_validation = bool((run.record.get("split") or {}).get("val"))
+    parts: list[Part] = ["test", "val"] if has_validation else ["test"]
+    missing = [part for part in parts if not run.has_predictions(part)]
     if missing:
-        data = _data(run, root)
-        predictor = Predictor(run)
+        data, predictor = data_of(run, root, download=True), Predictor(run)
         for part in missing:
-            run.save_predictions(part, _predict(predictor, data, part))
-    test, val = run.predictions("test"), run.predictions("val") if "val" in parts else None
-    return test, val, [f"{run.path}: predictions of {part} were missing, made again" for part in missing]
-
-
-def _data(run: Run, root: str) -> source.FashionMNIST:
-    data = source.load(root)
-    if data.sha256 != run.record.get("data_sha256"):
-        raise InputError(f"--data.root {root}: holds other data than {run.path} was made with")
-    return data
-
-
-def _predict(predictor: Predictor, data: source.FashionMNIST, part: str) -> Predictions:
-    if part == "test":
-        labels = data.test_labels.numpy()
-        return Predictions(predictor.logits(data.test_images.numpy()), labels, np.arange(len(labels)))
-    from fmnist.data.datamodule import stratified_split
-
-    labels, split = data.train_labels.numpy(), predictor.run.record["split"]
-    _, indices = stratified_split(labels, split["val"], None, split["split_seed"])
-    return Predictions(predictor.logits(data.train_images.numpy()[indices]), labels[indices], indices)
+            images, labels, indices = images_of(data, part)
+            run.save_predictions(part, Predictions(predictor.logits(images), labels, indices))
+    test, val = run.predictions("test"), run.predictions("val") if has_validation else None
+    return test, val, [f"{run.path}: predictions of {part} were missing, computed again" for part in missing]
 
 
 def measure_speed(run: Run, images: np.ndarray | None) -> dict[str, Any]:
@@ -71,16 +55,18 @@ def measure_speed(run: Run, images: np.ndarray | None) -> dict[str, Any]:
     """
     import torch
 
-    noise = np.random.default_rng(0).integers(0, 256, (TIMED, 28, 28), np.uint8)
-    timed = noise if images is None else images[:TIMED]
+    if images is None:
+        shape = (TIMED_IMAGES, IMAGE_SIZE, IMAGE_SIZE)
+        images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    images = images[:TIMED_IMAGES]
     predictor = Predictor(run)
-    predictor.logits(timed[:100])
+    predictor.logits(images[:100])
     start = time.perf_counter()
-    predictor.logits(timed)
+    predictor.logits(images)
     seconds = time.perf_counter() - start
     return {
-        "ms_per_image": round(1000 * seconds / len(timed), 5),
-        "images": len(timed),
+        "ms_per_image": round(1000 * seconds / len(images), 5),
+        "images": len(images),
         "device": "cpu",
         "threads": torch.get_num_threads(),
     }

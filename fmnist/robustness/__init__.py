@@ -1,1 +1,1 @@
-"""Test images as they might come: corrupted, photographed, or of something else; made anew, never stored."""
+"""What is left of a run's accuracy on shifted test images, and how well it recognises OOD images."""

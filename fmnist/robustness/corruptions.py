@@ -1,29 +1,30 @@
-"""The corruptions of Fashion-MNIST-C: images uint8 in, corrupted images uint8 out.
+"""The corruptions of Fashion-MNIST-C, each in five severities: images uint8 in, corrupted images uint8 out.
 
 Names, definitions and severities follow the program that made the set (M. Weiss and P. Tonella, "Simple
 Techniques Work Surprisingly Well for Neural Network Test Prioritization and Active Learning", ISSTA 2022,
-arXiv 2205.00664, section 4), which takes its corruptions from MNIST-C (N. Mu and J. Gilmer, arXiv 1906.02337)
-and those, most of them, from ImageNet-C (D. Hendrycks and T. Dietterich, arXiv 1903.12261, section 4). Their
-set gives every image one corruption drawn at random; here each can be had apart. The code is written anew:
-it works on all images at once.
+arXiv 2205.00664, section 4). It takes its corruptions from MNIST-C (N. Mu and J. Gilmer, arXiv 1906.02337)
+and most of their definitions from ImageNet-C (D. Hendrycks and T. Dietterich, arXiv 1903.12261, section 4).
+The published set gives every image one corruption drawn at random; here each can be had on its own. The code
+is written anew and works on all images at once.
 """
 
 import colorsys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError
+from fmnist.core.images import check_images
 
-SIZE = 28  # height and width of an image, pixels
-CENTRE = (SIZE - 1) / 2
 SEVERITIES = (1, 2, 3, 4, 5)
+CENTRE = (IMAGE_SIZE - 1) / 2
 GREY_WEIGHTS = (0.2125, 0.7154, 0.0721)  # of red, green and blue in luminance, ITU-R BT.709
 
 Generators = list[np.random.Generator]
-"""One of its own for each image, so that an image's corruption does not depend on its neighbours."""
+"""One for each image, so that an image's corruption does not depend on the other images."""
 
 
 def corrupt(
@@ -34,32 +35,36 @@ def corrupt(
     Args:
         images: uint8 (N, 28, 28).
         name: One of `CORRUPTIONS` or `FLIPS`.
-        severity: 1 to 5. ``inverse`` and the flips have one level in the original, and do the same at all.
+        severity: 1 to 5; a corruption of one level is the same at each.
         seed: Seed of all random numbers.
-        indices: int (N,), each image's place in its file, which chooses its random numbers, so that a
-            part of a set is corrupted as in the whole; by default 0 to N - 1.
+        indices: int (N,), each image's place in its file, which chooses its random numbers, so that an
+            image of a subset is corrupted as in the whole set; by default 0 to N - 1.
 
     Returns:
-        uint8 (N, 28, 28), cut and not rounded to whole numbers, as in the original.
+        uint8 (N, 28, 28), rounded down to whole numbers, as in the original.
 
     Raises:
         InputError: There is no such corruption or severity, or the images have another shape or type.
     """
-    if name not in _ALL:
-        raise InputError(f"corruption {name!r}: must be one of {', '.join(_ALL)}")
+    names = (*CORRUPTIONS, *FLIPS)
+    if name not in names:
+        raise InputError(f"corruption {name!r}: must be one of {', '.join(names)}")
     if severity not in SEVERITIES:
         raise InputError(f"severity {severity!r}: must be 1, 2, 3, 4 or 5")
-    if images.dtype != np.uint8 or images.shape[1:] != (SIZE, SIZE):
-        raise InputError(f"images {images.dtype} {images.shape}: must be uint8 (N, {SIZE}, {SIZE})")
-    if name in _FLIPS:
-        return np.ascontiguousarray(_FLIPS[name](images))
-    corruption, levels = _CORRUPTIONS[name]
+    check_images(images)
+    if name in FLIPS:
+        return np.ascontiguousarray(FLIPS[name](images))
+    _, function, levels = CORRUPTIONS[name]
     places = range(len(images)) if indices is None else indices.tolist()
-    key = list(_ALL).index(name)
-    generators = [np.random.default_rng([seed, key, severity, place]) for place in places]
+    generators = [np.random.default_rng([seed, names.index(name), severity, place]) for place in places]
     pixels = images.astype(np.float64) / 255  # (N, 28, 28) in [0, 1]
-    corrupted = corruption(pixels, levels[severity - 1], generators) if len(images) else pixels
+    corrupted = function(pixels, levels[min(severity, len(levels)) - 1], generators)
     return (np.clip(corrupted, 0, 1) * 255).astype(np.uint8)
+
+
+def severities_of(name: str) -> tuple[int, ...]:
+    """Return the severities of a corruption or flip that differ: 1 to 5, or 1 alone."""
+    return SEVERITIES[: len(CORRUPTIONS[name].levels)] if name in CORRUPTIONS else SEVERITIES[:1]
 
 
 def shot_noise(pixels: np.ndarray, photons: float, generators: Generators) -> np.ndarray:
@@ -70,34 +75,34 @@ def shot_noise(pixels: np.ndarray, photons: float, generators: Generators) -> np
 
 def impulse_noise(pixels: np.ndarray, amount: float, generators: Generators) -> np.ndarray:
     """Make a share ``amount`` of the pixels black or white ("salt and pepper"), half of them each."""
-    hit, salt = np.stack([g.random((2, SIZE, SIZE)) for g in generators], axis=1)
+    hit, salt = np.stack([g.random((2, IMAGE_SIZE, IMAGE_SIZE)) for g in generators], axis=1)
     return np.where(hit < amount, salt < 0.5, pixels)
 
 
 def glass_blur(pixels: np.ndarray, level: tuple[float, int, int], generators: Generators) -> np.ndarray:
     """Blur, swap pixels with neighbours at random, blur again.
 
-    The blur runs down the columns only: the original asks scikit-image for a blur of a colour picture, and
-    of a grey one it then takes the columns for colours.
+    The blur runs down the columns only, as in the original, which tells scikit-image that the picture is in
+    colour, so that the columns of a grey one are taken for its colours.
 
     Args:
         pixels: float64 (N, 28, 28).
-        level: Standard deviation of the blur in pixels, furthest swap in pixels, passes.
-        generators: One an image.
+        level: Standard deviation of the blur in pixels, furthest swap in pixels, number of passes.
+        generators: One for each image.
     """
     sigma, reach, passes = level
     blurred = _blur_columns(pixels, sigma)
     blurred = np.floor(np.clip(blurred, 0, 1) * 255) / 255
-    line = range(SIZE - reach, reach, -1)
-    walk = [(row, column) for _ in range(passes) for row in line for column in line]
-    swaps = np.stack([g.random(len(walk)) < 0.5 for g in generators], axis=1)  # (steps, N)
-    moves = np.stack([g.integers(-reach, reach, (len(walk), 2)) for g in generators], axis=2)  # (steps, 2, N)
+    line = range(IMAGE_SIZE - reach, reach, -1)
+    steps = [(row, column) for _ in range(passes) for row in line for column in line]  # (S, 2)
+    swapped = np.stack([g.random(len(steps)) < 0.5 for g in generators], axis=1)  # (S, N)
+    offsets = np.stack([g.integers(-reach, reach, (len(steps), 2)) for g in generators], axis=2)  # (S, 2, N)
     images = np.arange(len(pixels))
-    for (row, column), swap, (down, right) in zip(walk, swaps, moves, strict=True):
+    for (row, column), swap, (down, right) in zip(steps, swapped, offsets, strict=True):
         chosen = images[swap]
-        other = chosen, row + down[swap], column + right[swap]
         here = chosen, row, column
-        blurred[here], blurred[other] = blurred[other], blurred[here]
+        there = chosen, row + down[swap], column + right[swap]
+        blurred[here], blurred[there] = blurred[there], blurred[here]
     return _blur_columns(blurred, sigma)
 
 
@@ -106,33 +111,33 @@ def _blur_columns(pixels: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def motion_blur(pixels: np.ndarray, level: tuple[int, float], generators: Generators) -> np.ndarray:
-    """Smear each image along a direction within 45 degrees of the horizontal, as ImageMagick does.
+    """Blur each image along a direction within 45 degrees of the horizontal, as ImageMagick does.
 
-    Each pixel becomes a mean of those in a line from it, of one side only, weighted by half a Gaussian;
-    beyond the image lies its edge, repeated.
+    Each pixel becomes the mean of the pixels on a line that begins at it, weighted by half a Gaussian;
+    outside the image its edge is repeated.
 
     Args:
         pixels: float64 (N, 28, 28).
         level: Radius (half the length of the line) and standard deviation, in pixels.
-        generators: One an image, for its angle.
+        generators: One for each image, for its angle.
     """
     radius, sigma = level
     steps = np.arange(2 * radius + 1)
     weights = np.exp(-(steps**2) / (2 * sigma**2))
     angles = np.radians([g.uniform(-45, 45) for g in generators])
     down, right = np.ceil(np.stack([np.sin(angles), np.cos(angles)])[..., None] * steps - 0.5).astype(int)
-    places = np.arange(SIZE)
+    places = np.arange(IMAGE_SIZE)
     images = np.arange(len(pixels))[:, None, None]
-    smeared = np.zeros_like(pixels)
+    blurred = np.zeros_like(pixels)
     for step, weight in zip(steps, weights / weights.sum(), strict=True):
-        rows = np.clip(places + down[:, step, None], 0, SIZE - 1)  # (N, 28)
-        columns = np.clip(places + right[:, step, None], 0, SIZE - 1)
-        smeared += weight * pixels[images, rows[:, :, None], columns[:, None, :]]
-    return smeared
+        rows = np.clip(places + down[:, step, None], 0, IMAGE_SIZE - 1)  # (N, 28)
+        columns = np.clip(places + right[:, step, None], 0, IMAGE_SIZE - 1)
+        blurred += weight * pixels[images, rows[:, :, None], columns[:, None, :]]
+    return blurred
 
 
 def shear(pixels: np.ndarray, angle: float, generators: Generators) -> np.ndarray:
-    """Shear by ``angle`` radians to a random side as scikit-image 0.19 does: lines keep their length."""
+    """Shear by ``angle`` radians to a random side, as scikit-image 0.19 does: lines keep their length."""
     angles = angle * _signs(generators)
     ones, zeros = np.ones_like(angles), np.zeros_like(angles)
     return _warp(pixels, np.array([[ones, -np.sin(angles)], [zeros, np.cos(angles)]]))
@@ -145,29 +150,30 @@ def scale(pixels: np.ndarray, factor: float, generators: Generators) -> np.ndarr
 
 
 def rotate(pixels: np.ndarray, angle: float, generators: Generators) -> np.ndarray:
-    """Turn by ``angle`` radians to a random side, around the centre."""
+    """Rotate by ``angle`` radians to a random side, around the centre."""
     angles = angle * _signs(generators)
     sine, cosine = np.sin(angles), np.cos(angles)
     return _warp(pixels, np.array([[cosine, -sine], [sine, cosine]]))
 
 
 def _signs(generators: Generators) -> np.ndarray:
+    """Return -1 or 1 for each image, (N,)."""
     return np.array([g.choice((-1, 1)) for g in generators])
 
 
 def _warp(pixels: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-    """Look each pixel up, bilinearly, where its image's matrix sends it; outside is black.
+    """Transform each image by its matrix, with bilinear interpolation; outside the image all is black.
 
     Args:
         pixels: float64 (N, 28, 28).
-        matrices: float64 (2, 2, N), of (x, y) columns about the centre, from the result to the source.
+        matrices: float64 (2, 2, N), which map (x, y) about the centre from the result to the source.
     """
-    y, x = np.indices((SIZE, SIZE)).reshape(2, -1) - CENTRE
-    moved = np.einsum("ijn,jp->inp", matrices, np.stack([x, y])) + CENTRE  # (2, N, 784)
-    whole = np.floor(moved)
-    part = moved - whole
-    padded = np.pad(pixels, ((0, 0), (2, 2), (2, 2)))  # a pixel beyond lies between two black ones
-    left, top = np.clip(whole, -2, SIZE).astype(int) + 2
+    y, x = np.indices((IMAGE_SIZE, IMAGE_SIZE)).reshape(2, -1) - CENTRE
+    source = np.einsum("ijn,jp->inp", matrices, np.stack([x, y])) + CENTRE  # (2, N, 784)
+    whole = np.floor(source)
+    part = source - whole
+    padded = np.pad(pixels, ((0, 0), (2, 2), (2, 2)))  # a place outside lies between two black pixels
+    left, top = np.clip(whole, -2, IMAGE_SIZE).astype(int) + 2
     images = np.arange(len(pixels))[:, None]
     warped = np.zeros(left.shape)
     for right in (0, 1):
@@ -178,23 +184,23 @@ def _warp(pixels: np.ndarray, matrices: np.ndarray) -> np.ndarray:
 
 
 def brightness(pixels: np.ndarray, added: float, generators: Generators) -> np.ndarray:
-    """Add to every pixel's value."""
+    """Add ``added`` to every pixel."""
     return pixels + added
 
 
 def contrast(pixels: np.ndarray, factor: float, generators: Generators) -> np.ndarray:
-    """Bring every pixel nearer to its image's mean."""
+    """Multiply every pixel's difference from its image's mean by ``factor``."""
     mean = pixels.mean((1, 2), keepdims=True)
     return (pixels - mean) * factor + mean
 
 
 def saturate(pixels: np.ndarray, level: tuple[float, float], generators: Generators) -> np.ndarray:
-    """Multiply hue, saturation and value and add to all three, then take the grey of that colour.
+    """Multiply hue, saturation and value by a factor, add a constant to all three, and take the luminance.
 
     Args:
         pixels: float64 (N, 28, 28), greys: hue and saturation 0.
-        level: Factor and what is added, which is hence the new hue and saturation.
-        generators: Not needed.
+        level: The factor and the constant, which is hence the new hue and saturation.
+        generators: Not used.
     """
     factor, added = level
     grey = np.dot(GREY_WEIGHTS, colorsys.hsv_to_rgb(added, added, 1))
@@ -202,35 +208,50 @@ def saturate(pixels: np.ndarray, level: tuple[float, float], generators: Generat
 
 
 def inverse(pixels: np.ndarray, level: None, generators: Generators) -> np.ndarray:
-    """Return the negative."""
+    """Return the negative images."""
     return 1 - pixels
 
 
-_CORRUPTIONS: dict[str, tuple[Callable[[np.ndarray, Any, Generators], np.ndarray], tuple[Any, ...]]] = {
-    "shot_noise": (shot_noise, (60, 25, 12, 5, 3)),
-    "impulse_noise": (impulse_noise, (0.03, 0.06, 0.09, 0.17, 0.27)),
-    "glass_blur": (glass_blur, ((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2))),
-    "motion_blur": (motion_blur, ((10, 3), (15, 5), (15, 8), (15, 12), (20, 15))),
-    "shear": (shear, (0.2, 0.4, 0.6, 0.8, 1.0)),
-    "scale": (scale, (0.9, 0.8, 0.7, 0.6, 0.5)),
-    "rotate": (rotate, (0.2, 0.4, 0.6, 0.8, 1.0)),
-    "brightness": (brightness, (0.1, 0.2, 0.3, 0.4, 0.5)),
-    "contrast": (contrast, (0.4, 0.3, 0.2, 0.1, 0.05)),
-    "saturate": (saturate, ((0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2))),
-    "inverse": (inverse, (None,) * 5),
+class Corruption(NamedTuple):
+    """A corruption, its family, and its level at each severity.
+
+    Attributes:
+        family: ``noise``, ``blur``, ``geometry`` or ``light``.
+        function: Takes pixels float64 (N, 28, 28) in [0, 1], a level and the generators; returns pixels.
+        levels: Of severities 1 to 5, or one for all of them.
+    """
+
+    family: str
+    function: Callable[[np.ndarray, Any, Generators], np.ndarray]
+    levels: tuple[Any, ...]
+
+
+CORRUPTIONS = {
+    "shot_noise": Corruption("noise", shot_noise, (60, 25, 12, 5, 3)),
+    "impulse_noise": Corruption("noise", impulse_noise, (0.03, 0.06, 0.09, 0.17, 0.27)),
+    "glass_blur": Corruption(
+        "blur", glass_blur, ((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2))
+    ),
+    "motion_blur": Corruption("blur", motion_blur, ((10, 3), (15, 5), (15, 8), (15, 12), (20, 15))),
+    "shear": Corruption("geometry", shear, (0.2, 0.4, 0.6, 0.8, 1.0)),
+    "scale": Corruption("geometry", scale, (0.9, 0.8, 0.7, 0.6, 0.5)),
+    "rotate": Corruption("geometry", rotate, (0.2, 0.4, 0.6, 0.8, 1.0)),
+    "brightness": Corruption("light", brightness, (0.1, 0.2, 0.3, 0.4, 0.5)),
+    "contrast": Corruption("light", contrast, (0.4, 0.3, 0.2, 0.1, 0.05)),
+    "saturate": Corruption("light", saturate, ((0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2))),
+    "inverse": Corruption("light", inverse, (None,)),
 }
-_FLIPS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+"""Eleven of the fifteen of Fashion-MNIST-C; the position of each is part of its seed, so append new ones."""
+FAMILIES = {
+    family: [name for name, corruption in CORRUPTIONS.items() if corruption.family == family]
+    for family in dict.fromkeys(corruption.family for corruption in CORRUPTIONS.values())
+}
+"""The names of the corruptions of each family."""
+FLIPS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "flip_sides": lambda images: images[:, :, ::-1],
     "flip_up_down": lambda images: images[:, ::-1],
     "turn_left": lambda images: np.rot90(images, 1, (1, 2)),
     "turn_right": lambda images: np.rot90(images, 3, (1, 2)),
 }
-_ALL = _CORRUPTIONS | _FLIPS
-
-CORRUPTIONS: tuple[str, ...] = tuple(_CORRUPTIONS)
-"""The eleven that a training that flips has never seen; with `FLIPS`, the fifteen of Fashion-MNIST-C."""
-FLIPS: tuple[str, ...] = tuple(_FLIPS)
-"""Mirrored, upside down, and quarter turns (which the original's program names flip_top_bottom and
-flip_left_right): reported apart, because training may flip."""
-ONE_LEVEL = ("inverse", *FLIPS)
-"""What does the same at all severities."""
+"""The other four: mirrored, upside down, and quarter turns (which the original's program
+names flip_top_bottom and flip_left_right). They are reported apart, because training may flip."""

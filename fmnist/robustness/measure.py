@@ -1,203 +1,188 @@
-"""How much of a run's accuracy is left on images as they might come: corrupted, photographed, or foreign.
+"""How much of a run's accuracy is left on shifted test images, and how well it recognises OOD images.
 
-The corruptions are those of Fashion-MNIST-C, each apart and in five severities. Nobody has published
+The corruptions are those of Fashion-MNIST-C, each on its own and in five severities. Nobody has published
 accuracies for that grid: the published set mixes them, one corruption drawn for each image.
 """
 
-import json
 import math
+from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
-from fmnist import figures
 from fmnist.core.errors import InputError
-from fmnist.core.files import write_file
-from fmnist.core.runs import Run
-from fmnist.data.arrays import images_of
-from fmnist.data.datamodule import stratified_split
-from fmnist.data.of_run import data_of
-from fmnist.figures.heat_map import heat_map
+from fmnist.data.arrays import Images, images_of
+from fmnist.data.datamodule import FashionMNISTDataModule, stratified_split
+from fmnist.inference.detection import ACCEPTED, ENERGY, look, references_of, scores_of
 from fmnist.inference.predictor import Predictor
-from fmnist.robustness.corruptions import CORRUPTIONS, FLIPS, ONE_LEVEL, SEVERITIES, corrupt
-from fmnist.robustness.ood import detection_table
-from fmnist.robustness.photographs import POLARITIES, all_seen
-from fmnist.robustness.tables import grid_table, page_tables, words
+from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS, corrupt, severities_of
+from fmnist.robustness.ood_images import OOD_IMAGES
+from fmnist.robustness.photographs import POLARITIES, Photographs, prepared_photographs
 
-FILE = "shifts.json"
 IMAGES = 2_000  # of the test set, unless told otherwise
 PHOTOGRAPHED = 4  # one image of so many, in all kinds: preparing a photograph takes a hundred times as long
 SEED = 0  # of the choice of images and of the corruptions
-FIRST_SCENE = (
-    1_000_000  # seed of test image 0's photographs, far from the seeds that anything was chosen with
-)
-FAMILIES = {
-    "noise": ("shot_noise", "impulse_noise"),
-    "blur": ("glass_blur", "motion_blur"),
-    "geometry": ("shear", "scale", "rotate"),
-    "light": ("brightness", "contrast", "saturate", "inverse"),
-}
+PHOTOGRAPH_SEED = 1_000_000  # of test image 0, the next one's is 1 more: seeds that no choice was made with
+OOD_COUNT = 2_000  # OOD images of each kind
+OOD_SEED = 1  # not 0, with which the score that `predict.py` uses was chosen
 
 
-def write_shifts(
-    run: Run, root: str = "data", count: int | None = IMAGES, progress: bool = False
-) -> dict[str, Any]:
-    """Measure a run on shifted test images; write ``shifts.json``, ``shifts.csv`` and ``figures/shifts.png``.
+class ShiftedTestSet:
+    """A stratified subset of the test images, and photographs of a quarter of it; the same for every run.
 
     Args:
-        run: A finished run.
-        root: Where the data set is looked for.
-        count: Test images, a stratified part; None takes all.
+        test: The whole test set.
+        count: Size of the subset; None takes all.
         progress: Show bars.
 
-    Returns:
-        What ``shifts.json`` holds.
-
-    Raises:
-        InputError: The run is not finished, its data are not here, or its folder cannot be written.
-    """
-    predictor = Predictor(run)
-    data = data_of(run, root)
-    images, labels, _ = images_of(data, "test")
-    found = measure(predictor, images, labels, count, progress)
-    found["detection"] = detection_table(predictor, data)
-    try:
-        write_file(run.path / FILE, json.dumps(found, indent=2, allow_nan=False) + "\n")
-        write_file(run.path / "shifts.csv", grid_table(found).csv())
-        figures.save(drawn(found, str(run.record.get("name"))), run.path / "figures" / "shifts.png")
-    except OSError as error:
-        raise InputError(f"{run.path}: cannot be written ({error.strerror})") from None
-    return found
-
-
-def measure(
-    predictor: Predictor,
-    images: np.ndarray,
-    labels: np.ndarray,
-    count: int | None = IMAGES,
-    progress: bool = False,
-    processes: int | None = None,
-) -> dict[str, Any]:
-    """Return accuracies on corrupted images and on photographs of them.
-
-    Args:
-        predictor: Of the run.
-        images: The whole test set, uint8 (N, 28, 28).
-        labels: int64 (N,).
-        count: How many of the images, a stratified part; None takes all.
-        progress: Show bars.
-        processes: How many render photographs at once; by default one a core.
+    Attributes:
+        total: Size of the whole test set.
+        subset: The images that are corrupted.
+        photographed: The images that are photographed.
 
     Raises:
         InputError: There are not so many images, or fewer are wanted than there are classes.
     """
-    lowest, total = len(np.unique(labels)), len(labels)
-    if count is not None and not lowest <= count <= total:
-        raise InputError(f"--shifts {count}: must lie between {lowest} and {total:,}, or be 'all'")
-    chosen = part(labels, count)
-    right = predictor.logits(images[chosen]).argmax(1) == labels[chosen]
-    found = {"images": len(chosen), "of": total, "seed": SEED, "clean": share(right)}
-    found |= corrupted(predictor, images, labels, chosen, progress)
-    some = part(labels, max(lowest, len(chosen) // PHOTOGRAPHED))
-    return found | photographed(predictor, images, labels, some, progress, processes)
+
+    def __init__(self, test: Images, count: int | None = IMAGES, progress: bool = False) -> None:
+        lowest, self.total = len(np.unique(test.labels)), len(test.labels)
+        if count is not None and not lowest <= count <= self.total:
+            raise InputError(f"--shifts {count}: must lie between {lowest} and {self.total:,}, or be 'all'")
+        self.subset = stratified_subset(test, self.total if count is None else count)
+        self.photographed = stratified_subset(test, max(lowest, len(self.subset.labels) // PHOTOGRAPHED))
+        self.progress = progress
+
+    @cached_property
+    def photographs(self) -> dict[str, Photographs]:
+        """The photographs by kind, prepared; made at the first use and kept for the next run."""
+        images, _, indices = self.photographed
+        return prepared_photographs(images, PHOTOGRAPH_SEED + indices, progress=self.progress)
 
 
-def part(labels: np.ndarray, count: int | None) -> np.ndarray:
-    """Return the places of a stratified part of a set, sorted; the same one for every run."""
-    if count is None or count == len(labels):
-        return np.arange(len(labels))
-    return stratified_split(labels, count, None, SEED)[1]
+def stratified_subset(images: Images, count: int) -> Images:
+    """Return a stratified subset in the order of the whole set; always the same one."""
+    if count == len(images.labels):
+        return images
+    _, chosen = stratified_split(images.labels, count, None, SEED)
+    return Images(*(array[chosen] for array in images))
 
 
-def corrupted(
-    predictor: Predictor, images: np.ndarray, labels: np.ndarray, chosen: np.ndarray, progress: bool
-) -> dict[str, Any]:
+def measure_shifts(predictor: Predictor, test_set: ShiftedTestSet) -> dict[str, Any]:
+    """Measure a run on the test images as they are, corrupted, and photographed.
+
+    Returns:
+        ``images`` (how many), ``of``, ``seed``, ``clean``, ``photographs``, and what `measure_corruptions`
+        returns.
+    """
+    images, labels, _ = test_set.subset
+    return {
+        "images": len(labels),
+        "of": test_set.total,
+        "seed": SEED,
+        "clean": mean_accuracy(_right(predictor, images, labels)),
+        **measure_corruptions(predictor, test_set),
+        "photographs": measure_photographs(predictor, test_set),
+    }
+
+
+def measure_corruptions(predictor: Predictor, test_set: ShiftedTestSet) -> dict[str, Any]:
     """Return the accuracy under each corruption and severity, under each flip, and their means.
 
     The mean corruption accuracy is the mean over the eleven corruptions of the mean over their severities,
-    flips left out; its error is what is missing to 1. A corruption without severities counts as the others.
+    flips left out; the mean corruption error is 1 less that. A corruption of one level counts as the others.
     """
-    cells = [
-        (name, severity)
-        for name in (*CORRUPTIONS, *FLIPS)
-        for severity in (SEVERITIES[:1] if name in ONE_LEVEL else SEVERITIES)
-    ]
-    right: dict[str, list[np.ndarray]] = {}
-    for name, severity in tqdm(cells, "corruptions", unit="set", disable=None if progress else True):
-        shifted = corrupt(images[chosen], name, severity, SEED, chosen)
-        right.setdefault(name, []).append(predictor.logits(shifted).argmax(1) == labels[chosen])
+    images, labels, indices = test_set.subset
+    cells = [(name, severity) for name in (*CORRUPTIONS, *FLIPS) for severity in severities_of(name)]
+    right: dict[str, list[np.ndarray]] = {name: [] for name, _ in cells}
+    for name, severity in tqdm(cells, "corruptions", unit="set", disable=None if test_set.progress else True):
+        corrupted = corrupt(images, name, severity, SEED, indices)
+        right[name].append(_right(predictor, corrupted, labels))
     # (N,) each: the share of its severities under which an image is classified right
     by_image = {name: np.mean(levels, axis=0) for name, levels in right.items()}
-    mean = share(np.mean([by_image[name] for name in CORRUPTIONS], axis=0))
+
+    def mean(names: Iterable[str]) -> dict[str, float]:
+        return mean_accuracy(np.mean([by_image[name] for name in names], axis=0))
+
+    overall = mean(CORRUPTIONS)
     return {
-        "mean_corruption_accuracy": mean,
-        "mean_corruption_error": 1 - mean["accuracy"],
-        "families": {
-            family: share(np.mean([by_image[name] for name in names], axis=0))
-            for family, names in FAMILIES.items()
-        },
+        "mean_corruption_accuracy": overall,
+        "mean_corruption_error": 1 - overall["accuracy"],
+        "families": {family: mean(names) for family, names in FAMILIES.items()},
         "corruptions": {name: [float(level.mean()) for level in right[name]] for name in CORRUPTIONS},
-        "mean_flip_accuracy": share(np.mean([by_image[name] for name in FLIPS], axis=0)),
+        "mean_flip_accuracy": mean(FLIPS),
         "flips": {name: float(right[name][0].mean()) for name in FLIPS},
     }
 
 
-def photographed(
-    predictor: Predictor,
-    images: np.ndarray,
-    labels: np.ndarray,
-    chosen: np.ndarray,
-    progress: bool,
-    processes: int | None,
-) -> dict[str, Any]:
-    """Return the accuracy on photographs of each kind, beside that on the same images as they are."""
-    clean = share(predictor.logits(images[chosen]).argmax(1) == labels[chosen])
-    rows = {}
-    for kind, (prepared, polarities) in all_seen(
-        images[chosen], FIRST_SCENE + chosen, processes, progress
-    ).items():
-        row = share(predictor.logits(prepared).argmax(1) == labels[chosen])
+def measure_photographs(predictor: Predictor, test_set: ShiftedTestSet) -> dict[str, Any]:
+    """Return the accuracy on photographs of each kind, and that on the same images as they are."""
+    images, labels, _ = test_set.photographed
+    clean = mean_accuracy(_right(predictor, images, labels))
+    kinds = {}
+    for kind, (prepared, polarities) in test_set.photographs.items():
+        row = mean_accuracy(_right(predictor, prepared, labels))
         row["of_clean"] = row["accuracy"] / clean["accuracy"] if clean["accuracy"] else 0.0
         if kind in POLARITIES:
-            row["polarity_right"] = float(np.mean([said == POLARITIES[kind] for said in polarities]))
-        rows[kind] = row
-    return {"photographs": {"images": len(chosen), "clean": clean, "kinds": rows}}
+            row["polarity_right"] = float((polarities == POLARITIES[kind]).mean())
+        kinds[kind] = row
+    return {"images": len(labels), "clean": clean, "kinds": kinds}
 
 
-def share(right: np.ndarray) -> dict[str, float]:
+def _right(predictor: Predictor, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return which images a run classifies right, bool (N,)."""
+    return predictor.logits(images).argmax(1) == labels
+
+
+def mean_accuracy(right: np.ndarray) -> dict[str, float]:
     """Return the mean of right answers, bool or in [0, 1] (N,), and its standard error over the images."""
     error = float(right.std(ddof=1)) / math.sqrt(len(right)) if len(right) > 1 else 0.0
     return {"accuracy": float(right.mean()), "standard_error": error}
 
 
-def read(run: Run) -> dict[str, Any] | None:
-    """Return what `write_shifts` found; None where nothing was measured.
+def measure_detection(
+    predictor: Predictor, data: FashionMNISTDataModule, count: int = OOD_COUNT
+) -> list[dict[str, Any]]:
+    """Measure how well each detection score tells OOD images from the test images.
 
-    Raises:
-        InputError: The file is damaged.
+    Args:
+        predictor: The run.
+        data: With the run's split, set up.
+        count: OOD images of each kind.
+
+    Returns:
+        A row for each kind of OOD images and each score: ``outsiders``, the kind of OOD images; ``score``,
+        its name; and what `separation` returns.
     """
-    path = run.path / FILE
-    try:
-        found = json.loads(path.read_bytes())
-        page_tables(found)
-        words(found)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is damaged ({error!r}); evaluate.py --shifts writes it anew") from None
-    return dict(found)
+    scores = scores_of(references_of(predictor, data))
+    if predictor.run.score_type == "log-probabilities":
+        del scores[ENERGY]  # 0 for every image
+    test = look(predictor, images_of(data, "test").images)
+    rows = []
+    for kind, draw in OOD_IMAGES.items():
+        ood = look(predictor, draw(count, OOD_SEED))
+        rows += [
+            {"outsiders": kind, "score": name, **separation(score(test), score(ood))}
+            for name, score in scores.items()
+        ]
+    return rows
 
 
-def drawn(found: dict[str, Any], name: str) -> Any:
-    """Draw the grid as a heat map, the flips below it."""
-    levels = found["corruptions"] | {flip: [value] for flip, value in found["flips"].items()}
-    mean = found["mean_corruption_accuracy"]["accuracy"]
-    title = f"{name} on {found['images']:,} corrupted test images: mean accuracy {mean:.3f}"
-    return heat_map(
-        {row.replace("_", " "): values for row, values in levels.items()},
-        columns=[str(severity) for severity in SEVERITIES],
-        breaks=[len(CORRUPTIONS)],
-        title=f"{title}, {found['clean']['accuracy']:.3f} uncorrupted",
-        xlabel="severity",
-    )
+def separation(test: np.ndarray, ood: np.ndarray) -> dict[str, float]:
+    """Return how well scores tell OOD images from test images.
+
+    Args:
+        test: Scores of test images (N,).
+        ood: Scores of OOD images (M,), which should be higher.
+
+    Returns:
+        ``auroc``, the area under the ROC curve (0.5 is chance), and ``fpr95``, the share of OOD images that
+        is accepted by the threshold that accepts 95 % of the test images.
+    """
+    is_ood = np.repeat([False, True], [len(test), len(ood)])
+    return {
+        "auroc": float(roc_auc_score(is_ood, np.concatenate([test, ood]))),
+        "fpr95": float((ood <= np.quantile(test, ACCEPTED)).mean()),
+    }

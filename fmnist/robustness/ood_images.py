@@ -1,17 +1,19 @@
-"""Images of anything but garments, to see whether a model notices: drawn digits, and noise."""
+"""Out-of-distribution (OOD) images, which show no garments: drawn digits, and noise."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter
 
-SIDE = 28
+from fmnist.core.constants import IMAGE_SIZE
+from fmnist.core.images import to_uint8
+
 BOX = 20  # longest side of a digit in pixels, as MNIST has it
 STEP = 0.02  # between the points along a stroke, as a share of the digit's height
 
 Stroke = list[tuple[float, float]]
-# Each way of writing a digit is a list of strokes through points (x, y), y downwards, the digit's height 1.
+"""Points (x, y) that a smooth curve goes through, y downwards, the digit's height 1."""
 DIGITS: tuple[list[list[Stroke]], ...] = (
     [
         [[(0.55, 0.02), (0.2, 0.15), (0.05, 0.55), (0.25, 0.95), (0.55, 0.9), (0.72, 0.5), (0.6, 0.1),
@@ -81,21 +83,21 @@ DIGITS: tuple[list[list[Stroke]], ...] = (
           (0.1, 0.95)]],
     ],
 )  # fmt: skip
+"""For each digit two ways of writing it, each a list of strokes."""
 
 
 def drawn_digits(count: int, seed: int) -> np.ndarray:
     """Draw digits as MNIST has them: white strokes on black, in a box of 20 x 20, centred by mass.
 
-    A stroke is a smooth curve through points that every image moves a little; slant, rotation, proportions,
-    thickness and place vary, too. The digit of image i is i modulo 10, and the image depends on
-    (seed, i) alone.
+    The points of the strokes, slant, rotation, proportions, thickness and position vary at random. Image i
+    shows the digit i modulo 10.
 
     Source: LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition", section III A,
     for box and centre.
 
     Args:
         count: Number of images.
-        seed: Chooses them.
+        seed: Chooses them; image i depends on (seed, i) alone.
 
     Returns:
         uint8 (count, 28, 28).
@@ -104,7 +106,7 @@ def drawn_digits(count: int, seed: int) -> np.ndarray:
 
 
 def noise_images(count: int, seed: int) -> np.ndarray:
-    """Make noise of three kinds in turn: uniform, Gaussian, and smooth, i.e. without fine detail.
+    """Draw noise of three kinds in turn: uniform, Gaussian, and smooth (blurred Gaussian).
 
     Args:
         count: Number of images.
@@ -119,18 +121,18 @@ def noise_images(count: int, seed: int) -> np.ndarray:
 
 def _stack(images: Iterable[np.ndarray]) -> np.ndarray:
     """Return images in [0, 1] as uint8 (N, 28, 28)."""
-    levels = np.array(list(images)).reshape(-1, SIDE, SIDE)
-    return np.round(255 * np.clip(levels, 0, 1)).astype(np.uint8)
+    return to_uint8(np.array(list(images)).reshape(-1, IMAGE_SIZE, IMAGE_SIZE))
 
 
 def _digit(generator: np.random.Generator, digit: int) -> np.ndarray:
     strokes = DIGITS[digit][generator.integers(len(DIGITS[digit]))]
+    # one shift for equal points, so that strokes that meet still meet
     shift = {point: generator.normal(0, 0.025, 2) for stroke in strokes for point in stroke}
-    moved = [np.array([point + shift[point] for point in stroke]) for stroke in strokes]  # joints stay joints
+    moved = [np.array([point + shift[point] for point in stroke]) for stroke in strokes]
     points = np.concatenate([_curve(stroke) for stroke in moved]) @ _handwriting(generator)
     thickness = generator.uniform(1.6, 3.6)  # pixels
     points *= (BOX - thickness) / np.ptp(points, axis=0).max()
-    points += (SIDE - 1) / 2 - points.mean(0) + generator.uniform(-0.5, 0.5, 2)
+    points += (IMAGE_SIZE - 1) / 2 - points.mean(0) + generator.uniform(-0.5, 0.5, 2)
     return _ink(points, thickness)
 
 
@@ -141,29 +143,38 @@ def _curve(stroke: np.ndarray) -> np.ndarray:
 
 
 def _handwriting(generator: np.random.Generator) -> np.ndarray:
-    """Return a matrix (2, 2) that stretches, slants and turns row vectors (x, y)."""
+    """Return a random matrix (2, 2) that stretches, slants and rotates row vectors (x, y)."""
     stretch = np.diag([generator.uniform(0.75, 1.35), 1])
     slant = np.array([[1, 0], [generator.normal(0, 0.22), 1]])
     angle = generator.normal(0, 0.1)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return stretch @ slant @ turn
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return stretch @ slant @ rotation
 
 
 def _ink(points: np.ndarray, thickness: float) -> np.ndarray:
-    """Return how far each pixel is covered by a pen that goes through the points (M, 2), (28, 28)."""
-    y, x = np.mgrid[:SIDE, :SIDE]
+    """Return how much of each pixel a pen covers that goes through the points (M, 2), in [0, 1], (28, 28)."""
+    y, x = np.mgrid[:IMAGE_SIZE, :IMAGE_SIZE]
     distance = np.hypot(x[..., None] - points[:, 0], y[..., None] - points[:, 1]).min(-1)
     return np.clip(thickness / 2 + 0.5 - distance, 0, 1)
 
 
 def _uniform(generator: np.random.Generator) -> np.ndarray:
-    return generator.random((SIDE, SIDE))
+    return generator.random((IMAGE_SIZE, IMAGE_SIZE))
 
 
 def _gaussian(generator: np.random.Generator) -> np.ndarray:
-    return generator.normal(0.5, 0.25, (SIDE, SIDE))
+    return generator.normal(0.5, 0.25, (IMAGE_SIZE, IMAGE_SIZE))
 
 
 def _smooth(generator: np.random.Generator) -> np.ndarray:
-    waves = gaussian_filter(generator.normal(size=(SIDE, SIDE)), generator.uniform(1, 4), mode="wrap")
+    waves = gaussian_filter(
+        generator.normal(size=(IMAGE_SIZE, IMAGE_SIZE)), generator.uniform(1, 4), mode="wrap"
+    )
     return (waves - waves.min()) / np.ptp(waves)
+
+
+OOD_IMAGES: dict[str, Callable[[int, int], np.ndarray]] = {
+    "drawn digits": drawn_digits,
+    "noise": noise_images,
+}
+"""Every kind of OOD images by name: a function of count and seed."""

@@ -1,60 +1,64 @@
-"""Tables, words and heat maps of shifted test images, for one run's page and for a comparison."""
+"""What pages show of ``shifts.json``, for one run and for a comparison: tables, sentences and heat maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from fmnist.core import tables
 from fmnist.core.errors import InputError
-from fmnist.core.tables import Column, Row, Table, percent
-from fmnist.robustness.corruptions import CORRUPTIONS, FLIPS, SEVERITIES
-from fmnist.robustness.scenes import BACKGROUNDS
+from fmnist.core.tables import Column, Row, Table, fixed, grouped, percent
+from fmnist.robustness.backgrounds import BACKGROUNDS
+from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS, SEVERITIES
+from fmnist.robustness.photographs import NEGATIVE, PRODUCT
 
-KINDS = {
-    "product": "dark on light",
-    "negative": "light on dark",
-    **{name: f"in colour, {name}" for name in BACKGROUNDS},
+Shifts = Mapping[str, Any]
+"""What ``shifts.json`` of a run holds."""
+PHOTOGRAPH_LABELS = {
+    PRODUCT: "dark on light",
+    NEGATIVE: "light on dark",
+    **{background: f"in colour, {background}" for background in BACKGROUNDS},
 }
-Found = Mapping[str, Any]
 
 
-def spoken(name: str) -> str:
-    """Return a corruption's name as people write it."""
+def readable(name: str) -> str:
+    """Return the name of a corruption or flip as people write it."""
     return name.replace("_", " ")
 
 
-def grid_table(found: Found) -> Table:
-    """Return the accuracy under each corruption: by severity, their mean, and the loss."""
-    clean = found["clean"]["accuracy"]
-    levels = found["corruptions"] | {name: [value] for name, value in found["flips"].items()}
+def run_tables(shifts: Shifts) -> list[Table]:
+    """Return the tables of a run's page."""
+    return [corruption_table(shifts), photograph_table(shifts), detection_table(shifts)]
+
+
+def corruption_table(shifts: Shifts) -> Table:
+    """Return the accuracy under each corruption: by severity, their mean, and what is lost."""
+    clean = shifts["clean"]["accuracy"]
+    severities = [str(severity) for severity in SEVERITIES]
     rows: list[Row] = []
     for name in (*CORRUPTIONS, *FLIPS):
-        values = levels[name]
-        by_severity = dict.fromkeys(map(str, SEVERITIES)) | dict(
-            zip(map(str, SEVERITIES), values, strict=False)
-        )
-        mean = float(np.mean(values))
-        rows.append({"corruption": spoken(name), **by_severity, "mean": mean, "lost": clean - mean})
+        levels = shifts["corruptions"][name] if name in CORRUPTIONS else [shifts["flips"][name]]
+        by_severity = dict.fromkeys(severities) | dict(zip(severities, levels, strict=False))
+        mean = float(np.mean(levels))
+        rows.append({"corruption": readable(name), **by_severity, "mean": mean, "lost": clean - mean})
     columns = [
         Column("corruption", "corruption"),
-        *(Column(f"severity {s}", str(s), tables.fixed(str(s), 3)) for s in SEVERITIES),
-        Column("mean", "mean", tables.fixed("mean", 3)),
-        Column("lost", "lost", tables.fixed("lost", 3), "to the same images uncorrupted"),
+        *(Column(f"severity {severity}", severity, fixed(severity, 3)) for severity in severities),
+        Column("mean", "mean", fixed("mean", 3)),
+        Column("lost", "lost", fixed("lost", 3), "compared with the same images uncorrupted"),
     ]
     return Table("shifts", "Accuracy on corrupted test images", columns, rows)
 
 
-def photograph_table(found: Found) -> Table:
-    """Return the accuracy on photographs, by what lies behind the garment."""
+def photograph_table(shifts: Shifts) -> Table:
+    """Return the accuracy on photographs, by their kind."""
     rows = [
-        {"picture": KINDS[kind], "polarity_right": None, **figures}
-        for kind, figures in found["photographs"]["kinds"].items()
+        {"picture": PHOTOGRAPH_LABELS[kind], "polarity_right": None, **measured}
+        for kind, measured in shifts["photographs"]["kinds"].items()
     ]
     columns = [
         Column("picture", "picture"),
-        Column("accuracy", "accuracy", tables.fixed("accuracy", 3)),
-        Column("standard error", "standard_error", tables.fixed("standard_error", 3)),
+        Column("accuracy", "accuracy", fixed("accuracy", 3)),
+        Column("standard error", "standard_error", fixed("standard_error", 3)),
         Column(
             "of clean", "of_clean", lambda row: percent(row["of_clean"]), "of the accuracy on the same images"
         ),
@@ -63,137 +67,127 @@ def photograph_table(found: Found) -> Table:
     return Table("photographs", "Accuracy on photographs of test images", columns, rows)
 
 
-def page_tables(found: Found) -> list[Table]:
-    """Return the tables of a run's page."""
-    return [grid_table(found), photograph_table(found), detection_table(found)]
-
-
-def detection_table(found: Found) -> Table:
-    """Return how well images of something else are told from test images."""
+def detection_table(shifts: Shifts) -> Table:
+    """Return how well each score tells OOD images from test images."""
     columns = [
-        Column("images", "outsiders"),
+        Column("OOD images", "outsiders"),
         Column("score", "score"),
-        Column("AUROC", "auroc", tables.fixed("auroc"), "1 tells them apart without error, 0.5 not at all"),
+        Column("AUROC", "auroc", fixed("auroc"), "1 tells them apart without error, 0.5 not at all"),
         Column(
             "accepted", "fpr95", lambda row: percent(row["fpr95"]), "where 95 % of the garments are accepted"
         ),
     ]
-    return Table("detection", "Told from images of something else", columns, found["detection"])
+    return Table("detection", "OOD images told from test images", columns, shifts["detection"])
 
 
-def words(found: Found) -> list[str]:
-    """Say what is left of the accuracy."""
-    clean, mean = found["clean"], found["mean_corruption_accuracy"]
-    kinds = found["photographs"]["kinds"]
-    means = {name: float(np.mean(values)) for name, values in found["corruptions"].items()}
-    worst = min(means, key=lambda name: means[name])
+def summary(shifts: Shifts) -> list[str]:
+    """Return sentences on what is left of the accuracy."""
+    clean, mean = shifts["clean"], shifts["mean_corruption_accuracy"]
+    by_corruption = {name: float(np.mean(levels)) for name, levels in shifts["corruptions"].items()}
+    worst = min(by_corruption, key=by_corruption.__getitem__)
     families = ", ".join(
-        f"{percent(values['accuracy'])} under {name}" for name, values in found["families"].items()
+        f"{percent(measured['accuracy'])} under {family}" for family, measured in shifts["families"].items()
     )
-    plain, cluttered = (percent(kinds[kind]["of_clean"]) for kind in ("product", "cluttered"))
+    product, cluttered = (
+        percent(shifts["photographs"]["kinds"][kind]["of_clean"]) for kind in (PRODUCT, "cluttered")
+    )
     return [
-        f"Of {found['images']:,} test images it gets {percent(clean['accuracy'])} right as they are, and "
+        f"Of {shifts['images']:,} test images it gets {percent(clean['accuracy'])} right as they are, and "
         f"{percent(mean['accuracy'])} (standard error {percent(mean['standard_error'])}) in the mean over "
         "the corruptions of Fashion-MNIST-C: a mean corruption error of "
-        f"{percent(found['mean_corruption_error'])}.",
-        f"By family of corruptions: {families}. It suffers most from {spoken(worst)} "
-        f"({percent(means[worst])}). Mirrored and turned, which training may have shown it, it gets "
-        f"{percent(found['mean_flip_accuracy']['accuracy'])} right.",
+        f"{percent(shifts['mean_corruption_error'])}.",
+        f"By family of corruptions: {families}. The worst corruption is {readable(worst)} "
+        f"({percent(by_corruption[worst])}). Flipped and turned, which training may have shown it, it gets "
+        f"{percent(shifts['mean_flip_accuracy']['accuracy'])} right.",
         "Photographed dark on light, and prepared as predict.py does, its accuracy is "
-        f"{plain} of that on the images themselves; in colour before clutter, {cluttered}.",
+        f"{product} of that on the images themselves; in colour on a cluttered background, {cluttered}.",
     ]
 
 
-def heat(found: Found) -> dict[str, Any]:
-    """Return the grid as the page's script draws it; None where a corruption has one level only."""
-    table = grid_table(found)
-    keys = [*map(str, SEVERITIES), "mean"]
+def heat_map(shifts: Shifts) -> dict[str, Any]:
+    """Return the corruption table as the page's script draws it; None where there is one level only."""
+    columns = [*map(str, SEVERITIES), "mean"]
+    rows = corruption_table(shifts).rows
     return {
-        "rows": [row["corruption"] for row in table.rows],
-        "columns": keys,
-        "values": [[row[key] for key in keys] for row in table.rows],
+        "rows": [row["corruption"] for row in rows],
+        "columns": columns,
+        "values": [[row[column] for column in columns] for row in rows],
         "unit": "accuracy",
     }
 
 
-def comparison_tables(found: Mapping[str, Found], reference: str | None = None) -> list[Table]:
-    """Return `comparison_table` where there is something to compare.
+def comparison_tables(by_model: Mapping[str, Shifts], reference: str | None = None) -> list[Table]:
+    """Return a table of several models, the best first; none where no model was measured.
+
+    Args:
+        by_model: What was measured of each model.
+        reference: The model whose errors count as 100 in the mean corruption error (mCE, arXiv 1903.12261,
+            section 4.1), if any.
 
     Raises:
         InputError: The reference is none of the models.
     """
-    if reference is not None and reference not in found:
-        known = ", ".join(found) or "there is none"
+    if reference is not None and reference not in by_model:
+        known = ", ".join(by_model) or "there is none"
         raise InputError(
             f"--reference {reference}: must be a model measured by evaluate.py --shifts: {known}"
         )
-    return [comparison_table(found, reference)] if found else []
-
-
-def comparison_table(found: Mapping[str, Found], reference: str | None = None) -> Table:
-    """Return the means by family of corruptions of several models, the best first.
-
-    Args:
-        found: By model, what was measured of it.
-        reference: The model whose errors count as 100 in the mCE (arXiv 1903.12261, section 4.1), if any.
-    """
-    rows = [_model(name, shifts, found.get(reference or "")) for name, shifts in found.items()]
+    if not by_model:
+        return []
+    rows = [
+        _comparison_row(model, shifts, by_model[reference] if reference else None)
+        for model, shifts in by_model.items()
+    ]
     rows.sort(key=lambda row: -row["mean"])
-    shown = ("clean", "mean", "noise", "blur", "geometry", "light", "flips", "product", "plain", "cluttered")
+    shown = ("clean", "mean", *FAMILIES, "flips", PRODUCT, "plain", "cluttered")
     notes = {
         "clean": "the same images as they are",
         "mean": "over the eleven corruptions, flips left out",
         "flips": "mirrored, upside down, quarter turns; training may flip",
-        "product": "photographs, dark on light",
+        PRODUCT: "photographs, dark on light",
         "plain": "photographs in colour",
         "cluttered": "photographs in colour",
     }
-    mce = Column("mCE", "mce", tables.fixed("mce", 1), f"errors relative to {reference}, per cent")
+    mce = Column("mCE", "mce", fixed("mce", 1), f"errors relative to {reference}, per cent")
     columns = [
         Column("model", "model"),
-        *(Column(key, key, tables.fixed(key, 3), notes.get(key, "")) for key in shown),
+        *(Column(key, key, fixed(key, 3), notes.get(key, "")) for key in shown),
         *([mce] if reference else []),
-        Column("images", "images", tables.grouped("images")),
+        Column("images", "images", grouped("images")),
     ]
-    return Table("shifts", "Accuracy on shifted test images", columns, rows)
+    return [Table("shifts", "Accuracy on shifted test images", columns, rows)]
 
 
-def _model(name: str, found: Found, reference: Found | None) -> Row:
-    photographs = {kind: figures["accuracy"] for kind, figures in found["photographs"]["kinds"].items()}
+def _comparison_row(model: str, shifts: Shifts, reference: Shifts | None) -> Row:
+    mean = shifts["mean_corruption_accuracy"]
     return {
-        "model": name,
-        "clean": found["clean"]["accuracy"],
-        "mean": found["mean_corruption_accuracy"]["accuracy"],
-        "standard_error": found["mean_corruption_accuracy"]["standard_error"],
-        **{family: values["accuracy"] for family, values in found["families"].items()},
-        "flips": found["mean_flip_accuracy"]["accuracy"],
-        **photographs,
-        "mce": relative_error(found, reference) if reference else None,
-        "images": found["images"],
+        "model": model,
+        "clean": shifts["clean"]["accuracy"],
+        "mean": mean["accuracy"],
+        "standard_error": mean["standard_error"],
+        **{family: measured["accuracy"] for family, measured in shifts["families"].items()},
+        "flips": shifts["mean_flip_accuracy"]["accuracy"],
+        **{kind: measured["accuracy"] for kind, measured in shifts["photographs"]["kinds"].items()},
+        "mce": relative_error(shifts, reference) if reference else None,
+        "images": shifts["images"],
     }
 
 
-def relative_error(found: Found, reference: Found) -> float:
+def relative_error(shifts: Shifts, reference: Shifts) -> float:
     """Return the mean over corruptions of the error relative to another model's, in per cent."""
-    return 100 * float(
-        np.mean(
-            [
-                np.mean(1 - np.array(levels)) / max(1 - np.mean(reference["corruptions"][name]), 1e-9)
-                for name, levels in found["corruptions"].items()
-            ]
-        )
-    )
-
-
-def comparison_heat(found: Mapping[str, Found]) -> dict[str, Any]:
-    """Return the mean under each corruption and flip, a column a model, as the page's script draws it."""
-    means: Sequence[dict[str, float]] = [
-        {row["corruption"]: row["mean"] for row in grid_table(shifts).rows} for shifts in found.values()
+    ratios = [
+        (1 - np.mean(levels)) / max(1 - np.mean(reference["corruptions"][name]), 1e-9)
+        for name, levels in shifts["corruptions"].items()
     ]
-    rows = list(means[0]) if means else []
+    return 100 * float(np.mean(ratios))
+
+
+def comparison_heat_map(by_model: Mapping[str, Shifts]) -> dict[str, Any]:
+    """Return the means under each corruption and flip, by model, as the page's script draws them."""
+    tables = [corruption_table(shifts).rows for shifts in by_model.values()]
     return {
-        "rows": rows,
-        "columns": list(found),
-        "values": [[mean[row] for mean in means] for row in rows],
+        "rows": [row["corruption"] for row in tables[0]] if tables else [],
+        "columns": list(by_model),
+        "values": [[row["mean"] for row in rows] for rows in zip(*tables, strict=True)],
         "unit": "accuracy",
     }

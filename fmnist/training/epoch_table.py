@@ -1,16 +1,18 @@
-"""A logger that keeps ``metrics.csv``: one row an epoch, whatever was measured in it."""
+"""A logger that writes ``metrics.csv``: one row an epoch, with everything that was logged in it."""
 
 import csv
-import os
+import io
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from fmnist.core.files import write_file
+
 
 class EpochTable(Logger):
-    """Writes metrics that come with an ``epoch`` to a CSV file, which is whole at every moment.
+    """Writes metrics that come with an ``epoch`` to a CSV file, which is complete at every moment.
 
     Args:
         path: The file; the rows of an earlier part of the same run are kept.
@@ -40,12 +42,11 @@ class EpochTable(Logger):
         row = self._rows.setdefault(int(epoch), {})
         row |= {**metrics, "epoch": int(epoch), "step": step}
         names = dict.fromkeys(["epoch", "step", *(name for row in self._rows.values() for name in row)])
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(names), restval="")
-            writer.writeheader()
-            writer.writerows(self._rows[epoch] for epoch in sorted(self._rows))
-        os.replace(temporary, self.path)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(names), restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows[epoch] for epoch in sorted(self._rows))
+        write_file(self.path, text.getvalue())
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: the run's ``config.yaml`` holds them."""

@@ -1,4 +1,4 @@
-"""What a finished training leaves for people: figures, the text report, and TensorBoard's last pages."""
+"""Figures and TensorBoard pages of a finished training."""
 
 import copy
 from dataclasses import asdict
@@ -11,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from fmnist import figures
 from fmnist.core.constants import CLASSES
+from fmnist.core.images import to_input
 from fmnist.core.runs import Predictions, Run
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.classifier import Classifier
@@ -71,12 +72,12 @@ def write_tensorboard(
     Args:
         run: The run, its metrics recorded.
         drawn: Figures by name.
-        model: The trained model; its network has a method ``features``.
+        model: The trained model; there is a projector if its network has a method ``features``.
         data: Set up.
     """
     network = copy.deepcopy(model.network).cpu().eval()  # a copy is never compiled, so it can be traced
     # TensorBoard holds the sprite several times over in float64: all 10,000 images would take 0.5 GB
-    images = data.data.test_images[:EMBEDDED, None].float() / 255
+    images = to_input(data.data.test_images[:EMBEDDED])
     names = [CLASSES[label] for label in data.data.test_labels[:EMBEDDED]]
     metrics = {f"final/{part}_accuracy": values["accuracy"] for part, values in run.record["metrics"].items()}
     hparams = {"seed": data.seed, "batch_size": data.batch_size, **asdict(data.augmentation), **model.hparams}
@@ -88,9 +89,9 @@ def write_tensorboard(
         for name, figure in drawn.items():
             writer.add_image(f"figures/{name}", figures.as_image(figure), dataformats="HWC")
         writer.add_graph(network, images[:1])
-        embed: Any = network.features
-        features = torch.cat([embed(batch) for batch in images.split(250)])
-        writer.add_embedding(principal_components(features), names, 1 - images, tag="test_embedding")
+        if embed := getattr(network, "features", None):
+            features = torch.cat([embed(batch) for batch in images.split(250)])
+            writer.add_embedding(principal_components(features), names, 1 - images, tag="test_embedding")
         writer.add_hparams(plain, metrics, run_name=".")
 
 

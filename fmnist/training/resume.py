@@ -1,4 +1,4 @@
-"""Which run ``--resume``, or a SLURM job that starts again, continues, and whether it is the same training."""
+"""Which run ``--resume``, or a SLURM job that starts again, continues; is it the same training?"""
 
 import os
 import re

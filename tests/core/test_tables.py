@@ -41,13 +41,8 @@ def test_save_leaves_two_files_and_nothing_else(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "made.md").read_text(encoding="utf-8") == TABLE.markdown()
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    tables.write(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        tables.write(path, "\ud800")
-    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
-    assert path.read_text() == "old"
+def test_text_is_aligned_numbers_to_the_right() -> None:
+    assert TABLE.text() == "model  accuracy\na|b      0.3333\n<i>           –"
 
 
 @pytest.mark.parametrize(
@@ -59,6 +54,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         (tables.size, 2_400_566, "2.4 MB"),
         (tables.size, 12_345, "12.3 kB"),
         (tables.grouped, 602634, "602,634"),
+        (tables.fixed, 0.12345, "0.1235"),
     ],
 )
 def test_texts_of_numbers(text, value: float, expected: str) -> None:  # type: ignore[no-untyped-def]

@@ -9,8 +9,7 @@ import yaml
 from fmnist.core.constants import CLASSES
 from fmnist.core.runs import Predictions, Run
 from fmnist.data import source
-from fmnist.robustness.corruptions import CORRUPTIONS, FLIPS
-from fmnist.robustness.measure import FAMILIES
+from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS
 from fmnist.robustness.photographs import KINDS, POLARITIES
 
 CURVES = """epoch,step,train/loss,train/accuracy,val/loss,val/accuracy

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fmnist.evaluation.comparison_report import write_comparison
+from fmnist.evaluation.comparison import write_comparison
 from fmnist.evaluation.report import write_report
 from tests.evaluation.made import make_run, on_data
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from fmnist.core import calibration
 from fmnist.core.constants import CLASSES
 from fmnist.evaluation import charts
 
@@ -37,9 +38,9 @@ CURVES = {
     "chart",
     [
         charts.accuracies(ROWS, COLOUR),
-        charts.accuracy_against(ROWS, "train_seconds", "s", COLOUR),
+        charts.accuracy_by_cost(ROWS, "train_seconds", "s", COLOUR),
         charts.learning_curves(CURVES, "accuracy", COLOUR),
-        charts.gaps(CURVES, COLOUR),
+        charts.accuracy_gaps(CURVES, COLOUR),
         charts.class_f1(ROWS, COLOUR),
     ],
 )
@@ -58,17 +59,17 @@ def test_accuracies_show_the_best_on_top() -> None:
 
 
 def test_a_model_without_the_cost_is_left_out() -> None:
-    by_parameters = charts.accuracy_against(ROWS, "parameters", "parameters", COLOUR)
+    by_parameters = charts.accuracy_by_cost(ROWS, "parameters", "parameters", COLOUR)
     assert [trace["x"] for trace in by_parameters["data"]] == [[1000]]
     low, high = by_parameters["layout"]["xaxis"]["range"]
     assert low < 3 < high
-    assert charts.accuracy_against(ROWS[1:], "parameters", "parameters", COLOUR)["data"] == []
+    assert charts.accuracy_by_cost(ROWS[1:], "parameters", "parameters", COLOUR)["data"] == []
 
 
 def test_names_that_would_cover_each_other_stand_on_both_sides() -> None:
     rows = [{**ROWS[0], "model": name, "parameters": 1000} for name in NAMES]
-    found = charts.accuracy_against(rows, "parameters", "parameters", COLOUR)["data"]
-    assert [trace["textposition"] for trace in found] == ["middle right", "middle left"]
+    traces = charts.accuracy_by_cost(rows, "parameters", "parameters", COLOUR)["data"]
+    assert [trace["textposition"] for trace in traces] == ["middle right", "middle left"]
 
 
 def test_learning_curves_name_each_model_once() -> None:
@@ -87,7 +88,7 @@ def test_a_single_epoch_is_a_point() -> None:
 
 
 def test_gaps_are_taken_where_both_were_measured() -> None:
-    (trace,) = charts.gaps(CURVES, COLOUR)["data"]
+    (trace,) = charts.accuracy_gaps(CURVES, COLOUR)["data"]
     assert trace["x"] == [1, 4, 7, 10]
     np.testing.assert_allclose(trace["y"][0], -10, atol=1e-4)
     np.testing.assert_allclose(trace["y"][-1], 5, atol=1e-4)
@@ -98,3 +99,28 @@ def test_f1_holds_a_point_a_class() -> None:
     assert len(traces) == 2
     assert traces[0]["y"] == list(CLASSES)
     np.testing.assert_allclose(traces[1]["x"], [ROWS[1][name] for name in CLASSES], atol=1e-5)
+
+
+def test_class_scores_draw_three_measures() -> None:
+    classes = {name: {"precision": 0.5, "recall": 0.75, "f1": 0.6} for name in ("a", "b")}
+    traces = charts.class_scores(classes)["data"]
+    assert [(trace["name"], trace["x"]) for trace in traces] == [
+        ("precision", [0.5, 0.5]),
+        ("recall", [0.75, 0.75]),
+        ("F1", [0.6, 0.6]),
+    ]
+
+
+def test_reliability_leaves_empty_bins_out() -> None:
+    bins = calibration.reliability(np.array([0.55, 0.58, 0.95]), np.array([True, False, True]))
+    diagonal, trace = charts.reliability({"as <stated>": bins})["data"]
+    assert diagonal["x"] == diagonal["y"] == [0, 1]
+    assert trace["name"] == "as &lt;stated&gt;"
+    assert (trace["x"], trace["y"], trace["text"]) == ([0.565, 0.95], [0.5, 1.0], ["n = 2", "n = 1"])
+
+
+def test_risk_coverage_is_thinned_but_keeps_both_ends() -> None:
+    (trace,) = charts.risk_coverage(np.linspace(0, 0.06, 10_000))["data"]
+    assert len(trace["x"]) == 200
+    assert (trace["x"][-1], trace["y"][-1]) == (1.0, 0.06)
+    assert trace["x"][0] == 0.0001

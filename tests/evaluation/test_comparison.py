@@ -1,83 +1,298 @@
-"""Statistics between runs, against statsmodels and SciPy."""
+"""Comparisons: every number of page and tables recomputed from the predictions with reference libraries."""
+
+import csv
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from scipy import stats
+from sklearn import metrics as reference
 
-from fmnist.evaluation import comparison
+from fmnist.core.constants import CLASSES
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
+from fmnist.core.statistics import paired_all
+from fmnist.evaluation import comparison_tables, published
+from fmnist.evaluation.comparison import write_comparison
+from fmnist.evaluation.groups import SeedGroup, collect
+from fmnist.evaluation.results import runs_table
+from tests.evaluation.made import make_run, on_data, predictions
+from tests.evaluation.reading import Page
 
-GENERATOR = np.random.default_rng(0)
-RIGHT = {name: GENERATOR.random(1_000) < share for name, share in (("a", 0.9), ("b", 0.85), ("c", 0.7))}
-
-
-@pytest.mark.parametrize(("b", "c"), [(0, 0), (1, 0), (5, 5), (3, 12), (40, 80), (700, 650)])
-def test_mcnemar_is_that_of_statsmodels(b: int, c: int) -> None:
-    tables = pytest.importorskip("statsmodels.stats.contingency_tables", reason="no statsmodels: make venv")
-    expected = tables.mcnemar([[50, b], [c, 20]], exact=True).pvalue
-    assert comparison.mcnemar(b, c) == pytest.approx(expected if b + c else 1.0, abs=1e-12)
-
-
-def test_holm_is_that_of_statsmodels() -> None:
-    multitest = pytest.importorskip("statsmodels.stats.multitest", reason="no statsmodels: make venv")
-    for values in ([0.01], [0.04, 0.01, 0.03], [0.5, 0.5, 1e-9, 0.02], GENERATOR.random(66) ** 4):
-        expected = multitest.multipletests(values, method="holm")[1]
-        np.testing.assert_allclose(comparison.holm(list(values)), expected, atol=1e-12)
-    assert comparison.holm([]) == []
+CNN, MLP = "fmnist.models.cnn.LitCNN", "fmnist.models.mlp.LitMLP"
+CONFIGS = Path(__file__).parents[2] / "configs" / "published"
 
 
-def test_the_interval_of_a_difference_is_scipys_paired_bootstrap() -> None:
-    found = comparison.compare(RIGHT["a"], RIGHT["b"])
-    expected = stats.bootstrap(
-        (RIGHT["a"].astype(float), RIGHT["b"].astype(float)),
-        lambda one, other, axis: one.mean(axis) - other.mean(axis),
-        paired=True, n_resamples=10_000, method="percentile", rng=np.random.default_rng(1),
-    ).confidence_interval  # fmt: skip
-    assert found.difference == pytest.approx(RIGHT["a"].mean() - RIGHT["b"].mean())
-    np.testing.assert_allclose((found.low, found.high), expected, atol=0.0025)
-    assert found.only_first == (RIGHT["a"] & ~RIGHT["b"]).sum()
-    assert found.only_second == (RIGHT["b"] & ~RIGHT["a"]).sum()
+@pytest.fixture(scope="module")
+def logs(synthetic_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("logs")
+    for name, seed, skill in (("cnn", 0, 4.0), ("cnn", 1, 4.0), ("lenet5", 0, 3.0)):
+        make_run(folder, name, seed, **on_data(synthetic_root, seed + round(skill), skill))
+    make_run(folder, "mlp", class_path=MLP, **on_data(synthetic_root, 9, 1.5))
+    make_run(folder, "published-lenet5", val=0, **on_data(synthetic_root, 10, 3.0))
+    write_comparison([folder], folder / "comparison", str(synthetic_root))
+    return folder
 
 
-def test_the_same_answers_differ_by_nothing() -> None:
-    found = comparison.compare(RIGHT["a"], RIGHT["a"])
-    assert found == (0, 0, 0, 0, 0, 1.0)
+@pytest.fixture(scope="module")
+def page(logs: Path) -> Page:
+    return Page((logs / "comparison" / "compare.html").read_text())
 
 
-def test_every_pair_is_compared_once_the_better_first() -> None:
-    found = comparison.compare_all({"c": RIGHT["c"], "a": RIGHT["a"], "b": RIGHT["b"]})
-    assert [(pair["better"], pair["worse"]) for pair in found] == [("a", "c"), ("b", "c"), ("a", "b")]
-    assert all(pair["difference"] > 0 for pair in found)
-    assert [pair["p_holm"] for pair in found] == comparison.holm([pair["p"] for pair in found])
+def first_seed(logs: Path, model: str) -> Run:
+    """Return the run with the lowest seed."""
+    return Run(logs / model / "version_0")
 
 
-def test_classes_are_compared_each_on_its_own_images() -> None:
-    labels = np.arange(1_000) % 2
-    first, second = np.ones(1_000, bool), labels == 0
-    same, other = comparison.compare_classes(first, second, labels, ["even", "odd"])
-    assert (same["class"], same["difference"], same["p_holm"]) == ("even", 0, 1.0)
-    assert (other["class"], other["difference"]) == ("odd", 1.0)
-    assert other["p_holm"] < 1e-9
+def right(logs: Path, model: str) -> np.ndarray:
+    test = first_seed(logs, model).predictions("test")
+    return test.logits.argmax(1) == test.labels
 
 
-def test_agreement_is_the_share_of_equal_answers() -> None:
-    found = comparison.agreement({"a": np.array([1, 2, 3, 4]), "b": np.array([1, 2, 0, 0])})
-    np.testing.assert_array_equal(found, [[1, 0.5], [0.5, 1]])
+def test_results_are_recomputed_from_the_predictions(logs: Path, page: Page) -> None:
+    rows = page.data["tables"]["results"]
+    assert [row["seeds"] for row in rows if row["model"] == "cnn"] == ["0, 1"]
+    for row in rows:
+        tests = [Run(path.parent).predictions("test") for path in (logs / row["model"]).glob("*/run.json")]
+        shares = [test.accuracy for test in tests]
+        assert row["accuracy"] == pytest.approx(np.mean(shares), abs=1e-12)
+        assert row["accuracy_sd"] == (pytest.approx(np.std(shares, ddof=1)) if len(tests) > 1 else None)
+        means = np.mean([test.logits.argmax(1) == test.labels for test in tests], axis=0)
+        expected = stats.bootstrap((means,), np.mean, method="percentile", rng=1).confidence_interval
+        np.testing.assert_allclose((row["accuracy_low"], row["accuracy_high"]), expected, atol=0.006)
+        for name, function in {
+            "macro_f1": lambda test: reference.f1_score(test.labels, test.logits.argmax(1), average="macro"),
+            "top2_accuracy": lambda test: reference.top_k_accuracy_score(test.labels, test.logits, k=2),
+            "log_loss": lambda test: reference.log_loss(test.labels, test.probabilities),
+        }.items():
+            assert row[name] == pytest.approx(np.mean(list(map(function, tests))), abs=1e-9)
 
 
-def test_images_that_all_get_wrong_and_that_one_gets_right() -> None:
-    right = {"a": np.array([1, 0, 0, 1], bool), "b": np.array([1, 0, 1, 0], bool)}
-    assert comparison.all_wrong(right).tolist() == [1]
-    alone = comparison.only_right(right)
-    assert (alone["a"].tolist(), alone["b"].tolist()) == ([3], [2])
+def test_pairs_are_recomputed_from_the_predictions(logs: Path, page: Page) -> None:
+    pairs = paired_all({model: right(logs, model) for model in ("cnn", "lenet5", "published-lenet5", "mlp")})
+    rows = [{key: row[key] for key in row if key != "sentence"} for row in page.data["tables"]["pairs"]]
+    assert sorted(rows, key=str) == sorted(pairs, key=str)
+    differences = [row["difference"] for row in rows]
+    assert differences == sorted(differences, reverse=True)
 
 
-def test_results_are_said_in_words() -> None:
-    pair = {"better": "a", "worse": "b", "difference": 0.0042, "low": 0.001, "high": 0.007}
-    assert comparison.sentence({**pair, "p_holm": 0.01}) == (
+def test_confusions_agreement_and_f1_are_recomputed_from_the_predictions(logs: Path, page: Page) -> None:
+    tests = {
+        model: first_seed(logs, model).predictions("test") for model in page.data["confusions"]["counts"]
+    }
+    for model, counts in page.data["confusions"]["counts"].items():
+        expected = reference.confusion_matrix(tests[model].labels, tests[model].logits.argmax(1))
+        np.testing.assert_array_equal(counts, expected)
+    shares = page.data["matrices"]["agreement"]
+    for i, one in enumerate(shares["rows"]):
+        for j, other in enumerate(shares["columns"]):
+            same = tests[one].logits.argmax(1) == tests[other].logits.argmax(1)
+            assert shares["values"][i][j] == pytest.approx(same.mean())
+    row = next(row for row in page.data["tables"]["class_f1"] if row["model"] == "cnn")
+    both = (Run(logs / "cnn" / version).predictions("test") for version in ("version_0", "version_1"))
+    scores = [reference.f1_score(test.labels, test.logits.argmax(1), average=None) for test in both]
+    np.testing.assert_allclose([row[name] for name in CLASSES], np.mean(scores, axis=0))
+
+
+def test_charts_show_what_the_tables_hold(page: Page) -> None:
+    rows = {row["model"]: row for row in page.data["tables"]["results"]}
+    (accuracies,) = page.data["charts"]["accuracies"]["data"]
+    assert dict(zip(accuracies["y"], accuracies["x"], strict=True)) == {
+        model: round(row["accuracy"], 5) for model, row in rows.items()
+    }
+    for trace in page.data["charts"]["by_time"]["data"]:
+        assert trace["y"] == [round(rows[trace["name"]]["accuracy"], 5)]
+
+
+def test_what_is_printed_is_what_the_data_say(logs: Path, page: Page) -> None:
+    for name, rows in page.data["tables"].items():
+        assert len(page.tables[name]) == len(rows) + 1
+        with (logs / "comparison" / f"{name}.csv").open(newline="") as file:
+            assert [line["model" if name != "pairs" else "sentence"] for line in csv.DictReader(file)] == [
+                row["model" if name != "pairs" else "sentence"] for row in rows
+            ]
+        markdown = (logs / "comparison" / f"{name}.md").read_text()
+        assert markdown.count("\n|") == len(rows) + 2
+    row = page.data["tables"]["results"][0]
+    assert page.tables["results"][1][1:3] == [
+        f"{row['accuracy']:.4f} ± {row['accuracy_sd']:.4f}",
+        f"{row['accuracy_low']:.4f}–{row['accuracy_high']:.4f}",
+    ]
+    wrong = ~np.any([right(logs, model) for model in ("cnn", "lenet5", "mlp", "published-lenet5")], axis=0)
+    assert f"Every model is wrong: {wrong.sum()} of 200 images" in " ".join(page.texts)
+
+
+def test_the_opening_answers_whether_the_cnn_beats_the_mlp(logs: Path, page: Page) -> None:
+    text = " ".join(" ".join(page.texts).split())
+    one, other = right(logs, "cnn"), right(logs, "mlp")
+    assert "Does cnn beat mlp? Yes:" in text
+    assert (
+        f"cnn gets {100 * one.mean():.2f} % of the test images right and mlp {100 * other.mean():.2f} %"
+        in text
+    )
+    assert f"{100 * (one.mean() - other.mean()):+.2f} points, 95 %" in text
+    assert "By class, in points of recall: cnn finds more of" in text
+    assert "The most accurate model is cnn" in text
+
+
+@pytest.mark.parametrize(
+    ("runs", "sentences"),
+    [
+        (
+            {"cnn": (3, CNN, 2.0), "mlp": (4, MLP, 2.0)},
+            ["Does cnn beat mlp? The difference is not significant:",
+             "On no single class is the difference significant."],
+        ),
+        (
+            {"wide": (0, MLP, 3.0), "deep": (0, CNN, 1.0), "deeper": (0, CNN, 1.5)},
+            ["Does deeper beat wide? No:"],
+        ),
+    ],
+    ids=["no significant difference", "best of each family"],
+)  # fmt: skip
+def test_the_opening_compares_a_convolutional_and_a_fully_connected_model(
+    tmp_path: Path, runs: dict[str, tuple[int, str, float]], sentences: list[str]
+) -> None:
+    for name, (seed, class_path, skill) in runs.items():
+        make_run(tmp_path, name, seed=seed, class_path=class_path, skill=skill)
+    write_comparison([tmp_path], tmp_path / "out", str(tmp_path))
+    text = " ".join(" ".join(Page((tmp_path / "out" / "compare.html").read_text()).texts).split())
+    assert all(sentence in text for sentence in sentences)
+
+
+def test_names_are_escaped_everywhere(tmp_path: Path) -> None:
+    make_run(tmp_path, "<script>alert(1)</script>")
+    make_run(tmp_path, "<img src=x onerror=alert(2)>", skill=1.0)
+    write_comparison([tmp_path], tmp_path / "out", str(tmp_path))
+    html = (tmp_path / "out" / "compare.html").read_text()
+    assert "<script>alert" not in html
+    assert "<img src=x" not in html
+    charts = Page(html).data["charts"]
+    assert "<" not in str([trace.get("name") for chart in charts.values() for trace in chart["data"]])
+    assert "<script>" not in (tmp_path / "out" / "results.md").read_text()
+
+
+def test_mixed_runs_are_compared_only_with_a_warning(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        make_run(tmp_path, name)
+    make_run(tmp_path, "other", test=predictions(0, size=100))
+    with pytest.raises(InputError, match="different test images"):
+        write_comparison([tmp_path], tmp_path / "out", str(tmp_path))
+    assert not (tmp_path / "out").exists()
+    write_comparison([tmp_path], tmp_path / "out", str(tmp_path), allow_mixed=True)
+    page = Page((tmp_path / "out" / "compare.html").read_text())
+    text = " ".join(page.texts)
+    assert "different test images" in text
+    assert "left out of pairs, images and agreement, for other test images: other" in text
+    assert len(page.data["tables"]["pairs"]) == 1
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        make_run(tmp_path / "logs", name)
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(InputError, match=r"--output .*out: cannot be written"):
+        write_comparison([tmp_path / "logs"], tmp_path / "out", str(tmp_path))
+
+
+@pytest.fixture
+def groups(tmp_path: Path) -> list[SeedGroup]:
+    for seed in range(3):
+        make_run(tmp_path, "cnn", seed, skill=3.0)
+    make_run(tmp_path, "published-mlp", skill=1.5, class_path=MLP, val=0)
+    return collect([tmp_path])[0]
+
+
+def test_results_hold_costs_as_recorded(groups: list[SeedGroup]) -> None:
+    table = comparison_tables.results_table(groups)
+    row = table.rows[0]
+    assert (row["parameters"], row["multiply_adds"], row["train_seconds"]) == (61706, 423400, 125.0)
+    cells = {column.heading: column.cell(row) for column in table.columns}
+    assert cells["accuracy"] == f"{row['accuracy']:.4f} ± {row['accuracy_sd']:.4f}"
+    assert (cells["multiply-adds"], cells["training"], cells["file"]) == ("0.42 M", "2.1 min", "0.2 MB")
+
+
+def test_time_per_image_is_what_evaluation_measured(groups: list[SeedGroup]) -> None:
+    path = groups[0].results[1].run.path / "metrics.json"
+    for speed, expected in (({"ms_per_image": 0.25}, 0.25), (None, None)):
+        path.write_text(json.dumps({"speed": speed}))
+        assert comparison_tables.results_table(groups).rows[0]["ms_per_image"] == expected
+
+
+def test_metrics_that_the_scores_do_not_allow_and_unknown_sizes_are_dashes(tmp_path: Path) -> None:
+    make_run(tmp_path, "svm", scores="decision scores", size_bytes=7)
+    (make_run(tmp_path, "voting", scores="decisions").path / "checkpoints" / "best.ckpt").unlink()
+    rows = {row["model"]: row for row in comparison_tables.results_table(collect([tmp_path])[0]).rows}
+    assert rows["svm"]["log_loss"] is rows["svm"]["calibration_error"] is None
+    assert rows["svm"]["top2_accuracy"] is not None
+    assert rows["voting"]["top2_accuracy"] is None
+    assert (rows["svm"]["size_bytes"], rows["voting"]["size_bytes"]) == (7, None)
+
+
+def test_the_gap_is_taken_at_the_tested_epoch(groups: list[SeedGroup]) -> None:
+    row = comparison_tables.gaps_table(groups).rows[0]
+    assert (row["epoch"], row["train"], row["val"]) == (2, 0.65, 0.62)
+    assert row["gap"] == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize("curves", ["epoch,train/accuracy\n0,nan\n", None])
+def test_a_run_without_curves_has_no_gap(groups: list[SeedGroup], curves: str | None) -> None:
+    path = groups[0].first_seed.run.path / "metrics.csv"
+    path.unlink()
+    if curves:
+        path.write_text(curves)
+    assert groups[0].first_seed.curves == {}
+    assert comparison_tables.gaps_table(groups).rows[0]["model"] == "published-mlp"
+
+
+def test_pair_sentences_say_whether_a_difference_is_significant() -> None:
+    pair = {"better": "a", "worse": "b", "difference": 0.0042, "low": 0.001, "high": 0.007, "p_holm": 0.01}
+    assert comparison_tables.pair_sentence(pair) == (
         "a is better than b: +0.42 points (95 % +0.10 to +0.70), p = 0.010"
     )
-    assert comparison.sentence({**pair, "low": -0.003, "p_holm": 0.7}) == (
-        "no difference between a and b can be shown: +0.42 points (95 % −0.30 to +0.70), p = 0.700"
+    assert comparison_tables.pair_sentence({**pair, "low": -0.003, "p_holm": 0.7}) == (
+        "no significant difference between a and b: +0.42 points (95 % −0.30 to +0.70), p = 0.700"
     )
-    assert comparison.points(-0.00001) == "0.00"
-    assert comparison.p_text(0.00099) == "p < 0.001"
+    assert comparison_tables.points(-0.00001) == "0.00"
+    assert comparison_tables.p_text(0.00099) == "p < 0.001"
+
+
+def test_published_accuracies_are_listed_beside_ours(groups: list[SeedGroup]) -> None:
+    rows = {row["model"]: row for row in comparison_tables.published_table(groups).rows}
+    assert (rows["published-mlp"]["published"], rows["published-mlp"]["list"]) == (0.85, "reports")
+    assert rows["published-mlp"]["ours"] == groups[1].accuracy
+    assert rows["published-mlp"]["verdict"].startswith("missed by")
+    assert rows["cnn"]["list"] == "records"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_published_configuration_has_its_accuracy(path: Path) -> None:
+    assert published.find(yaml.safe_load(path.read_text())["name"]) in published.REPORTS.values()
+
+
+def test_published_accuracies_are_found_by_name_and_compared() -> None:
+    assert published.find("published-cnn") != published.find("cnn")
+    assert published.find("published_random_forest") is published.REPORTS["published-random-forest"]
+    assert published.find("my-model") is None
+    assert published.verdict(0.8953, 0.8953) == "met"
+    assert published.verdict(0.9122, 0.9204) == "missed by 0.82 points"
+    assert published.verdict(0.85, None) == "no accuracy given"
+
+
+def test_the_table_of_runs_says_how_each_was_made(tmp_path: Path) -> None:
+    make_run(tmp_path, "a")
+    bare = make_run(tmp_path, "b", skill=0.0)
+    for key in ("git_commit", "versions", "hardware", "split", "command", "parameters", "train_seconds"):
+        bare.record.pop(key)
+    bare.update()
+    groups, _, _ = collect([tmp_path], allow_mixed=True)
+    table = runs_table((group.label, group.first_seed) for group in groups)
+    cells, of_bare = ({column.heading: column.cell(row) for column in table.columns} for row in table.rows)
+    assert (cells["commit"], cells["images"]) == ("0123456789-dirty", "540 + 60")
+    assert cells["hardware"] == "Some Processor, 2 cores"
+    assert cells["versions"] == "python 3.11.7, torch 2.15.0"
+    assert len(cells["data"]) == 12
+    assert [of_bare[name] for name in ("commit", "images", "hardware")] == ["–", "? + ?", "? cores"]
+    write_comparison([tmp_path], tmp_path / "out", str(tmp_path), allow_mixed=True)

@@ -1,20 +1,23 @@
-"""The page of one run, every figure of it recomputed."""
+"""The report of one run: every number recomputed from the predictions; its sentences, cards and tables."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from scipy.special import softmax
 from sklearn import metrics as reference
-from torchmetrics.functional.classification import multiclass_calibration_error
 
+from fmnist.core.calibration import fit_temperature
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
+from fmnist.core.metrics import of_probabilities
 from fmnist.core.runs import Predictions, Run
-from fmnist.evaluation import metrics, report
+from fmnist.core.statistics import softmax
+from fmnist.evaluation import report_content as content
+from fmnist.evaluation.report import write_report
+from fmnist.evaluation.summary import summarise
 from tests.evaluation.made import make_run, on_data, predictions
 from tests.evaluation.reading import Page
 
@@ -25,7 +28,7 @@ def evaluated(synthetic_root: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = run.path / "figures" / "explanations"
     folder.mkdir(parents=True)
     Image.new("L", (9, 9)).save(folder / "gradcam_7.png")
-    report.write_report(run, str(synthetic_root))
+    write_report(run, str(synthetic_root))
     return run
 
 
@@ -40,61 +43,43 @@ def test_it_leaves_what_it_promises(evaluated: Run) -> None:
         "report.html", "metrics.json", "classification_report.txt", "classification_report.csv",
         "figures/reliability.png", "figures/risk_coverage.png", "figures/confused_pairs.png",
     } <= left  # fmt: skip
-    assert not [name for name in left if "tmp" in name]
+    assert not [name for name in left if "unfinished" in name]
 
 
 def test_every_table_is_recomputed_from_the_predictions(evaluated: Run, page: Page) -> None:
-    test = evaluated.predictions("test")
+    test, val, tables = evaluated.predictions("test"), evaluated.predictions("val"), page.data["tables"]
     predicted = test.logits.argmax(1)
-    rows = page.data["tables"]["classification_report"]
-    for name, averages in (("macro average", "macro"), ("weighted average", "weighted")):
-        row = next(row for row in rows if row["class"] == name)
-        expected = reference.precision_recall_fscore_support(test.labels, predicted, average=averages)
-        assert [row["precision"], row["recall"], row["f1"]] == pytest.approx(expected[:3], abs=1e-9)
-    expected = reference.precision_recall_fscore_support(test.labels, predicted)
-    for place, row in enumerate(rows[:10]):
-        values = [row[key] for key in ("precision", "recall", "f1", "support")]
-        assert values == pytest.approx([column[place] for column in expected], abs=1e-9)
+    by_class = reference.precision_recall_fscore_support(test.labels, predicted)
+    expected = [
+        *zip(*by_class, strict=True),
+        *(
+            (*reference.precision_recall_fscore_support(test.labels, predicted, average=average)[:3], 200)
+            for average in ("macro", "weighted")
+        ),
+    ]
+    for row, values in zip(tables["classification_report"], expected, strict=True):
+        assert [row[key] for key in ("precision", "recall", "f1", "support")] == pytest.approx(values)
     counts = reference.confusion_matrix(test.labels, predicted)
     np.testing.assert_array_equal(page.data["matrices"]["confusion"]["values"], counts)
-    temperature = page.data["figures"]["temperature"]
-    assert temperature == pytest.approx(found_temperature(evaluated.predictions("val")), rel=1e-4)
-    shown = softmax(test.logits.astype(float) / temperature, axis=1)
-    for row, shares in zip(page.data["tables"]["calibration"], (test.probabilities, shown), strict=True):
-        error = multiclass_calibration_error(
-            torch.from_numpy(shares), torch.from_numpy(test.labels), num_classes=10, n_bins=15
-        )
-        assert row["log_loss"] == pytest.approx(reference.log_loss(test.labels, shares), abs=1e-6)
-        assert row["brier_score"] == pytest.approx(((shares - np.eye(10)[test.labels]) ** 2).sum(1).mean())
-        assert row["calibration_error"] == pytest.approx(float(error), abs=1e-6)
-        assert row["mean_confidence"] == pytest.approx(shares.max(1).mean())
+    scaled = softmax(test.logits, fit_temperature(val.logits, val.labels))
+    for row, shares in zip(tables["calibration"], (test.probabilities, scaled), strict=True):
+        expected = of_probabilities(shares, test.labels)
+        assert {key: value for key, value in row.items() if key != "probabilities"} == expected
     wrong = np.flatnonzero(predicted != test.labels)
-    surest = sorted(wrong.tolist(), key=lambda place: -shown[place].max())[:32]
-    rows = page.data["tables"]["worst_errors"]
-    assert [row["index"] for row in rows] == surest
-    np.testing.assert_allclose([row["probability"] for row in rows], shown.max(1)[surest])
+    most_confident = sorted(wrong.tolist(), key=lambda place: -scaled[place].max())[:32]
+    assert [row["index"] for row in tables["worst_errors"]] == most_confident
+    np.testing.assert_allclose(
+        [row["probability"] for row in tables["worst_errors"]], scaled.max(1)[most_confident]
+    )
 
 
-def found_temperature(val: Predictions) -> float:
-    """Return the best of many temperatures, by scikit-learn's log loss."""
-    val = Predictions(val.logits.astype(float), val.labels, val.indices)
-    candidates = np.geomspace(0.2, 5, 200)
-    for _ in range(3):
-        losses = [
-            reference.log_loss(
-                val.labels, softmax(val.logits.astype(float) / candidate, axis=1), labels=range(10)
-            )
-            for candidate in candidates
-        ]
-        best = int(np.clip(np.argmin(losses), 1, len(losses) - 2))
-        candidates = np.linspace(candidates[best - 1], candidates[best + 1], 60)
-    return float(candidates[len(candidates) // 2])
-
-
-def test_every_figure_is_recomputed_from_the_predictions(evaluated: Run, page: Page) -> None:
-    expected = metrics.evaluate(evaluated.predictions("test"), evaluated.predictions("val"))
-    assert page.data["figures"] == expected
-    assert json.loads((evaluated.path / "metrics.json").read_text())["test"] == expected
+def test_page_and_json_hold_the_metrics_of_the_predictions(evaluated: Run, page: Page) -> None:
+    expected = summarise(evaluated.predictions("test"), evaluated.predictions("val"))
+    assert page.data["metrics"] == expected
+    metrics = json.loads((evaluated.path / "metrics.json").read_text())
+    assert metrics == {"name": "cnn", "test": expected, "speed": None}  # the checkpoint is not one
+    text = (evaluated.path / "classification_report.txt").read_text()
+    assert f"{expected['classes']['Shirt']['f1']:.4f}" in text
 
 
 def test_what_is_printed_is_what_the_data_say(page: Page) -> None:
@@ -103,11 +88,11 @@ def test_what_is_printed_is_what_the_data_say(page: Page) -> None:
     printed = page.tables["classification_report"][1]
     row = page.data["tables"]["classification_report"][0]
     assert printed == [row["class"], *(f"{row[key]:.4f}" for key in ("precision", "recall", "f1")), "20"]
-    found = page.data["figures"]
+    metrics = page.data["metrics"]
     text = " ".join(page.texts)
-    for value in (found["accuracy"]["value"], found["accuracy"]["low"], found["accuracy"]["high"]):
+    for value in metrics["accuracy"].values():
         assert f"{value:.4f}" in text
-    pair = found["confused_pairs"][0]
+    pair = metrics["confused_pairs"][0]
     assert f"T-shirt/top and Shirt: {pair['confused']} of {pair['of']} images" in text
 
 
@@ -118,55 +103,125 @@ def test_pictures_and_explanations_are_embedded(page: Page) -> None:
     assert len(images) > 20
 
 
-def test_text_report_and_json_agree(evaluated: Run) -> None:
-    found = json.loads((evaluated.path / "metrics.json").read_text())
-    text = (evaluated.path / "classification_report.txt").read_text()
-    assert found["test"]["accuracy"]["value"] == evaluated.predictions("test").accuracy
-    assert f"{found['test']['classes']['Shirt']['f1']:.4f}" in text
-    assert all(name in text for name in CLASSES)
-    assert found["speed"] is None  # the checkpoint is not one
-
-
 def test_without_data_there_is_a_report_without_pictures(tmp_path: Path) -> None:
-    run = make_run(tmp_path)
-    _, lines = report.write_report(run, str(tmp_path))
-    assert any("o pictures" in line for line in lines)
-    found = Page((run.path / "report.html").read_text())
-    assert not [tag for tag, _ in found.elements if tag == "img"]
-    assert "o pictures" in " ".join(found.texts)
+    run = make_run(tmp_path, "<script>alert(1)</script>")
+    _, lines = write_report(run, str(tmp_path))
+    assert any("No pictures" in line for line in lines)
+    html = (run.path / "report.html").read_text()
+    assert "<script>alert" not in html
+    assert not [tag for tag, _ in Page(html).elements if tag == "img"]
+    assert "No pictures" in html
     assert not (run.path / "figures" / "confused_pairs.png").exists()
 
 
-def test_a_run_without_validation_says_that_no_temperature_was_fitted(tmp_path: Path) -> None:
-    run = make_run(tmp_path, val=0)
-    found, _ = report.write_report(run, str(tmp_path))
-    assert found["test"]["temperature"] is None
-    assert "No temperature was fitted: no validation set." in (run.path / "report.html").read_text()
-
-
-def test_decision_scores_without_validation_have_no_confidence(tmp_path: Path) -> None:
-    run = make_run(tmp_path, val=0, kind="scikit-learn", scores="decision scores")
-    report.write_report(run, str(tmp_path))
+@pytest.mark.parametrize(
+    ("score_type", "sentence", "calibrated"),
+    [
+        ("logits", "No temperature was fitted: no validation set.", True),
+        ("decision scores", "are decision scores, not probabilities", False),
+    ],
+)
+def test_a_run_without_validation_has_no_temperature(
+    tmp_path: Path, score_type: str, sentence: str, calibrated: bool
+) -> None:
+    run = make_run(tmp_path, val=0, scores=score_type)
+    metrics, _ = write_report(run, str(tmp_path))
+    assert metrics["test"]["temperature"] is None
     html = (run.path / "report.html").read_text()
-    assert "are decision scores, not probabilities" in html
-    assert 'data-chart="reliability"' not in html
-    assert not (run.path / "figures" / "reliability.png").exists()
+    assert sentence in html
+    assert ('data-chart="reliability"' in html) == calibrated
+    assert (run.path / "figures" / "reliability.png").exists() == calibrated
 
 
 def test_a_perfect_run_has_no_errors_to_show(tmp_path: Path) -> None:
     run = make_run(tmp_path, test=predictions(0, size=100, skill=100), val=0)
-    report.write_report(run, str(tmp_path))
+    write_report(run, str(tmp_path))
     assert Page((run.path / "report.html").read_text()).data["tables"]["worst_errors"] == []
-
-
-def test_names_are_escaped(tmp_path: Path) -> None:
-    run = make_run(tmp_path, "<script>alert(1)</script>")
-    report.write_report(run, str(tmp_path))
-    assert "<script>alert" not in (run.path / "report.html").read_text()
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     run.finish("stopped")
     with pytest.raises(InputError, match="is stopped; only a finished run"):
-        report.write_report(run)
+        write_report(run)
+
+
+@pytest.fixture(scope="module")
+def test() -> Predictions:
+    """Predictions of a test set."""
+    return predictions(0, size=400)
+
+
+@pytest.fixture(scope="module")
+def summary(test: Predictions) -> dict[str, Any]:
+    return summarise(test, predictions(1, size=100))
+
+
+def test_the_opening_says_how_good_it_is_and_where_it_errs(
+    test: Predictions, summary: dict[str, Any]
+) -> None:
+    sentences = content.opening("cnn", summary)
+    assert sentences[0].startswith(f"cnn gets {100 * test.accuracy:.2f} % of 400 test images right")
+    scores = reference.f1_score(test.labels, test.logits.argmax(1), average=None)
+    assert f"weakest on {CLASSES[scores.argmin()]} (F1 {scores.min():.3f})" in sentences[1]
+    assert f"Of its {round(400 * (1 - test.accuracy))} errors" in sentences[1]
+
+
+def test_cards_hold_what_is_known(tmp_path: Path, test: Predictions, summary: dict[str, Any]) -> None:
+    speed = {"ms_per_image": 0.1234, "threads": 1, "images": 1000, "device": "cpu"}
+    record = make_run(tmp_path).record
+    cards = {card["heading"]: card for card in content.cards(record, {"test": summary, "speed": speed})}
+    assert cards["accuracy"]["value"] == f"{test.accuracy:.4f}"
+    assert cards["training"] == {"heading": "training", "value": "2.1 min", "detail": "3 epochs"}
+    assert cards["time per image"]["value"] == "0.123 ms"
+    assert "1 thread," in cards["time per image"]["detail"]
+    assert "temperature-scaled" in cards["log loss"]["detail"]
+    unscaled = content.cards({}, {"test": summarise(test), "speed": None})
+    assert [(card["heading"], card["detail"]) for card in unscaled][4:] == [
+        ("log loss", "as stated"), ("Brier score", "as stated"), ("calibration error", "as stated"),
+    ]  # fmt: skip
+
+
+def test_a_pair_is_described_in_both_directions() -> None:
+    pair = {
+        "one": "Coat",
+        "other": "Shirt",
+        "confused": 82,
+        "of": 2000,
+        "one_as_other": 36,
+        "other_as_one": 46,
+    }
+    assert content.confusion_sentence(pair) == (
+        "Coat and Shirt: 82 of 2,000 images are confused, 36 Coat as Shirt and 46 Shirt as Coat."
+    )
+
+
+def test_calibration_is_described_and_says_what_chance_gives(summary: dict[str, Any]) -> None:
+    stated, scaled, chance = content.calibration_sentences(summary, "logits")
+    assert "confident by" in stated
+    assert f"temperature of {summary['temperature']:.3f}" in scaled
+    assert f"{summary['calibration_error_by_chance']:.4f} by chance" in chance
+
+
+def test_label_errors_are_counted_or_unknown(summary: dict[str, Any]) -> None:
+    assert f" {len(summary['likely_label_errors'])} of 400" in content.label_error_sentence(summary)
+    assert "states no probabilities" in content.label_error_sentence({"likely_label_errors": None})
+
+
+def test_probabilities_are_rounded_down() -> None:
+    assert [content.rounded_down(share) for share in (0.9999, 1.0)] == ["0.999", "1.000"]
+
+
+@pytest.mark.parametrize(
+    ("val", "score_type", "rows"),
+    [
+        (None, "logits", ["as stated"]),
+        (predictions(1, size=100), "logits", ["as stated", "temperature-scaled"]),
+        (predictions(1, size=100), "decision scores", ["temperature-scaled"]),
+    ],
+)
+def test_calibration_has_a_row_for_all_probabilities_that_exist(
+    test: Predictions, val: Predictions | None, score_type: str, rows: list[str]
+) -> None:
+    table = content.calibration_table(summarise(test, val, score_type))
+    assert [row["probabilities"] for row in table.rows] == rows

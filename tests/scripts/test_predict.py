@@ -16,7 +16,7 @@ from PIL import Image
 
 from fmnist.core.runs import Run
 from fmnist.data import source
-from fmnist.robustness.scenes import product_photograph
+from fmnist.robustness.photographs import PRODUCT, render
 from scripts import predict
 from tests.inference.asked import make_asked
 
@@ -34,7 +34,7 @@ def good(tmp_path: Path, synthetic_root: Path) -> Path:
     folder = tmp_path / "good"
     (folder / "below").mkdir(parents=True)
     images = source.load(synthetic_root).test_images.numpy()
-    photographs = [Image.fromarray(product_photograph(images[n], n)) for n in range(4)]
+    photographs = [Image.fromarray(render(images[n], PRODUCT, n)) for n in range(4)]
     photographs[0].save(folder / "with space.jpg")
     photographs[1].save(folder / "below" / "ботинок $5 靴.PNG")
     photographs[2].save(folder / "animated.gif", save_all=True, append_images=photographs[3:])

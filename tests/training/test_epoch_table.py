@@ -1,7 +1,6 @@
-"""The epoch table: one row an epoch, whole at every moment."""
+"""The epoch table: one row an epoch, complete at every moment."""
 
 import csv
-import os
 from pathlib import Path
 
 import pytest
@@ -60,22 +59,17 @@ def test_what_has_no_epoch_is_left_out(tmp_path: Path) -> None:
     assert not table.path.exists()
 
 
-def test_the_file_is_whole_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_the_rows_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = EpochTable(tmp_path / "metrics.csv")
     table.log_metrics({"epoch": 0, "loss": 0.5}, step=0)
-    replaced = []
 
-    def watch(source: Path, target: Path) -> None:
-        # until the new file takes its place, the old one is there; and the new one is complete by then
-        assert len(rows(target)) == len(replaced) + 1
-        assert len(rows(source)) == len(replaced) + 2
-        replaced.append(target)
-        source.rename(target)
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", watch)
-    for epoch in range(1, 4):
-        table.log_metrics({"epoch": epoch, "loss": 0.5}, step=epoch)
-    assert replaced == [table.path] * 3
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        table.log_metrics({"epoch": 1, "loss": 0.25}, step=1)
+    assert [row["loss"] for row in rows(table.path)] == ["0.5"]
     assert list(tmp_path.iterdir()) == [table.path]
 
 

@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.tensorboard import SummaryWriter
 
 from fmnist.core.runs import Predictions, Run
+from fmnist.data.augmentation import Augmentation
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.mlp import LitMLP
 from fmnist.training import outputs
@@ -18,7 +19,9 @@ from fmnist.training import outputs
 
 @pytest.fixture(scope="module")
 def data(synthetic_root: Path) -> FashionMNISTDataModule:
-    module = FashionMNISTDataModule(str(synthetic_root), val_size=100, shift=2, flip=True, seed=5)
+    module = FashionMNISTDataModule(
+        str(synthetic_root), val_size=100, augmentation=Augmentation(shift=2, flip=True), seed=5
+    )
     module.setup()
     return module
 

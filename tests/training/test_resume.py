@@ -211,11 +211,14 @@ def test_a_run_from_before_a_flag_goes_on_with_its_default(
     cut = interrupted("training_step", 17, signal.SIGTERM)
     path = cut.path / "config.yaml"
     config = yaml.safe_load(path.read_text())
-    del config["data"]["shear"], config["model"]["init_args"]["label_smoothing"]
+    del config["data"]["augmentation"]["shear"], config["model"]["init_args"]["label_smoothing"]
     path.write_text(yaml.safe_dump(config))
     with pytest.raises(SystemExit):
         main(["--resume", str(cut.path), "--data.augmentation.shear", "0.1"])
-    assert f"--data.shear 0.1: {cut.path} was begun with 0.0; leave it out" in capsys.readouterr().err
+    assert (
+        f"--data.augmentation.shear 0.1: {cut.path} was begun with 0.0; leave it out"
+        in capsys.readouterr().err
+    )
     main(["--resume", str(cut.path)])
     assert Run(cut.path).record["status"] == "finished"
 
@@ -269,7 +272,7 @@ def test_other_versions_are_told(interrupted: Callable[..., Run], capsys: pytest
     cut.update(versions={**cut.record["versions"], "torch": "1.0"})
     main(["--resume", str(cut.path)])
     assert (
-        "warning: resumed with other versions, so perhaps not exactly: torch 1.0 -> "
+        "warning: resumed with other versions, so the result may differ: torch 1.0 -> "
         in capsys.readouterr().err
     )
 

@@ -1,0 +1,182 @@
+"""A finished run as reports and comparisons read it, and the table that says how runs were made."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+
+from fmnist.core.runs import Predictions, Run
+from fmnist.core.tables import Column, Row, Table
+
+Curves = dict[str, tuple[np.ndarray, np.ndarray]]
+"""Epochs (n,) and values (n,) of each logged metric, such as ``val/accuracy``."""
+
+CONVOLUTIONAL, DENSE, CLASSICAL, OTHER = "convolutional", "fully connected", "classical", "other"
+FAMILIES = {
+    "LitCNN": CONVOLUTIONAL,
+    "LitLeNet5": CONVOLUTIONAL,
+    "LitResNet": CONVOLUTIONAL,
+    "LitMLP": DENSE,
+    "MLPClassifier": DENSE,
+}
+INCIDENTAL = {"seed", "seed_everything", "logs", "name", "config", "engine", "backend"}
+INCIDENTAL_DATA = {"root", "eval_batch_size"}
+"""Keys of a configuration, and of its ``data``, that may differ between repetitions of one training."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """A finished run with its predictions of the test set."""
+
+    run: Run
+    test: Predictions
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """The predicted classes, int64 (N,)."""
+        return self.test.logits.argmax(1)
+
+    @cached_property
+    def right(self) -> np.ndarray:
+        """Whether each prediction is right, bool (N,)."""
+        return self.predicted == self.test.labels
+
+    @property
+    def name(self) -> str:
+        return str(self.run.record.get("name") or self.run.path.parent.name)
+
+    @property
+    def seed(self) -> int | None:
+        return self.run.record.get("seed")
+
+    @property
+    def family(self) -> str:
+        """What kind of model it is, by the class in its configuration."""
+        part = self.run.config.get("model") or self.run.config.get("estimator")
+        path = part.get("class_path") if isinstance(part, dict) else None
+        known = FAMILIES.get(str(path).rpartition(".")[2])
+        return known or (CLASSICAL if self.run.kind == "scikit-learn" else OTHER)
+
+    @cached_property
+    def recipe(self) -> str:
+        """The configuration as JSON, without what differs between repetitions of one training.
+
+        Values of ``data`` at their defaults are left out: a run that is older than a flag does not name it.
+        """
+        config = {key: value for key, value in self.run.config.items() if key not in INCIDENTAL}
+        if isinstance(config.get("data"), dict):
+            config["data"] = _without_defaults(config["data"])
+        return json.dumps(config, sort_keys=True, default=str)
+
+    @cached_property
+    def data_hash(self) -> str:
+        """A digest of the digests of the data files."""
+        return hashlib.sha256(_json(self.run.record.get("data_sha256"))).hexdigest()[:12]
+
+    @cached_property
+    def test_set(self) -> str:
+        """A digest of which images, with which labels, the predictions are of."""
+        digest = hashlib.sha256(_json(self.run.record.get("data_sha256")))
+        digest.update(self.test.indices.tobytes() + self.test.labels.tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def curves(self) -> Curves:
+        """The finite points of the learning curves; empty where there is no readable file."""
+        try:
+            history = self.run.history()
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+        finite = {name: np.isfinite(values) for name, (_, values) in history.items()}
+        return {
+            name: (epochs[finite[name]], values[finite[name]])
+            for name, (epochs, values) in history.items()
+            if finite[name].any()
+        }
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Bytes of the stored model: as recorded, or those of the checkpoint."""
+        path = self.run.path / "checkpoints" / "best.ckpt"
+        return self.run.record.get("size_bytes") or (path.stat().st_size if path.is_file() else None)
+
+    @property
+    def ms_per_image(self) -> float | None:
+        """The time that ``scripts/evaluate.py`` has measured, if it has."""
+        try:
+            return float(json.loads((self.run.path / "metrics.json").read_bytes())["speed"]["ms_per_image"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def _without_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of ``data``, and of its ``augmentation``, that are not the default."""
+    defaults, settings = _data_defaults(), {}
+    for key, value in data.items():
+        own = _without_defaults(value) or None if isinstance(value, dict) else value
+        if key not in INCIDENTAL_DATA and not (key in defaults and own == defaults[key]):
+            settings[key] = own
+    return settings
+
+
+@cache
+def _data_defaults() -> dict[str, Any]:
+    from fmnist.data.augmentation import Augmentation
+    from fmnist.data.datamodule import FashionMNISTDataModule  # imports Lightning
+
+    parameters = inspect.signature(FashionMNISTDataModule).parameters
+    of_data = {name: parameter.default for name, parameter in parameters.items()}
+    # configurations of older runs hold the augmentation flags without prefix, two by other names
+    of_augmentation = {field.name: field.default for field in fields(Augmentation)}
+    return of_data | of_augmentation | {"warp": 1.0, "spare": 0.0}
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True).encode()
+
+
+def runs_table(results: Iterable[tuple[str, RunResult]]) -> Table:
+    """Return how runs were made, one row a run.
+
+    Args:
+        results: The label of its model, and the run.
+    """
+    columns = [
+        Column("model", "model"),
+        Column("run", "folder"),
+        Column("seed", "seed"),
+        Column("images", "split", note="training + validation"),
+        Column(
+            "commit", "commit", lambda row: row["commit"][:10] + "-dirty" * row["commit"].endswith("-dirty")
+        ),
+        Column("hardware", "hardware", long=True),
+        Column("versions", "versions", long=True),
+        Column("started", "started"),
+        Column("command", "command", long=True),
+        Column("data", "data_hash", note="SHA-256 over the four files' SHA-256"),
+    ]
+    return Table("runs", "How the runs were made", columns, [_run_row(*labelled) for labelled in results])
+
+
+def _run_row(label: str, result: RunResult) -> Row:
+    record = result.run.record
+    hardware, split = record.get("hardware") or {}, record.get("split") or {}
+    names = (str(hardware[key]) for key in ("processor", "device") if hardware.get(key))
+    versions: Mapping[str, Any] = record.get("versions") or {}
+    return {
+        "model": label,
+        "folder": str(result.run.path),
+        "seed": result.seed,
+        "split": f"{split.get('train', '?')} + {split.get('val', '?')}",
+        "commit": str(record["git_commit"]) if record.get("git_commit") else None,
+        "hardware": ", ".join([*names, f"{hardware.get('cores', '?')} cores"]),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "started": record.get("started"),
+        "command": record.get("command"),
+        "data_hash": result.data_hash,
+    }

@@ -1,0 +1,37 @@
+"""The sections on shifted images of a run's page and of a comparison."""
+
+import json
+from pathlib import Path
+
+from fmnist.evaluation.comparison import write_comparison
+from fmnist.evaluation.report import write_report
+from fmnist.robustness.photographs import KINDS
+from tests.evaluation.made import make_run, on_data, shifted
+from tests.evaluation.reading import Page
+
+
+def test_a_run_has_the_section_once_it_was_measured(tmp_path: Path, synthetic_root: Path) -> None:
+    run = make_run(tmp_path, **on_data(synthetic_root, 0, 4.0))
+    write_report(run, str(synthetic_root))
+    assert "Shifted images" not in (run.path / "report.html").read_text()
+    (run.path / "shifts.json").write_text(json.dumps(shifted(0.5)))
+    write_report(run, str(synthetic_root))
+    page = Page((run.path / "report.html").read_text())
+    assert page.data["matrices"]["shifts"]["unit"] == "accuracy"
+    assert len(page.tables["photographs"]) == len(KINDS) + 1
+    assert "No accuracies were published for this grid" in " ".join(page.texts)
+
+
+def test_a_comparison_shows_the_first_measured_seed_of_each_model(
+    tmp_path: Path, synthetic_root: Path
+) -> None:
+    for name, seed, level in (("cnn", 0, None), ("cnn", 1, 0.7), ("mlp", 0, 0.4), ("lenet5", 0, None)):
+        run = make_run(tmp_path, name, seed, **on_data(synthetic_root, len(name) + seed, 3.0))
+        if level:
+            (run.path / "shifts.json").write_text(json.dumps(shifted(level)))
+    tables, _ = write_comparison([tmp_path], tmp_path / "out", str(synthetic_root), reference="mlp")
+    means = {row["model"]: row["mean"] for row in tables["shifts"].rows}
+    assert means == {"cnn": 0.7, "mlp": 0.4}
+    page = Page((tmp_path / "out" / "compare.html").read_text())
+    assert set(page.data["matrices"]["shifts"]["columns"]) == {"cnn", "mlp"}
+    assert f"python scripts/evaluate.py {tmp_path / 'lenet5' / 'version_0'} --shifts" in page.texts
