@@ -1,4 +1,4 @@
-"""A small drawn stand-in for Fashion-MNIST: ten learnable garments, in the files of the published set."""
+"""A small drawn data set in place of Fashion-MNIST: ten learnable garments, in files of the same format."""
 
 import gzip
 import hashlib
@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from fmnist.core.constants import IMAGE_SIZE
 from fmnist.data.source import SUMS
 
 SCALE = 8  # template pixels per image pixel
+TEMPLATE_SIZE = IMAGE_SIZE * SCALE
 BODY, DARK, LIGHT = 190, 110, 240  # grey levels of cloth, seams and highlights
 
 Shape = tuple[int, Sequence[tuple[float, float]]]
@@ -70,7 +72,7 @@ GARMENTS: tuple[Sequence[Shape], ...] = (
         (DARK, [(17, 23), (24, 23), (24, 26), (19, 26)]),
     ],
 )
-"""Drawings in the order of ``fmnist.CLASSES``."""
+"""Drawings in the order of the classes."""
 
 
 def write_synthetic(root: str | Path, train_size: int = 2000, test_size: int = 400, seed: int = 0) -> Path:
@@ -110,27 +112,27 @@ def draw(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         generator: Source of all randomness.
 
     Returns:
-        uint8 (N, 28, 28), black background.
+        uint8 (N, 28, 28), on black.
     """
     size = len(labels)
     templates = np.stack([_template(shapes) for shapes in GARMENTS])
     scale = generator.uniform(0.75, 1.1, (size, 2, 1)).astype(np.float32)  # height, width
     place = generator.uniform(-2, 2, (size, 2, 1)).astype(np.float32)
-    centred = np.arange(28, dtype=np.float32) - 13.5
-    y, x = ((centred - place) / scale + 14).transpose(1, 0, 2)  # (N, 28) each, in image pixels
+    centred = np.arange(IMAGE_SIZE, dtype=np.float32) - (IMAGE_SIZE - 1) / 2
+    y, x = ((centred - place) / scale + IMAGE_SIZE / 2).transpose(1, 0, 2)  # (N, 28) each, in image pixels
     shear = generator.uniform(-0.12, 0.12, (size, 1, 1)).astype(np.float32)
-    x = x[:, None, :] + shear * (y[:, :, None] - 14)  # (N, 28, 28)
-    rows = np.clip(y * SCALE, 0, 28 * SCALE - 1).astype(np.intp)[:, :, None]
-    columns = np.clip(x * SCALE, 0, 28 * SCALE - 1).astype(np.intp)
+    x = x[:, None, :] + shear * (y[:, :, None] - IMAGE_SIZE / 2)  # (N, 28, 28)
+    rows = np.clip(y * SCALE, 0, TEMPLATE_SIZE - 1).astype(np.intp)[:, :, None]
+    columns = np.clip(x * SCALE, 0, TEMPLATE_SIZE - 1).astype(np.intp)
     images = templates[labels[:, None, None], rows, columns]
     brightness = generator.uniform(0.45, 1.0, (size, 1, 1)).astype(np.float32)
-    texture = 1 + 0.12 * generator.standard_normal((size, 28, 28), dtype=np.float32)
+    texture = 1 + 0.12 * generator.standard_normal(images.shape, dtype=np.float32)
     return np.clip(images * brightness * texture, 0, 255).astype(np.uint8)
 
 
 def _template(shapes: Sequence[Shape]) -> np.ndarray:
-    """Return a garment as float32 (28 SCALE, 28 SCALE), smooth at the scale of one image pixel."""
-    picture = Image.new("L", (28 * SCALE, 28 * SCALE))
+    """Return a garment as float32 (TEMPLATE_SIZE, TEMPLATE_SIZE), smoothed over one image pixel."""
+    picture = Image.new("L", (TEMPLATE_SIZE, TEMPLATE_SIZE))
     pen = ImageDraw.Draw(picture)
     for grey, polygon in shapes:
         pen.polygon([(x * SCALE, y * SCALE) for x, y in polygon], fill=grey)

@@ -1,8 +1,9 @@
-"""Every configuration trains or fits; the debug presets stack on one."""
+"""Every configuration trains or fits; every debug preset stacks on every network."""
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Set
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import yaml
 from fmnist.baselines import report as baseline_report
 from fmnist.baselines import worker
 from fmnist.core.runs import Run
-from fmnist.training import cli, report
+from fmnist.data.augmentation import Augmentation
+from fmnist.training import outputs
+from fmnist.training.command_line import Command, parse
 from fmnist.training.train import main
 from scripts import baseline
 from tests.baselines.network import write_network
@@ -29,27 +32,59 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT / "configs"))
 
 
+def read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(path.read_text())
+    return content
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return nested settings with others on top, as two files stack."""
+    both = {key: value for key, value in below.items() if isinstance(value, dict)}
+    nested = {
+        key: merged(both[key], value)
+        for key, value in above.items()
+        if isinstance(value, dict) and key in both
+    }
+    return below | above | nested
+
+
 def flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested settings by dotted name."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for key, value in content.items():
         nested = isinstance(value, dict)
-        found |= flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
-    return found
+        settings |= flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return settings
+
+
+def check_recorded(config: dict[str, Any], expected: dict[str, Any], changed: Set[str] = frozenset()) -> None:
+    """Check that a resolved configuration has all settings of the YAML files but for ``changed``."""
+    config, expected = flat(config), flat(expected)
+    names = expected.keys() - changed
+    assert {key: config[key] for key in names} == {key: expected[key] for key in names}
+
+
+def configure(*paths: Path, flags: tuple[str, ...] = ()) -> Command:
+    """Parse and build, without training, what YAML files and flags describe."""
+    return parse([*(word for path in paths for word in ("--config", str(path))), *flags])
+
+
+@pytest.fixture(autouse=True)
+def _no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py"])  # Lightning warns of flags beside given ones
 
 
 @pytest.fixture
 def train(synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
-    """Train on the drawn set; figures are left out, and precision is not measured."""
-    monkeypatch.setattr("sys.argv", ["train.py"])
-    monkeypatch.setattr(cli, "choose_precision", lambda _: ("32-true", "a test"))
-    monkeypatch.setattr(report, "draw_figures", lambda *_: {})
-    monkeypatch.setattr(report, "write_tensorboard", lambda *_: None)
+    """Return a function that trains on the drawn set; figures are left out."""
+    monkeypatch.setattr(outputs, "draw_figures", lambda *_: {})
+    monkeypatch.setattr(outputs, "write_tensorboard", lambda *_: None)
+    where = ["--data.root", str(synthetic_root), "--logs", str(tmp_path), "--trainer.precision", "32-true"]
 
-    def run(*flags: str) -> Run:
-        made = main([*flags, "--data.root", str(synthetic_root), "--logs", str(tmp_path)])
-        assert made is not None
-        return Run(made.path)
+    def run(*paths: Path, flags: tuple[str, ...] = ()) -> Run:
+        finished = main([*(word for path in paths for word in ("--config", str(path))), *flags, *where])
+        assert finished is not None
+        return Run(finished.path)
 
     return run
 
@@ -72,39 +107,32 @@ def test_a_configuration_begins_with_its_command(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=name)
 def test_no_configuration_averages_over_flips(path: Path) -> None:
-    assert not [
-        key for key, value in flat(yaml.safe_load(path.read_text())).items() if "flip_av" in key and value
-    ]
+    assert not [key for key, value in flat(read(path)).items() if "flip_av" in key and value]
 
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=name)
 def test_published_configurations_use_all_training_images(path: Path) -> None:
-    settings = flat(yaml.safe_load(path.read_text()))
+    settings = flat(read(path))
     assert settings["data.val_size"] == 0
     assert "data.train_size" not in settings
 
 
 def test_every_run_has_a_name_of_its_own() -> None:
-    names = [yaml.safe_load(path.read_text())["name"] for path in RUNS]
+    names = [read(path)["name"] for path in RUNS]
     assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("path", MODELS, ids=name)
 def test_a_configuration_trains(train: Callable[..., Run], path: Path) -> None:
-    settings = flat(yaml.safe_load(path.read_text()))
+    settings = flat(read(path))
     val_size = 0 if settings.get("data.val_size") == 0 else 50
-    sizes = ["--data.val_size", str(val_size), "--data.batch_size", "20", "--data.eval_batch_size", "100"]
-    run = train(
-        "--config", str(path), *sizes, "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"
-    )
+    sizes = ("--data.val_size", str(val_size), "--data.batch_size", "20", "--data.eval_batch_size", "100")
+    run = train(path, flags=(*sizes, "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"))
     assert run.record["name"] == settings["name"]
-    assert run.record["status"] == "finished"
+    assert run.status == "finished"
     assert run.record["split"]["val"] == val_size
-    made = flat(yaml.safe_load((run.path / "config.yaml").read_text()))
     changed = {"data.val_size", "data.batch_size", "data.eval_batch_size", "trainer.max_epochs"}
-    assert {key: made[key] for key in settings.keys() - changed} == {
-        key: settings[key] for key in settings.keys() - changed
-    }
+    check_recorded(run.config, read(path), changed)
 
 
 @pytest.mark.parametrize("path", BASELINES, ids=name)
@@ -117,7 +145,7 @@ def test_a_baseline_fits(
     monkeypatch.chdir(tmp_path)  # where logs/cnn is what a configuration is made of
     for member in ("cnn", "hog-svm"):
         write_network(synthetic_root, tmp_path / "logs", member)
-    settings = flat(yaml.safe_load(path.read_text()))
+    settings = flat(read(path))
     val_size = 0 if settings.get("data.val_size") == 0 else 100
     flags = ["--data.root", str(synthetic_root), "--data.val_size", str(val_size)]
     if "estimator.init_args.max_iter" in settings:
@@ -126,20 +154,40 @@ def test_a_baseline_fits(
     assert (run.record["name"], run.record["status"]) == (settings["name"], "finished")
     assert run.record["split"]["val"] == val_size
     assert run.record["command"].startswith(f"python scripts/baseline.py --config {path}")
-    made = flat(yaml.safe_load((run.path / "config.yaml").read_text()))
     changed = {"data.val_size", "estimator.init_args.max_iter", "features", "blend"}
-    assert {key: made[key] for key in settings.keys() - changed} == {
-        key: settings[key] for key in settings.keys() - changed
-    }
+    check_recorded(run.config, read(path), changed)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=name)
-def test_a_preset_stacks_on_a_model(
+@pytest.mark.parametrize("path", MODELS, ids=name)
+def test_a_preset_stacks_on_every_network(path: Path, preset: Path) -> None:
+    command = configure(path, preset)
+    check_recorded(yaml.safe_load(command.config_yaml), merged(read(path), read(preset)))
+    if preset.stem == "overfit":
+        assert command.data.augmentation == Augmentation()  # everything is off
+        assert command.config.ema is None
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=name)
+def test_a_preset_trains(
     train: Callable[..., Run], preset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # profilers may write where they stand
+    monkeypatch.chdir(tmp_path)  # profilers may write into the working directory
     lenet5 = ROOT / "configs" / "lenet5.yaml"
-    run = train("--config", str(lenet5), "--config", str(preset), "--data.val_size", "50")
-    made = flat(yaml.safe_load((run.path / "config.yaml").read_text()))
-    expected = flat(yaml.safe_load(lenet5.read_text())) | flat(yaml.safe_load(preset.read_text()))
-    assert {key: made[key] for key in expected} == expected
+    run = train(lenet5, preset, flags=("--data.val_size", "50", "--trainer.max_epochs", "1"))
+    assert run.status == "finished"
+    check_recorded(run.config, merged(read(lenet5), read(preset)), {"trainer.max_epochs"})
+
+
+def test_flags_add_to_a_preset_that_turns_augmentation_off() -> None:
+    overfit = ROOT / "configs" / "debug" / "overfit.yaml"
+    command = configure(ROOT / "configs" / "robust.yaml", overfit, flags=("--data.augmentation.shift", "2"))
+    assert command.data.augmentation == Augmentation(shift=2)
+
+
+def test_every_augmentation_is_a_flag_and_a_key() -> None:
+    values = {field.name: {"shift": 3, "flip": True}.get(field.name, 0.123) for field in fields(Augmentation)}
+    words = [(f"--data.augmentation.{key}", str(value).lower()) for key, value in values.items()]
+    command = configure(ROOT / "configs" / "mlp.yaml", flags=tuple(word for pair in words for word in pair))
+    assert command.data.augmentation == Augmentation(**values)
+    assert yaml.safe_load(command.config_yaml)["data"]["augmentation"] == values

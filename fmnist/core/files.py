@@ -1,6 +1,7 @@
 """Files that are complete or absent: the one way to write what must not be half-written or lost."""
 
 import contextlib
+import errno
 import itertools
 import os
 from collections.abc import Iterator
@@ -32,19 +33,24 @@ def replacing(path: Path) -> Iterator[Path]:
     """Lend a temporary path beside ``path``; what was written there replaces it when the block ends.
 
     The replacement is one step that survives a loss of power: ``path`` holds the old content or the new.
-    If the block raises, the old file stays and the temporary one is removed.
+    If the block raises, the old file stays and the temporary one is removed. A symbolic link stays, and the
+    file that it points to is replaced; a device or a pipe, such as ``/dev/null``, is written directly.
 
     Raises:
         OSError: The folder or the file cannot be written; ``path`` is its file name.
     """
+    if os.path.exists(path) and not path.is_file() and not path.is_dir():
+        yield path
+        return
+    target = Path(os.path.realpath(path))
     # short, as the name of the file may be as long as a name can be
-    temporary = path.parent / f".{os.getpid()}-{next(_counter)}.unfinished"
+    temporary = target.parent / f".{os.getpid()}-{next(_counter)}.unfinished"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _flush(temporary)
-        os.replace(temporary, path)
-        _flush(path.parent)
+        os.replace(temporary, target)
+        _flush_folder(target.parent)
     except OSError as error:
         if error.filename in (None, str(temporary)):
             raise OSError(error.errno, error.strerror or str(error), str(path)) from None
@@ -54,10 +60,17 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def _flush_folder(folder: Path) -> None:
+    """Flush a folder where that is possible: it may be unreadable, or the system unable to do so."""
+    try:
+        _flush(folder)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP):
+            raise
+
+
 def _flush(path: Path) -> None:
     """Make the operating system write a file or folder to the disk."""
-    if os.name == "nt" and path.is_dir():
-        return  # Windows cannot open folders
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -22,7 +22,7 @@ from fmnist.core.statistics import softmax
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said of a set of images.
+    """The outputs of a model for a set of images.
 
     Attributes:
         logits: float32 (N, 10); of an estimator without probabilities, its decision scores.
@@ -82,15 +82,15 @@ class Run:
 
     @classmethod
     def create(cls, logs: str | Path, name: str, **record: Any) -> "Run":
-        """Make a folder of its own for a new run; runs that start at once never share one.
+        """Create the folder of a new run; runs that start at the same time never share one.
 
         Args:
             logs: Folder of all runs.
-            name: What the run is called; letters, digits, ``.``, ``_`` and ``-``.
+            name: Name of the run; letters, digits, ``.``, ``_`` and ``-``.
             **record: First fields of ``run.json``.
 
         Raises:
-            InputError: The name would leave ``logs``, or the folder cannot be written.
+            InputError: The name is no plain folder name, or the folder cannot be written.
         """
         check_name(name)
         parent = Path(logs) / name
@@ -125,7 +125,7 @@ class Run:
         finished = [run for run in cls.all(path) if run.record.get("status") == "finished"]
         if not finished:
             raise InputError(f"{path}: holds no finished run (a run folder, or logs/NAME, is wanted)")
-        return max(finished, key=lambda run: (run.record["started"], run.version))
+        return max(finished, key=lambda run: (str(run.record.get("started", "")), run.version))
 
     @classmethod
     def all(cls, folder: str | Path) -> list["Run"]:
@@ -143,9 +143,10 @@ class Run:
         return int(match[1]) if match else -1
 
     def update(self, **record: Any) -> None:
-        """Write fields into ``run.json``, atomically."""
-        self.record |= record
-        _write_json(self.path / "run.json", self.record)
+        """Write fields into ``run.json``, atomically; if that fails, the old record stays."""
+        updated = self.record | record
+        _write_json(self.path / "run.json", updated)
+        self.record = updated
 
     def finish(self, status: str, **record: Any) -> None:
         """Mark the run ``finished``, ``failed`` or ``stopped``, now, with last fields of ``run.json``."""
@@ -162,7 +163,7 @@ class Run:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy reads ** as allow_pickle
 
     def predictions(self, part: str) -> Predictions:
-        """Read ``predictions/<part>.npz`` and check that it holds what it must.
+        """Read ``predictions/<part>.npz`` and check its arrays.
 
         Raises:
             InputError: It is missing or damaged.

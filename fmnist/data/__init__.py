@@ -1,1 +1,1 @@
-"""From idx files to batches: source, split, augmentation, the numpy adapter and pictures of one's own."""
+"""From the published files to batches and arrays: source, split, augmentation and loaders."""

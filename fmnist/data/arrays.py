@@ -1,9 +1,10 @@
-"""The numpy adapter: the images of the networks' own split, as scikit-learn takes them."""
+"""The images of a data module's split as numpy arrays, for scikit-learn."""
 
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from fmnist.core.images import to_float
 from fmnist.data.datamodule import FashionMNISTDataModule
 
 Part = Literal["train", "val", "test"]
@@ -25,13 +26,13 @@ class Images(NamedTuple):
 
 
 def images_of(data: FashionMNISTDataModule, part: Part) -> Images:
-    """Return the images that the networks train on, are selected by, or are tested on.
+    """Return the images of one part of the split, in the order of the file.
 
     The arrays share the data set's memory where the part is the whole file; otherwise they are copies.
 
     Args:
-        data: Set up.
-        part: ``train``, ``val`` (both of the file of 60,000 images) or ``test``.
+        data: The data set and its split.
+        part: ``train`` or ``val``, from the file of 60,000 images, or ``test``.
     """
     indices = getattr(data, f"{part}_indices").numpy()
     source = "test" if part == "test" else "train"
@@ -41,8 +42,8 @@ def images_of(data: FashionMNISTDataModule, part: Part) -> Images:
 
 
 def as_pixels(images: np.ndarray) -> np.ndarray:
-    """Return images uint8 (N, 28, 28) as float32 (N, 784) in [0, 1]: row by row, divided by 255."""
-    return np.divide(images.reshape(len(images), -1), np.float32(255), dtype=np.float32)
+    """Return images uint8 (N, 28, 28) as float32 (N, 784) in [0, 1]: row by row."""
+    return to_float(images.reshape(len(images), -1))
 
 
 def arrays_of(data: FashionMNISTDataModule, part: Part) -> tuple[np.ndarray, np.ndarray]:

@@ -1,11 +1,12 @@
-"""Every augmentation of training images: its function, and its declaration in ``Augmentation``.
+"""Augmentation of training images: the function of each, its declaration, and the order of all.
 
-Each function works on a whole batch on its device, with random parameters of its own for each image. The
-parameters come from ``Draws``, by name, so an image is augmented alike whatever the batch size, the number of
-processes, or the restarts before it.
+Each function works on a whole batch on its device. The random numbers of an image, ``u``, are drawn by name
+and depend on (seed, epoch, index) alone, so an image is augmented alike whatever the batch size, the number
+of processes, or the restarts before it.
 
-To add a photometric one: write its function, and declare it as a field of ``Augmentation`` with
-``_probability``. Its flag, help, range, hyperparameter and order follow from that.
+To add a photometric augmentation, write its function and declare it as a field of ``Augmentation`` with
+``probability``: its flag, help text, range, hyperparameter and place in the order follow from that. To add
+another kind, declare it with ``setting`` and call its function in ``Augmenter.batch``.
 """
 
 import math
@@ -17,38 +18,38 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.errors import InputError
-from fmnist.data.streams import Draws
+from fmnist.core.images import to_input
+from fmnist.data.streams import Draws, Streams
 from fmnist.data.textures import draw_textures
 
-SIZE = 28  # height and width of an image, pixels
-SMALLEST_ERASED_AREA = 0.02
-SMALLEST_SIZE = 0.45
-LARGEST_GAIN = 16.0  # and 1/16 is the smallest
-LARGEST_LIFT = 0.4  # grey levels added, of 1
-LONGEST_BLUR, WIDEST_BLUR = 6.0, 1.5  # standard deviations along and across, pixels
-STRONGEST_GRAIN = 0.35  # standard deviation, of 1
-MOST_STRUCK = 0.3  # share of the pixels
-NOISE_SIZE = 512  # height and width of a bank of noise
-TEXTURES = 400
+MIN_ERASED_AREA = 0.02  # share of the image
+MAX_ERASED_ASPECT = 3.3  # ratio of the sides; 1/3.3 is the smallest
+MIN_SIZE = 0.45  # of a shrunk image, relative to the frame
+MAX_GAIN = 16.0  # of contrast; 1/16 is the smallest
+MAX_BRIGHTNESS = 0.4  # added to levels in [0, 1]
+MAX_BLUR_ALONG, MAX_BLUR_ACROSS = 6.0, 1.5  # standard deviations of the Gaussian, pixels
+MAX_NOISE = 0.35  # standard deviation, of levels in [0, 1]
+MAX_IMPULSES = 0.3  # share of the pixels
+NOISE_BANK_SIZE = 512  # height and width, pixels
+TEXTURE_COUNT = 400
 
 Photometric = Callable[[Tensor, Tensor, Draws], Tensor]
-"""Images to change, float32 (b, 1, 28, 28) in [0, 1]; the same images before any photometric augmentation;
-their random numbers. Returns the changed images."""
+"""Function of (images to change, float32 (b, 1, 28, 28) in [0, 1]; the same images before any photometric
+augmentation; their random numbers) that returns the changed images."""
 
 
 def affine(images: Tensor, u: Draws, settings: "Augmentation") -> Tensor:
-    """Shear, scale and rotate around the centre, shrink, and move into the room that this leaves."""
-    clean = u("p_clean") < settings.p_clean
-    warped = (u("p_affine") < settings.p_affine) & ~clean
-    shrunk = (u("shrink") < settings.shrink) & ~clean
-    angle = torch.deg2rad((2 * u("rotate") - 1) * settings.rotate) * warped
-    room = (1 - SMALLEST_SIZE) * u("shrink_size") * shrunk
-    size = (1 + (2 * u("scale") - 1) * settings.scale * warped) * (1 - room)
-    shear = (2 * u("shear") - 1) * settings.shear * warped
+    """Rotate, scale and shear around the centre; shrink, and place the shrunk image anywhere in the frame."""
+    warped, shrunk = _happens("p_affine", u, settings), _happens("shrink", u, settings)
+    angle = torch.deg2rad(u.signed("rotate") * settings.rotate) * warped
+    space = (1 - MIN_SIZE) * u("shrink_size") * shrunk  # share of the frame that shrinking leaves empty
+    size = (1 + u.signed("scale") * settings.scale * warped) * (1 - space)
+    shear = u.signed("shear") * settings.shear * warped
     cos, sin = torch.cos(angle) / size, torch.sin(angle) / size
     linear = torch.stack([cos - shear * sin, sin + shear * cos, -sin, cos], 1).view(-1, 2, 2)
-    moved = torch.stack([(2 * u("shrink_x") - 1) * room, (2 * u("shrink_y") - 1) * room], 1)[:, :, None]
+    moved = torch.stack([u.signed("shrink_x") * space, u.signed("shrink_y") * space], 1)[:, :, None]
     # (B, 2, 3): the inverse map of (x, y) in [-1, 1], from where a pixel lands to where it is read
     theta = torch.cat([linear, -linear @ moved], 2)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
@@ -62,25 +63,24 @@ def mix(images: Tensor, others: Tensor, u: Draws, settings: "Augmentation") -> t
         The mixed images, and the share (B,) of each that is its own.
     """
     if settings.mixup and settings.cutmix:
-        cuts = u("mix_kind") < 0.5
+        cut = u("mix_kind") < 0.5
     else:
-        cuts = torch.full((len(images),), bool(settings.cutmix), device=images.device)
-    kept = u.beta("mixup", settings.mixup or 1.0)
-    side = SIZE * torch.sqrt(1 - u.beta("cutmix", settings.cutmix or 1.0))
-    box = rectangles(side, side, u("mix_y"), u("mix_x")) & cuts[:, None, None, None]
-    share = torch.where(cuts, 1 - box.float().mean((1, 2, 3)), kept)
-    weight = _each(torch.where(cuts, 1.0, share))
+        cut = torch.full((len(images),), bool(settings.cutmix), device=images.device)
+    weight = u.beta("mixup", settings.mixup or 1.0)
+    side = IMAGE_SIZE * torch.sqrt(1 - u.beta("cutmix", settings.cutmix or 1.0))
+    box = rectangles(side, side, u("mix_y"), u("mix_x")) & _per_image(cut)
+    share = torch.where(cut, 1 - box.float().mean((1, 2, 3)), weight)
+    weight = _per_image(torch.where(cut, 1.0, share))
     return torch.where(box, others, weight * images + (1 - weight) * others), share
 
 
 def erase(images: Tensor, u: Draws, settings: "Augmentation") -> Tensor:
-    """Blacken a rectangle of random area, shape and place."""
-    chosen = (u("erase") < settings.erase) & (u("p_clean") >= settings.p_clean)
-    largest = settings.erase_area
-    area = SIZE**2 * (SMALLEST_ERASED_AREA + u("erase_area") * (largest - SMALLEST_ERASED_AREA))
-    aspect = torch.exp((2 * u("erase_aspect") - 1) * math.log(3.3))
+    """Blacken a rectangle of random area, aspect ratio and position."""
+    share = MIN_ERASED_AREA + u("erase_area") * (settings.erase_area - MIN_ERASED_AREA)
+    area = IMAGE_SIZE**2 * share
+    aspect = torch.exp(u.signed("erase_aspect") * math.log(MAX_ERASED_ASPECT))
     box = rectangles(torch.sqrt(area * aspect), torch.sqrt(area / aspect), u("erase_y"), u("erase_x"))
-    return images.masked_fill(box & chosen[:, None, None, None], 0.0)
+    return images.masked_fill(box & _per_image(_happens("erase", u, settings)), 0.0)
 
 
 def rectangles(height: Tensor, width: Tensor, u_y: Tensor, u_x: Tensor) -> Tensor:
@@ -89,54 +89,67 @@ def rectangles(height: Tensor, width: Tensor, u_y: Tensor, u_x: Tensor) -> Tenso
     Args:
         height: Height in pixels (B,), rounded and limited to the image.
         width: Width in pixels (B,), likewise.
-        u_y: Uniform in [0, 1): where the rectangle lies among the rows that hold it.
+        u_y: In [0, 1): position among the rows where the rectangle fits.
         u_x: The same for columns.
     """
-    pixels = torch.arange(SIZE, device=height.device)
+    pixels = torch.arange(IMAGE_SIZE, device=height.device)
 
     def span(length: Tensor, u: Tensor) -> Tensor:
-        length = length.round().clamp(0, SIZE)
-        start = (u * (SIZE - length + 1)).floor()[:, None]
+        length = length.round().clamp(0, IMAGE_SIZE)
+        start = (u * (IMAGE_SIZE - length + 1)).floor()[:, None]
         return (pixels >= start) & (pixels < start + length[:, None])  # (B, 28)
 
     return (span(height, u_y)[:, :, None] & span(width, u_x)[:, None, :])[:, None]
 
 
-def change_levels(images: Tensor, original: Tensor, u: Draws) -> Tensor:
-    """Stretch or flatten the grey levels around a pivot, lift them, and clip.
+def photometric(images: Tensor, u: Draws, settings: "Augmentation") -> Tensor:
+    """Apply to each image the photometric augmentations that it draws, in the order of declaration."""
+    original = images
+    for declared in fields(settings):
+        function = declared.metadata.get("function")
+        if function is None or not getattr(settings, declared.name):
+            continue
+        chosen = _happens(declared.name, u, settings).nonzero()[:, 0]
+        changed = function(images[chosen], original[chosen], u.of(chosen))
+        images = images.index_copy(0, chosen, changed)
+    return images
 
-    The factor is drawn between 1/16 and 16, evenly on a logarithmic scale. What is flattened may end
-    anywhere between black and white; what is stretched has its pivot in the dark quarter, so that
-    garments rather turn white than vanish.
+
+def change_contrast(images: Tensor, original: Tensor, u: Draws) -> Tensor:
+    """Scale the grey levels around a pivot, add brightness, and clip.
+
+    The factor lies between 1/16 and 16, uniform on a logarithmic scale. Below 1 the pivot is any level, so
+    a flat image may become black, white or grey. Above 1 it lies in the darkest quarter, so that garments
+    become white more often than black.
     """
-    gain = torch.exp((2 * u("gain") - 1) * math.log(LARGEST_GAIN))
+    gain = torch.exp(u.signed("gain") * math.log(MAX_GAIN))
     pivot = u("pivot") * torch.where(gain > 1, 0.25, 1.0)
-    offset = pivot - gain * pivot + LARGEST_LIFT * u("lift")
-    return (_each(gain) * images + _each(offset)).clamp_(0, 1)
+    offset = pivot - gain * pivot + MAX_BRIGHTNESS * u("lift")
+    return (_per_image(gain) * images + _per_image(offset)).clamp_(0, 1)
 
 
 def negate(images: Tensor, original: Tensor, u: Draws) -> Tensor:
-    """Return negatives."""
+    """Return the negatives."""
     return 1 - images
 
 
-def put_texture_behind(images: Tensor, original: Tensor, u: Draws) -> Tensor:
-    """Put textures behind garments: a third get the whole texture, the others patches of it on black.
+def add_background(images: Tensor, original: Tensor, u: Draws) -> Tensor:
+    """Put textures behind the garments: whole ones for a third of the images, patches on black for the rest.
 
-    Patches are what is left of a background that was removed in part. Where the garment is, the original
-    images tell.
+    The patches resemble a background that was removed in part. The original images, black behind the
+    garment, tell where the garment is.
     """
-    textures = u.streams.bank("textures", lambda generator: draw_textures(TEXTURES, generator))
-    low, high = _each(u("texture_low")), _each(u("texture_high"))
-    behind = low + (high - low) * _windows(textures, u("texture"), u("texture_y"), u("texture_x"))
-    relief = _windows(textures, u("patch"), u("texture_x"), u("texture_y"))
-    patches = (16 * (relief - _each(u("patch_share")))).clamp_(0, 1)
-    behind = torch.where(_each(u("patches")) < 1 / 3, behind, patches * behind)
-    return torch.lerp(behind, images, silhouettes(original))
+    textures = u.bank("textures", lambda generator: draw_textures(TEXTURE_COUNT, generator))
+    low, high = _per_image(u("texture_low")), _per_image(u("texture_high"))
+    background = low + (high - low) * _crops(textures, u("texture"), u("texture_y"), u("texture_x"))
+    relief = _crops(textures, u("patch"), u("texture_x"), u("texture_y"))
+    patches = (16 * (relief - _per_image(u("patch_share")))).clamp_(0, 1)
+    background = torch.where(_per_image(u("patches")) < 1 / 3, background, patches * background)
+    return torch.lerp(background, images, foreground(original))
 
 
-def silhouettes(images: Tensor) -> Tensor:
-    """Return how much of every pixel belongs to the garment, in [0, 1]: 1 from a grey level of 0.05 on.
+def foreground(images: Tensor) -> Tensor:
+    """Return how much of each pixel belongs to the garment, in [0, 1]: 1 from a grey level of 0.05 on.
 
     Dark gaps of up to 4 pixels are closed, because cloth can be as dark as the background.
     """
@@ -144,63 +157,69 @@ def silhouettes(images: Tensor) -> Tensor:
     return -F.max_pool2d(-covered, 5, stride=1, padding=2)
 
 
-def blur_ellipse(images: Tensor, original: Tensor, u: Draws) -> Tensor:
-    """Blur by an oblong Gaussian in any direction: from a lens out of focus to a moving one.
+def gaussian_blur(images: Tensor, original: Tensor, u: Draws) -> Tensor:
+    """Blur by an elliptical Gaussian in any direction, from out of focus to motion blur.
 
     In the frequency domain a Gaussian of covariance C is exp(-2 pi^2 f' C f), so a wide one costs as
-    much as a narrow one. The border of an image goes on outside it.
+    much as a narrow one. Beyond its border an image is continued by its border pixels.
     """
-    long, short = LONGEST_BLUR * u("blur_long") ** 2, WIDEST_BLUR * u("blur_short")
+    std_along, std_across = MAX_BLUR_ALONG * u("blur_long") ** 2, MAX_BLUR_ACROSS * u("blur_short")
     angle = (math.pi * u("blur_angle"))[:, None, None]
-    margin = SIZE // 2
+    margin = IMAGE_SIZE // 2
     padded = F.pad(images, (margin, margin, margin, margin), mode="replicate")  # (b, 1, 56, 56)
     f_y = torch.fft.fftfreq(padded.shape[2], device=images.device)[:, None]
     f_x = torch.fft.rfftfreq(padded.shape[3], device=images.device)
     along = torch.cos(angle) * f_x + torch.sin(angle) * f_y  # (b, 56, 29)
     across = torch.cos(angle) * f_y - torch.sin(angle) * f_x
-    spread = (long[:, None, None] * along) ** 2 + (short[:, None, None] * across) ** 2
+    spread = (std_along[:, None, None] * along) ** 2 + (std_across[:, None, None] * across) ** 2
     spectrum = torch.fft.rfft2(padded) * torch.exp(-2 * math.pi**2 * spread)[:, None]
     blurred = torch.fft.irfft2(spectrum, s=padded.shape[2:])
     return blurred[..., margin:-margin, margin:-margin].clamp(0, 1)
 
 
 def add_noise(images: Tensor, original: Tensor, u: Draws) -> Tensor:
-    """Add grain to one half of the images, alike everywhere or growing with the light; strike the others.
+    """Add Gaussian noise to one half of the images, impulse noise to the other.
 
-    A struck pixel turns black, white, or any grey level, with the same probability each. The noise of each
-    pixel is cut at a random place from a bank.
+    Of the Gaussian noise one half is equally strong everywhere, the other grows with the root of the grey
+    level, as photon noise does. An impulse turns a pixel black, white, or any grey level, with the same
+    probability each. The noise of each image is a random crop of a bank.
     """
-    shape = (1, NOISE_SIZE, NOISE_SIZE)
-    normals = u.streams.bank("normal noise", lambda generator: generator.standard_normal(shape))
-    uniforms = u.streams.bank("uniform noise", lambda generator: generator.random(shape))
-    first = torch.zeros_like(u("noise_y"))  # of the banks
-    kind, level = _each(u("noise_kind")), _each(u("noise_level"))
-    normal = _windows(normals, first, u("noise_y"), u("noise_x"))
-    grain = STRONGEST_GRAIN * level * normal * torch.where(kind < 0.25, 1.0, images.sqrt())
-    struck = _windows(uniforms, first, u("noise_y"), u("noise_x")) < MOST_STRUCK * level
-    values = (3 * _windows(uniforms, first, u("noise_row"), u("noise_column")) - 1).clamp_(0, 1)
-    return torch.where(kind < 0.5, (images + grain).clamp_(0, 1), torch.where(struck, values, images))
+    shape = (1, NOISE_BANK_SIZE, NOISE_BANK_SIZE)
+    normals = u.bank("normal noise", lambda generator: generator.standard_normal(shape))
+    uniforms = u.bank("uniform noise", lambda generator: generator.random(shape))
+    first = torch.zeros_like(u("noise_y"))  # a bank holds one large image
+    kind, level = _per_image(u("noise_kind")), _per_image(u("noise_level"))
+    normal = _crops(normals, first, u("noise_y"), u("noise_x"))
+    gaussian = MAX_NOISE * level * normal * torch.where(kind < 0.25, 1.0, images.sqrt())
+    impulses = _crops(uniforms, first, u("noise_y"), u("noise_x")) < MAX_IMPULSES * level
+    values = (3 * _crops(uniforms, first, u("noise_row"), u("noise_column")) - 1).clamp_(0, 1)
+    return torch.where(kind < 0.5, (images + gaussian).clamp_(0, 1), torch.where(impulses, values, images))
 
 
-def _windows(bank: Tensor, u_which: Tensor, u_y: Tensor, u_x: Tensor) -> Tensor:
-    """Cut a window out of a bank (K, H, W) for every image, (b, 1, 28, 28), at uniform random places."""
-    windows = bank.unfold(1, SIZE, 1).unfold(2, SIZE, 1)  # (K, H - 27, W - 27, 28, 28), without a copy
+def _happens(name: str, u: Draws, settings: "Augmentation") -> Tensor:
+    """Return which images, bool (B,), draw what has the probability ``settings.name``; clean ones do not."""
+    return (u(name) < getattr(settings, name)) & (u("p_clean") >= settings.p_clean)
+
+
+def _crops(bank: Tensor, u_which: Tensor, u_y: Tensor, u_x: Tensor) -> Tensor:
+    """Crop (b, 1, 28, 28) from a bank (K, H, W): each from the image and position that its numbers say."""
+    windows = bank.unfold(1, IMAGE_SIZE, 1).unfold(2, IMAGE_SIZE, 1)  # (K, H - 27, W - 27, 28, 28), a view
     k, y, x = ((u * n).long() for u, n in zip((u_which, u_y, u_x), windows.shape[:3], strict=True))
     return windows[k, y, x][:, None]
 
 
-def _each(values: Tensor) -> Tensor:
-    """Shape one number an image, (B,), so that it meets every pixel of its image: (B, 1, 1, 1)."""
+def _per_image(values: Tensor) -> Tensor:
+    """Reshape one number an image, (B,), to (B, 1, 1, 1)."""
     return values[:, None, None, None]
 
 
-def _setting(default: float, highest: float = 1.0, lowest: float = 0.0) -> Any:
+def setting(default: float, highest: float = 1.0, lowest: float = 0.0) -> Any:
     """Declare a setting with its range."""
     return field(default=default, metadata={"lowest": lowest, "highest": highest})
 
 
-def _probability(function: Photometric) -> Any:
-    """Declare a photometric augmentation: it happens to each image with a probability, by default never."""
+def probability(function: Photometric) -> Any:
+    """Declare a photometric augmentation: the probability, by default 0, that an image gets it."""
     return field(default=0.0, metadata={"lowest": 0.0, "highest": 1.0, "function": function})
 
 
@@ -208,7 +227,7 @@ def _probability(function: Photometric) -> Any:
 class Augmentation:
     """Switch and strength of each augmentation; by default everything is off.
 
-    They happen in this order: shift, flip, affine maps, mixing, erasing, and then the photometric ones in the
+    The order is: shift, flip, affine maps, mixing, erasing, and then the photometric augmentations in the
     order of their declaration. Random combinations of simple operations are the idea of
     Hendrycks et al. 2020, "AugMix" (arXiv 1912.02781), here without their consistency loss.
 
@@ -216,68 +235,107 @@ class Augmentation:
         InputError: A setting lies outside its range.
     """
 
-    shift: int = _setting(0, highest=SIZE - 1)
+    shift: int = setting(0, highest=IMAGE_SIZE - 1)
     """Largest shift in pixels, up, down, left and right; what is uncovered is black."""
-    flip: bool = _setting(False)
+    flip: bool = setting(False)
     """Mirror every image horizontally with probability one half."""
-    rotate: float = _setting(0.0, highest=180)
+    rotate: float = setting(0.0, highest=180)
     """Largest rotation in degrees, either way."""
-    scale: float = _setting(0.0, highest=0.9)
+    scale: float = setting(0.0, highest=0.9)
     """Largest relative change of size: 0.1 draws a factor between 0.9 and 1.1."""
-    shear: float = _setting(0.0, highest=2)
-    """Largest shear, either way: the pixels that a row moves for every row it lies off the middle."""
-    p_affine: float = _setting(1.0)
+    shear: float = setting(0.0, highest=2)
+    """Largest shear, either way: the pixels that a row moves for every row that it lies off the middle."""
+    p_affine: float = setting(1.0)
     """Probability that an image is rotated, scaled and sheared at all."""
-    shrink: float = _setting(0.0)
-    """Probability that an image is made smaller, down to 0.45 of its size, and put anywhere in the frame."""
-    mixup: float = _setting(0.0, highest=100)
+    shrink: float = setting(0.0)
+    """Probability that an image is shrunk, down to 0.45 of its size, and placed anywhere in the frame."""
+    mixup: float = setting(0.0, highest=100)
     """Alpha of mixup's Beta distribution (Zhang et al. 2018, arXiv 1710.09412); 0 is off."""
-    cutmix: float = _setting(0.0, highest=100)
-    """Alpha of CutMix's Beta distribution (Yun et al. 2019, arXiv 1905.04899); 0 is off. With both, every
-    image takes one of the two at random."""
-    p_clean: float = _setting(0.0)
-    """Probability that an image is left alone but for shift, flip and mixing."""
-    erase: float = _setting(0.0)
-    """Probability that a rectangle is blackened (Zhong et al. 2020, arXiv 1708.04896, algorithm 1, aspect
+    cutmix: float = setting(0.0, highest=100)
+    """Alpha of CutMix's Beta distribution (Yun et al. 2019, arXiv 1905.04899); 0 is off. With mixup and
+    CutMix, every image gets one of the two at random."""
+    p_clean: float = setting(0.0)
+    """Probability that an image is only shifted, flipped and mixed."""
+    erase: float = setting(0.0)
+    """Probability that a rectangle is erased (Zhong et al. 2020, arXiv 1708.04896, algorithm 1, aspect
     ratio 0.3 to 3.3)."""
-    erase_area: float = _setting(0.33, lowest=SMALLEST_ERASED_AREA)
-    """Largest share of the image that is erased, the smallest being 0.02."""
-    contrast: float = _probability(change_levels)
-    """Probability that grey levels are stretched or flattened, and lifted."""
-    invert: float = _probability(negate)
+    erase_area: float = setting(0.33, lowest=MIN_ERASED_AREA)
+    """Largest share of the image that is erased; the smallest is 0.02."""
+    contrast: float = probability(change_contrast)
+    """Probability that contrast and brightness change."""
+    invert: float = probability(negate)
     """Probability of a negative."""
-    background: float = _probability(put_texture_behind)
+    background: float = probability(add_background)
     """Probability that a texture is put behind the garment."""
-    blur: float = _probability(blur_ellipse)
-    """Probability of a blur."""
-    noise: float = _probability(add_noise)
-    """Probability of noise."""
+    blur: float = probability(gaussian_blur)
+    """Probability of an elliptical Gaussian blur."""
+    noise: float = probability(add_noise)
+    """Probability of Gaussian or impulse noise."""
 
     def __post_init__(self) -> None:
-        for setting in fields(self):
-            value = getattr(self, setting.name)
-            low, high = setting.metadata["lowest"], setting.metadata["highest"]
-            if not low <= value <= high:
-                raise InputError(
-                    f"--data.augmentation.{setting.name} {value}: must lie between {low:g} and {high:g}"
-                )
+        for declared in fields(self):
+            value = getattr(self, declared.name)
+            lowest, highest = declared.metadata["lowest"], declared.metadata["highest"]
+            if not lowest <= value <= highest:  # NaN neither
+                flag = f"--data.augmentation.{declared.name} {value}"
+                raise InputError(f"{flag}: must lie between {lowest:g} and {highest:g}")
 
-    @property
-    def mixes(self) -> bool:
-        return self.mixup > 0 or self.cutmix > 0
 
-    @property
-    def warps(self) -> bool:
-        return any((self.rotate, self.scale, self.shear, self.shrink))
+class Augmenter:
+    """Makes augmented batches of a data set in memory.
 
-    def apply_photometric(self, images: Tensor, u: Draws) -> Tensor:
-        """Change each image, float32 (B, 1, 28, 28) in [0, 1], by the photometric ones that it draws."""
-        functions = {f.name: f.metadata["function"] for f in fields(self) if "function" in f.metadata}
-        active = {name: function for name, function in functions.items() if getattr(self, name) > 0}
-        original = images
-        for name, function in active.items():
-            drawn = (u(name) < getattr(self, name)) & (u("p_clean") >= self.p_clean)
-            chosen = drawn.nonzero()[:, 0]
-            changed = function(images[chosen], original[chosen], u.of(chosen))
-            images = images.index_copy(0, chosen, changed)
+    Args:
+        images: uint8 (N, 28, 28), on the device where batches are wanted.
+        labels: int64 (N,), on the same device.
+        settings: What to do.
+        partners: int64 (n,), indices of the images that may be mixed into others: the training set's.
+        seed: Seed of all random numbers.
+    """
+
+    def __init__(
+        self, images: Tensor, labels: Tensor, settings: Augmentation, partners: Tensor, seed: int
+    ) -> None:
+        pad = settings.shift
+        padded = F.pad(images, (pad, pad, pad, pad))
+        # every shift of every image: a view (N, 2 * pad + 1, 2 * pad + 1, 28, 28)
+        self.shifted = padded.unfold(1, IMAGE_SIZE, 1).unfold(2, IMAGE_SIZE, 1)
+        self.labels, self.settings = labels, settings
+        self.partners = partners.to(images.device)
+        self.streams = Streams(len(labels), seed, labels.device)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the random numbers of every image those of ``epoch``, counted from 0."""
+        self.streams.set_epoch(epoch)
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the augmented images at ``indices``, int64 (B,).
+
+        Returns:
+            float32 (B, 1, 28, 28) in [0, 1], and int64 labels (B,), or float32 class shares (B, 10)
+            where images are mixed.
+        """
+        u, settings = Draws(self.streams, indices), self.settings
+        images, labels = self._geometric(u), self.labels[indices]
+        if settings.mixup or settings.cutmix:
+            partners = self.partners[(u("mix_partner") * len(self.partners)).long()]
+            others = self._geometric(Draws(self.streams, partners))
+            images, share = mix(images, others, u, settings)
+            own, other = (F.one_hot(self.labels[chosen], len(CLASSES)) for chosen in (indices, partners))
+            labels = share[:, None] * own + (1 - share[:, None]) * other
+        if settings.erase:
+            images = erase(images, u, settings)
+        return photometric(images, u, settings), labels
+
+    def _geometric(self, u: Draws) -> Tensor:
+        """Return shifted, flipped and affinely mapped images, float32 (B, 1, 28, 28) in [0, 1]."""
+        settings = self.settings
+        y = x = torch.zeros_like(u.indices)
+        if settings.shift:
+            y, x = ((u(name) * (2 * settings.shift + 1)).long() for name in ("shift_y", "shift_x"))
+        images = self.shifted[u.indices, y, x]
+        if settings.flip:
+            images = torch.where((u("flip") < 0.5)[:, None, None], images.flip(2), images)
+        images = to_input(images)
+        if settings.rotate or settings.scale or settings.shear or settings.shrink:
+            images = affine(images, u, settings)
         return images

@@ -1,5 +1,7 @@
-"""Fashion-MNIST as a LightningDataModule: the whole set in memory, on the device where it fits."""
+"""Fashion-MNIST as a LightningDataModule: the split, and loaders of the set in memory, on the device."""
 
+import contextlib
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,7 @@ from torch import Tensor
 
 from fmnist.core.errors import InputError
 from fmnist.data import source
-from fmnist.data.augmentation import Augmentation
-from fmnist.data.augmenter import Augmenter
+from fmnist.data.augmentation import Augmentation, Augmenter
 from fmnist.data.loaders import EvalLoader, TrainLoader
 
 
@@ -21,8 +22,8 @@ def stratified_split(
     """Split a set so that training and validation hold every class in proportion.
 
     The images are put in one random order of which every prefix is stratified (to within one image a
-    class); validation is its beginning and training follows, so a smaller ``train_size`` is a part
-    of a larger one and never touches validation.
+    class). Validation is its beginning and training follows, so a smaller training set is a part of a
+    larger one and never contains validation images.
 
     Args:
         labels: int64 (N,).
@@ -46,11 +47,11 @@ def stratified_split(
         raise InputError(f"--data.train_size {train_size}: must lie between 1 and {rest:,}, or null for all")
     generator = np.random.default_rng(split_seed)
     order = generator.permutation(total)
-    place = np.empty(total)
+    position = np.empty(total)  # of each image in that order, in [0, 1)
     for label in np.unique(labels):
         members = order[labels[order] == label]
-        place[members] = (np.arange(len(members)) + generator.random()) / len(members)
-    order = np.argsort(place, kind="stable")
+        position[members] = (np.arange(len(members)) + generator.random()) / len(members)
+    order = np.argsort(position, kind="stable")
     end = total if train_size is None else val_size + train_size
     return np.sort(order[val_size:end]), np.sort(order[:val_size])
 
@@ -58,17 +59,19 @@ def stratified_split(
 class FashionMNISTDataModule(LightningDataModule):
     """Fashion-MNIST (Xiao et al. 2017, arXiv 1708.07747) with a stratified validation split.
 
+    Batches are tuples of images, labels and indices into the source file. The files are read at the first
+    use, by ``setup`` or without it.
+
     Args:
         root: Folder of the four idx files, gzip or raw; without them there, ``$FMNIST_DATA`` and
             Debian's folder are tried, then they are downloaded into ``root``.
-        batch_size: Global training batch, divided over the processes (its size does not change with
-            their number).
-        eval_batch_size: Global batch of validation and test.
+        batch_size: Training batch of all processes together; its size does not change with their number.
+        eval_batch_size: Batch of all processes together in validation, test and prediction.
         val_size: Validation images taken from the 60,000; 0 trains on all of them.
         train_size: Training images, a stratified part of the rest; null takes all.
-        split_seed: Chooses the split, apart from ``seed``, so that all models see the same one.
-        seed: Of order and augmentation; ``scripts/train.py`` sets it to ``--seed_everything``.
-        augmentation: Switches and strengths; null is none.
+        split_seed: Seed of the split, apart from ``seed``, so that all models get the same one.
+        seed: Seed of order and augmentation; ``scripts/train.py`` sets it to ``--seed_everything``.
+        augmentation: Switches and strengths of the augmentation; null is none.
 
     Raises:
         InputError: A value lies outside its range.
@@ -96,47 +99,45 @@ class FashionMNISTDataModule(LightningDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.val_size, self.train_size, self.split_seed, self.seed = val_size, train_size, split_seed, seed
         self.augmentation = augmentation or Augmentation()
-        self._set: source.FashionMNIST | None = None
-        self._on_device: dict[str, tuple[Tensor, Tensor]] = {}
+        self._on_device: dict[tuple[str, torch.device], tuple[Tensor, Tensor]] = {}
 
     def prepare_data(self) -> None:
-        """Download the data where they are not found."""
+        """Download the files if they are not on this machine."""
         source.fetch(self.root)
 
     def setup(self, stage: str | None = None) -> None:
-        """Load, verify and split the data, once.
+        """Read, verify and split the data, once.
 
         Raises:
             InputError: The files are missing or altered, or the sizes do not fit them.
         """
-        if self._set is not None:
-            return
-        self._set = source.load(self.root)
-        train, val = stratified_split(
-            self._set.train_labels.numpy(), self.val_size, self.train_size, self.split_seed
-        )
-        self.train_indices, self.val_indices = torch.from_numpy(train), torch.from_numpy(val)
-        self.test_indices = torch.arange(len(self._set.test_labels))
+        _ = self._indices
 
-    def check_processes(self, world_size: int) -> None:
-        """Refuse a batch that does not divide over ``world_size`` processes.
+    @cached_property
+    def data(self) -> source.FashionMNIST:
+        """The whole set as it is in the files."""
+        return source.load(self.root)
 
-        Raises:
-            InputError: It does not.
-        """
-        if self.batch_size % world_size:
-            raise InputError(
-                f"--data.batch_size {self.batch_size}: is the batch of all {world_size} processes together "
-                f"and must be a multiple of {world_size}"
-            )
+    @cached_property
+    def _indices(self) -> tuple[Tensor, Tensor]:
+        labels = self.data.train_labels.numpy()
+        train, val = stratified_split(labels, self.val_size, self.train_size, self.split_seed)
+        return torch.from_numpy(train), torch.from_numpy(val)
 
     @property
-    def data(self) -> source.FashionMNIST:
-        """The whole set as it is in the files, after ``setup``."""
-        if self._set is None:
-            self.setup()
-        assert self._set is not None
-        return self._set
+    def train_indices(self) -> Tensor:
+        """int64 (n,), ascending: the training images among the 60,000."""
+        return self._indices[0]
+
+    @property
+    def val_indices(self) -> Tensor:
+        """int64 (n,), ascending: the validation images among the 60,000."""
+        return self._indices[1]
+
+    @property
+    def test_indices(self) -> Tensor:
+        """int64 (n,), ascending: all test images."""
+        return torch.arange(len(self.data.test_labels))
 
     @property
     def split(self) -> dict[str, Any]:
@@ -148,11 +149,22 @@ class FashionMNISTDataModule(LightningDataModule):
         }
         return {"split_seed": self.split_seed, **sizes}
 
+    def check_processes(self, world_size: int) -> None:
+        """Refuse a batch that cannot be divided evenly over ``world_size`` processes.
+
+        Raises:
+            InputError: It cannot.
+        """
+        if self.batch_size % world_size:
+            raise InputError(
+                f"--data.batch_size {self.batch_size}: is the batch of all {world_size} processes together "
+                f"and must be a multiple of {world_size}"
+            )
+
     def train_dataloader(self) -> TrainLoader:
         rank, world_size = self._process()
         self.check_processes(world_size)
-        if len(self.train_indices) < world_size:
-            size = len(self.train_indices)
+        if (size := len(self.train_indices)) < world_size:
             raise InputError(f"--data.train_size {size}: must be at least {world_size}, an image a process")
         images, labels = self._tensors("train")
         augmenter = Augmenter(images, labels, self.augmentation, self.train_indices, self.seed)
@@ -166,16 +178,26 @@ class FashionMNISTDataModule(LightningDataModule):
     def test_dataloader(self) -> EvalLoader:
         return EvalLoader(*self._tensors("test"), self.test_indices, self.eval_batch_size, *self._process())
 
+    def predict_dataloader(self) -> EvalLoader:
+        """Return the test images, in order."""
+        return self.test_dataloader()
+
+    def __str__(self) -> str:
+        # Lightning's own takes the loaders for instances of DataLoader, and raises
+        names = ("batch_size", "val_size", "train_size", "split_seed", "seed", "augmentation")
+        settings = ", ".join(f"{name}={getattr(self, name)}" for name in names)
+        return f"{type(self).__name__}({str(self.root)!r}, {settings})"
+
     def _process(self) -> tuple[int, int]:
+        """Return this process's rank and the number of processes."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _tensors(self, part: str) -> tuple[Tensor, Tensor]:
         """Return images and labels of ``"train"`` or ``"test"``, on the device if they fit there."""
-        if part not in self._on_device:
-            device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if (part, device) not in self._on_device:
             images, labels = getattr(self.data, f"{part}_images"), getattr(self.data, f"{part}_labels")
-            try:
-                self._on_device[part] = images.to(device), labels.to(device)
-            except torch.OutOfMemoryError:
-                self._on_device[part] = images, labels
-        return self._on_device[part]
+            with contextlib.suppress(torch.OutOfMemoryError):
+                images, labels = images.to(device), labels.to(device)
+            self._on_device[part, device] = images, labels
+        return self._on_device[part, device]

@@ -1,4 +1,4 @@
-"""Where the files can be downloaded: a mirror, or Debian's package, unpacked without installing it."""
+"""Download the files from a mirror, or from Debian's package, which is unpacked without installing it."""
 
 import http.client
 import logging
@@ -9,10 +9,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-MIRRORS = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)  # those torchvision knows
+MIRRORS = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)  # those that torchvision uses
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-TIMEOUT = 10  # seconds without an answer
+TIMEOUT = 10  # seconds without a response
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ def download(source: str, names: list[str], folder: Path) -> list[Path]:
         The gzip files, in the order of their names.
 
     Raises:
-        OSError: The source can't be reached, or does not have the files.
-        ValueError: The URL is not one.
+        OSError: The source cannot be reached, or does not have the files.
+        ValueError: The URL is invalid.
     """
     return _from_debian(names, folder) if source == DEBIAN_PACKAGE else _from_mirror(source, names, folder)
 
@@ -41,20 +41,20 @@ def _from_mirror(url: str, names: list[str], folder: Path) -> list[Path]:
         try:
             _copy(f"{url.rstrip('/')}/{path.name}", path)
         except http.client.HTTPException as error:
-            raise OSError(f"the answer is not HTTP ({error!r})") from error
+            raise OSError(f"the response is not HTTP ({error!r})") from error
     return paths
 
 
 def _copy(url: str, path: Path) -> None:
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, path.open("wb") as file:
-        size = int(answer.headers["Content-Length"] or 0) or None
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response, path.open("wb") as file:
+        size = int(response.headers["Content-Length"] or 0) or None
         with tqdm(desc=path.name, total=size, unit="B", unit_scale=True, disable=None) as progress:
-            while chunk := answer.read(1 << 16):
+            while chunk := response.read(1 << 16):
                 progress.update(file.write(chunk))
 
 
 def _from_debian(names: list[str], folder: Path) -> list[Path]:
-    """Fetch Debian's package with package lists of its own: any user may, and empty lists don't matter."""
+    """Download Debian's package with package lists of its own in ``folder``, which any user may."""
     if not shutil.which("apt-get"):
         raise FileNotFoundError("this system has no apt-get")
     logger.warning("downloading Debian's package %s, about 30 MB, and the package lists", DEBIAN_PACKAGE)
@@ -63,9 +63,8 @@ def _from_debian(names: list[str], folder: Path) -> list[Path]:
         (state / "partial").mkdir(parents=True)
     apt = ["apt-get", "-qq", "-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={cache}"]
     apt += ["-o", "APT::Sandbox::User=root", "-o", f"Acquire::http::Timeout={TIMEOUT}"]
-    _run(
-        [*apt, "update"], folder, check=False
-    )  # a hook or some other repository may fail: the next step tells
+    # a hook or another repository may fail, which does not matter if the next command succeeds
+    _run([*apt, "update"], folder, check=False)
     _run([*apt, "download", DEBIAN_PACKAGE], folder)
     (package,) = folder.glob("*.deb")
     _run(["dpkg-deb", "-x", package.name, "."], folder)
@@ -73,6 +72,6 @@ def _from_debian(names: list[str], folder: Path) -> list[Path]:
 
 
 def _run(command: list[str], folder: Path, check: bool = True) -> None:
-    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if check and done.returncode:
-        raise OSError(f"{command[0]} failed: {' '.join(done.stderr.split())[-300:]}")
+    result = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if check and result.returncode:
+        raise OSError(f"{command[0]} failed: {' '.join(result.stderr.split())[-300:]}")

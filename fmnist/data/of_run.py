@@ -1,4 +1,4 @@
-"""The data set that a run was made with."""
+"""The data set and split that a run was made with."""
 
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
@@ -11,11 +11,11 @@ def data_of(run: Run, root: str, download: bool = False) -> FashionMNISTDataModu
 
     Args:
         run: The run.
-        root: Where the files are looked for first, see ``source.find``.
-        download: Download them where they are not on this machine.
+        root: Folder that is searched first, see ``source.find``.
+        download: Download the files if they are not on this machine.
 
     Raises:
-        InputError: They are not on this machine, or those that are were altered, or are others.
+        InputError: The files are not on this machine, are altered, or are not those of the run.
     """
     if not download and source.find(root) is None:
         raise InputError(f"--data.root {root}: holds no data set")

@@ -1,4 +1,4 @@
-"""The four Fashion-MNIST files: find them, or download them, verify them, and read them.
+"""The four Fashion-MNIST files: find or download, verify and read them.
 
 Source: Xiao, Rasul and Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine
 Learning Algorithms", arXiv 1708.07747.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock
 
-from fmnist.core.constants import CLASSES
+from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.errors import InputError, exits_cleanly
 from fmnist.data.download import DEBIAN_FOLDER, DEBIAN_PACKAGE, MIRRORS, download
 
@@ -41,11 +41,11 @@ MNIST = {
     "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-"""SHA-256 of MNIST's files, which have the same names and shapes: the commonest mistake."""
+"""SHA-256 of MNIST's files, which have the same names and shapes and are easily confused."""
 
-SUMS = "SHA256SUMS"  # a set with sums of its own is verified against those
+SUMS = "SHA256SUMS"  # a folder with this file is verified against it, not against PUBLISHED
 LOCK = ".lock"
-DOWNLOADING = ".download"  # holds what is not verified yet
+DOWNLOADING = ".download"  # folder of downloaded files that are not verified yet
 
 WAYS = (
     f"Get the files by `make data` or `apt install {DEBIAN_PACKAGE}`, or name their folder: --data.root DIR."
@@ -58,7 +58,7 @@ def find(root: str | Path = "data") -> Path | None:
     """Look for the four files without downloading or verifying them.
 
     Args:
-        root: Folder that is looked into first; then ``$FMNIST_DATA``, then that of Debian's package.
+        root: Folder that is searched first; then ``$FMNIST_DATA``, then that of Debian's package.
 
     Returns:
         The folder that holds them, or None.
@@ -69,7 +69,7 @@ def find(root: str | Path = "data") -> Path | None:
     root = Path(root)
     names = _names(root)
     if DOWNLOADING in names:
-        return None  # another process is at work: wait for its lock
+        return None  # another process is downloading: wait for its lock
     if names & {SUMS, *PUBLISHED, *(f"{name}.gz" for name in PUBLISHED)}:
         return _complete(root, names)
     if chosen := os.environ.get("FMNIST_DATA"):
@@ -80,13 +80,13 @@ def find(root: str | Path = "data") -> Path | None:
 def fetch(root: str | Path = "data") -> Path:
     """Make sure that the four files are on this machine; download them into ``root`` if they are not.
 
-    Processes that start at once download once: the others wait.
+    Of several processes that start at once one downloads, and the others wait.
 
     Returns:
         The folder that holds them, see `find`.
 
     Raises:
-        InputError: A set is incomplete, ``root`` can't be written, or nothing can be downloaded.
+        InputError: A set is incomplete, ``root`` cannot be written, or nothing can be downloaded.
     """
     root = Path(root)
     if folder := find(root):
@@ -119,10 +119,10 @@ def load(root: str | Path = "data") -> "FashionMNIST":
     """Find or download the data set, verify it and read it.
 
     Args:
-        root: Folder of the four files, raw or gzip; they are downloaded into it if they are nowhere.
+        root: Folder of the four files, raw or gzip; downloaded into it if they are nowhere else.
 
     Raises:
-        InputError: The files can't be had, or aren't what they should be.
+        InputError: The files cannot be downloaded, or are not what they should be.
     """
     folder = fetch(root)
     files, digests = verified(folder)
@@ -137,16 +137,16 @@ def _part(folder: Path, part: str, files: dict[str, bytes]) -> "tuple[Tensor, Te
 
     images = _parse(folder, f"{part}-images-idx3-ubyte", files)
     labels = _parse(folder, f"{part}-labels-idx1-ubyte", files)
-    if labels.ndim != 1 or labels.size == 0 or images.shape != (labels.size, 28, 28):
-        found = f"images {images.shape} and labels {labels.shape}"
-        raise InputError(f"{folder}: {part} {found}, must be (N, 28, 28) and (N,)")
+    if labels.ndim != 1 or labels.size == 0 or images.shape != (labels.size, IMAGE_SIZE, IMAGE_SIZE):
+        shapes = f"images {images.shape} and labels {labels.shape}"
+        raise InputError(f"{folder}: {part} {shapes}, must be (N, {IMAGE_SIZE}, {IMAGE_SIZE}) and (N,)")
     if labels.max() >= len(CLASSES):
         raise InputError(f"{folder}: {part} label {labels.max()}, must lie in 0..{len(CLASSES) - 1}")
     return torch.from_numpy(images.copy()), torch.from_numpy(labels.astype("int64"))
 
 
 def _parse(folder: Path, name: str, files: dict[str, bytes]) -> "np.ndarray":
-    """Return the uint8 array of an idx file, read-only: it shares the file's memory."""
+    """Return the uint8 array of an idx file; read-only, because it shares the memory of ``files``."""
     import numpy as np
 
     data = files[name]
@@ -183,8 +183,8 @@ def _sums(folder: Path) -> dict[str, str]:
     path = folder / SUMS
     if SUMS not in _names(folder):
         return PUBLISHED
-    words = [line.split() for line in _read(path).decode(errors="replace").splitlines()]
-    sums = {pair[1].lstrip("*"): pair[0].lower() for pair in words if len(pair) == 2}
+    pairs = [line.split() for line in _read(path).decode(errors="replace").splitlines()]
+    sums = {pair[1].lstrip("*"): pair[0].lower() for pair in pairs if len(pair) == 2}
     if absent := sorted(PUBLISHED.keys() - sums.keys()):
         raise InputError(
             f"{path}: no line for {absent[0]}; it must list the four names without .gz, by `sha256sum`"
@@ -207,23 +207,23 @@ def _read(path: Path) -> bytes:
         return gzip.decompress(data)
     except (EOFError, OSError, zlib.error) as error:
         raise InputError(
-            f"{path}: truncated or altered, it can't be decompressed ({error}). {WAYS}"
+            f"{path}: truncated or altered, it cannot be decompressed ({error}). {WAYS}"
         ) from None
 
 
 def _verify(path: Path, data: bytes, expected: str) -> None:
-    found = hashlib.sha256(data).hexdigest()
-    if found == expected:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest == expected:
         return
-    if found in MNIST:
+    if digest in MNIST:
         raise InputError(f"{path}: this is MNIST, not Fashion-MNIST. {WAYS}")
-    digests = f"SHA-256 {found[:12]} over {len(data):,} bytes, expected {expected[:12]}"
-    raise InputError(f"{path}: truncated or altered, {digests}. {WAYS}")
+    difference = f"SHA-256 {digest[:12]} of {len(data):,} bytes, expected {expected[:12]}"
+    raise InputError(f"{path}: truncated or altered, {difference}. {WAYS}")
 
 
 @contextlib.contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """Create a folder and hold its lock."""
+    """Create a folder and hold its lock during the block."""
     lock = FileLock(root / LOCK)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -255,7 +255,7 @@ def _download(root: Path) -> Path:
             logger.warning("no data from %s", failures[-1])
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    raise InputError(f"{root}: no data here, and none to download ({'; '.join(failures)}). {WAYS}")
+    raise InputError(f"{root}: no data here, and none can be downloaded ({'; '.join(failures)}). {WAYS}")
 
 
 @exits_cleanly
@@ -263,14 +263,14 @@ def main(args: Sequence[str] | None = None) -> None:
     """Fetch and verify the data set from the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m fmnist.data.source",
-        description="Find or download Fashion-MNIST, verify every byte, and print the folder that holds it.",
+        description="Find or download Fashion-MNIST, verify every byte, and print the folder of the files.",
     )
     parser.add_argument(
-        "--root", default="data", metavar="DIR", help="where to look first, and to download to"
+        "--root", default="data", metavar="DIR", help="folder that is searched first, and downloaded to"
     )
     folder = fetch(parser.parse_args(args).root)
     verified(folder)
-    print(f"{folder}: the four files are there and verified")
+    print(f"{folder}: all four files are verified")
 
 
 class FashionMNIST(NamedTuple):

@@ -11,12 +11,12 @@ from torch import Tensor
 class Streams:
     """One independent stream of random numbers for each name, drawn when it is first asked for.
 
-    A name that is added later, or not used, changes no number of the others.
+    A name that is added later, or is not asked for, changes no number of the others.
 
     Args:
-        size: Images of the data set; every stream has one number for each of them.
+        size: Number of images in the data set; each stream has one number for each of them.
         seed: Seed of all streams.
-        device: Where the numbers are wanted.
+        device: Device of the returned tensors.
     """
 
     def __init__(self, size: int, seed: int, device: torch.device) -> None:
@@ -27,28 +27,29 @@ class Streams:
     def set_epoch(self, epoch: int) -> None:
         """Make all numbers those of ``epoch``, counted from 0."""
         self.epoch = epoch
-        self._columns: dict[str, Tensor] = {}
+        self._numbers: dict[str, Tensor] = {}
 
     def uniform(self, name: str) -> Tensor:
-        """Return a number in [0, 1) for each image of the data set, float32 (size,)."""
-        if name not in self._columns:
-            self._columns[name] = self._to_device(
-                self._generator(self.epoch, name).random(self.size, np.float32)
-            )
-        return self._columns[name]
+        """Return a number in [0, 1) for each image of the data set, float32 (size,).
+
+        The tensor is the stored one: numbers written into it hold until the next ``set_epoch``.
+        """
+        return self._drawn(name, lambda generator: generator.random(self.size, np.float32))
 
     def beta(self, name: str, alpha: float) -> Tensor:
-        """Return a number of the symmetric Beta distribution for each image, float32 (size,)."""
-        if name not in self._columns:
-            numbers = self._generator(self.epoch, name).beta(alpha, alpha, self.size)
-            self._columns[name] = self._to_device(numbers)
-        return self._columns[name]
+        """Return a number of the symmetric Beta distribution for each image, as ``uniform`` does."""
+        return self._drawn(name, lambda generator: generator.beta(alpha, alpha, self.size))
 
     def bank(self, name: str, draw: Callable[[np.random.Generator], np.ndarray]) -> Tensor:
-        """Return what ``draw`` makes of this name's generator, as float32; the same in every epoch."""
+        """Return what ``draw`` makes with the generator of ``name``, as float32; the same in every epoch."""
         if name not in self._banks:
             self._banks[name] = self._to_device(draw(self._generator(0, name)))
         return self._banks[name]
+
+    def _drawn(self, name: str, draw: Callable[[np.random.Generator], np.ndarray]) -> Tensor:
+        if name not in self._numbers:
+            self._numbers[name] = self._to_device(draw(self._generator(self.epoch, name)))
+        return self._numbers[name]
 
     def _generator(self, epoch: int, name: str) -> np.random.Generator:
         return np.random.default_rng([self.seed, epoch, zlib.crc32(name.encode())])
@@ -61,21 +62,29 @@ class Draws:
     """The random numbers of the images of a batch.
 
     Args:
-        streams: Where they come from.
-        indices: int64 (B,), the images' places in the data set.
+        streams: The numbers of all images.
+        indices: int64 (B,), the positions of the batch's images in the data set.
     """
 
     def __init__(self, streams: Streams, indices: Tensor) -> None:
         self.streams, self.indices = streams, indices
 
     def __call__(self, name: str) -> Tensor:
-        """Return each image's number in [0, 1) of the stream ``name``, float32 (B,)."""
+        """Return a number in [0, 1) for each image, float32 (B,), of the stream ``name``."""
         return self.streams.uniform(name)[self.indices]
 
+    def signed(self, name: str) -> Tensor:
+        """Return the same number scaled to [-1, 1)."""
+        return 2 * self(name) - 1
+
     def beta(self, name: str, alpha: float) -> Tensor:
-        """Return each image's number of a Beta distribution, float32 (B,)."""
+        """Return a number of the symmetric Beta distribution for each image, float32 (B,)."""
         return self.streams.beta(name, alpha)[self.indices]
 
+    def bank(self, name: str, draw: Callable[[np.random.Generator], np.ndarray]) -> Tensor:
+        """Return random data that all images share, see ``Streams.bank``."""
+        return self.streams.bank(name, draw)
+
     def of(self, chosen: Tensor) -> "Draws":
-        """Return the numbers of a part of the batch, places int64 (b,)."""
+        """Return the numbers of some images of the batch, at the positions ``chosen``, int64 (b,)."""
         return Draws(self.streams, self.indices[chosen])

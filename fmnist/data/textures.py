@@ -1,4 +1,4 @@
-"""Drawn textures, for the backgrounds of training images."""
+"""Random drawn textures, for the backgrounds of training images."""
 
 import numpy as np
 from numpy.random import Generator
@@ -9,10 +9,10 @@ ROWS, COLUMNS = np.mgrid[:TEXTURE_SIZE, :TEXTURE_SIZE]
 
 
 def draw_textures(count: int, generator: Generator) -> np.ndarray:
-    """Draw ramps, stripes, checks, clouds, and, every other time, heaps of shapes.
+    """Draw ramps, stripes, checks and clouds, and for every other texture overlapping shapes.
 
     Returns:
-        float32 (count, 56, 56), each from 0 to 1.
+        float32 (count, 56, 56), each with the minimum 0 and the maximum 1.
     """
     kinds = (shapes, ramp, shapes, stripes, shapes, clouds, shapes, checks)
     textures = np.stack([kinds[i % len(kinds)](generator) for i in range(count)])
@@ -21,7 +21,7 @@ def draw_textures(count: int, generator: Generator) -> np.ndarray:
 
 
 def ramp(generator: Generator) -> np.ndarray:
-    """Draw grey levels that grow in one direction."""
+    """Draw grey levels that increase in one direction."""
     return _along(generator.uniform(0, 2 * np.pi))
 
 
@@ -33,7 +33,7 @@ def stripes(generator: Generator) -> np.ndarray:
 
 
 def checks(generator: Generator) -> np.ndarray:
-    """Draw two crossing waves of stripes."""
+    """Draw the product of two stripe patterns."""
     return stripes(generator) * stripes(generator)
 
 
@@ -44,7 +44,7 @@ def clouds(generator: Generator) -> np.ndarray:
 
 
 def shapes(generator: Generator) -> np.ndarray:
-    """Draw 5 to 40 rectangles and ellipses, turned at random, over each other."""
+    """Draw 5 to 40 overlapping rectangles and ellipses of random rotation."""
     canvas = np.full((TEXTURE_SIZE, TEXTURE_SIZE), generator.random())
     for _ in range(generator.integers(5, 41)):
         angle, centre = generator.uniform(0, np.pi), generator.uniform(0, TEXTURE_SIZE, 2)
@@ -56,5 +56,5 @@ def shapes(generator: Generator) -> np.ndarray:
 
 
 def _along(angle: float, origin: np.ndarray | tuple[float, float] = (0, 0)) -> np.ndarray:
-    """Return how far each pixel lies from ``origin``, (row, column), in a direction, in pixels."""
+    """Return each pixel's distance from ``origin``, (row, column), along a direction, in pixels."""
     return np.sin(angle) * (ROWS - origin[0]) + np.cos(angle) * (COLUMNS - origin[1])

@@ -1,32 +1,36 @@
-"""The promised exit statuses, and what is said of bad input."""
+"""The exit statuses, and the messages of bad input and of files that cannot be written."""
+
+import errno
+import os
+import signal
+import threading
+from pathlib import Path
 
 import pytest
 
-from fmnist.core.errors import InputError, exits_cleanly
+from fmnist.core.errors import InputError, exits_cleanly, exits_on_sigterm, reports_unwritable
 
 
-def test_bad_input_is_said_without_a_traceback_and_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (InputError("--ema 2: must be below 1"), 2, "error: --ema 2: must be below 1\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+        (SystemExit(0), 0, ""),
+        (SystemExit(143), 143, ""),
+    ],
+)  # fmt: skip
+def test_an_error_of_the_user_or_a_stop_ends_with_its_status_and_no_traceback(
+    error: BaseException, status: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     @exits_cleanly
     def main() -> None:
-        raise InputError("--data.shift 99: must lie between 0 and 27")
+        raise error
 
     with pytest.raises(SystemExit) as stop:
         main()
-    assert stop.value.code == 2
-    shown = capsys.readouterr()
-    assert shown.err == "error: --data.shift 99: must lie between 0 and 27\n"
-    assert shown.out == ""
-
-
-def test_ctrl_c_exits_130(capsys: pytest.CaptureFixture[str]) -> None:
-    @exits_cleanly
-    def main() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 130
-    assert capsys.readouterr().err == "interrupted\n"
+    assert stop.value.code == status
+    assert capsys.readouterr() == ("", message)
 
 
 def test_a_defect_keeps_its_traceback() -> None:
@@ -38,17 +42,6 @@ def test_a_defect_keeps_its_traceback() -> None:
         main()
 
 
-@pytest.mark.parametrize("status", [0, 2, 143])
-def test_other_exits_pass_through(status: int) -> None:
-    @exits_cleanly
-    def main() -> None:
-        raise SystemExit(status)
-
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == status
-
-
 def test_arguments_result_and_name_are_those_of_main() -> None:
     @exits_cleanly
     def main(args: list[str], *, last: str) -> list[str]:
@@ -57,3 +50,46 @@ def test_arguments_result_and_name_are_those_of_main() -> None:
 
     assert main(["a"], last="b") == ["a", "b"]
     assert (main.__name__, main.__doc__) == ("main", "Say what it does.")
+
+
+def test_sigterm_ends_with_143_and_the_old_handler_comes_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stop, exits_on_sigterm():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_only_the_main_thread_handles_sigterm() -> None:
+    handlers = []
+
+    def work() -> None:
+        with exits_on_sigterm():
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert handlers == [signal.getsignal(signal.SIGTERM)]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (OSError(errno.EROFS, "Read-only file system", "/other"), "Read-only file system: /other"),
+        (OSError(errno.EACCES, "Permission denied", "a.csv"), "Permission denied"),
+        (OSError("a reason without a number"), "a reason without a number"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_written_is_named_with_the_reason(error: OSError, reason: str) -> None:
+    with pytest.raises(InputError) as refused, reports_unwritable("--csv a.csv"):
+        raise error
+    assert str(refused.value) == f"--csv a.csv: cannot be written ({reason})"
+
+
+def test_other_errors_and_results_pass(tmp_path: Path) -> None:
+    with reports_unwritable("--csv a.csv"):
+        (tmp_path / "a.csv").write_text("1")
+    with pytest.raises(KeyError), reports_unwritable("--csv a.csv"):
+        raise KeyError

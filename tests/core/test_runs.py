@@ -1,11 +1,13 @@
 """Run folders: never shared, never half written, refused when damaged."""
 
+import io
 import json
 import os
 import pickle
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -15,10 +17,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import classification_report
 
-from fmnist.core import runs
+from fmnist.core import environment
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
-from fmnist.core.runs import Predictions, Run, check_name, environment
+from fmnist.core.runs import Predictions, Run, check_name
 
 PREDICTIONS = Predictions(
     logits=np.random.default_rng(0).normal(size=(6, 10)).astype(np.float32),
@@ -81,28 +83,35 @@ def test_plain_names_are_taken(name: str) -> None:
     check_name(name)
 
 
-def test_logs_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
+def closed_folder(path: Path, _: pytest.MonkeyPatch) -> None:
     if os.geteuid() == 0:
         pytest.skip("root writes into read-only folders")
-    tmp_path.chmod(0o555)
-    with pytest.raises(InputError, match="cannot be written"):
-        Run.create(tmp_path / "logs", "cnn")
+    path.mkdir(mode=0o555)
 
 
-def test_logs_that_are_a_file_are_refused(tmp_path: Path) -> None:
+def full_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (closed_folder, "Permission denied"),
+        (lambda path, _: path.write_text(""), "File exists|Not a directory"),
+        (full_disk, "No space left on device"),
+    ],
+    ids=["closed folder", "file", "full disk"],
+)
+def test_logs_that_cannot_be_written_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Any], reason: str
+) -> None:
     logs = tmp_path / "logs"
-    logs.write_text("")
-    with pytest.raises(InputError, match=rf"^--logs {logs}: cannot be written"):
+    make(logs, monkeypatch)
+    with pytest.raises(InputError, match=rf"^--logs {logs}: cannot be written \(.*({reason})"):
         Run.create(logs, "cnn")
-
-
-def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, *_: Any) -> None:
-        raise OSError(28, "No space left on device", str(path))
-
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(InputError, match="No space left on device"):
-        Run.create(tmp_path, "cnn")
 
 
 def test_update_and_finish_are_written(tmp_path: Path) -> None:
@@ -122,24 +131,26 @@ def test_a_failed_update_leaves_the_old_record(tmp_path: Path) -> None:
     run = Run.create(tmp_path, "cnn", seed=1)
     with pytest.raises(TypeError):
         run.update(seed=object())
-    assert Run(run.path).record["seed"] == 1
+    run.finish("failed")
+    assert Run(run.path).record == run.record
+    assert (run.record["seed"], run.status) == (1, "failed")
 
 
-def recorded(folder: Path, version: str, started: str, status: str) -> None:
+def write_record(folder: Path, version: str, **record: Any) -> None:
     path = folder / version
     path.mkdir(parents=True)
-    (path / "run.json").write_text(json.dumps({"started": started, "status": status}))
+    (path / "run.json").write_text(json.dumps(record))
 
 
 def test_find_takes_the_newest_finished_run(tmp_path: Path) -> None:
-    recorded(tmp_path, "version_0", "2026-01-03T00:00:00+00:00", "finished")
-    recorded(tmp_path, "version_1", "2026-01-02T00:00:00+00:00", "finished")
-    recorded(tmp_path, "version_2", "2026-01-04T00:00:00+00:00", "failed")
-    recorded(tmp_path, "version_3", "2026-01-05T00:00:00+00:00", "running")
+    days = {3: "finished", 2: "finished", 4: "failed", 5: "running"}
+    for number, (day, status) in enumerate(days.items()):
+        started = f"2026-01-0{day}T00:00:00+00:00"
+        write_record(tmp_path, f"version_{number}", started=started, status=status)
     (tmp_path / "version_4").mkdir()
     assert Run.find(tmp_path).path.name == "version_0"
-    assert Run.find(tmp_path / "version_2").path.name == "version_2"
     assert Run.find(str(tmp_path)).path.name == "version_0"
+    assert Run.find(tmp_path / "version_2").path.name == "version_2"
 
 
 def test_find_passes_over_a_damaged_run_and_takes_the_higher_number_of_one_second(tmp_path: Path) -> None:
@@ -148,11 +159,12 @@ def test_find_passes_over_a_damaged_run_and_takes_the_higher_number_of_one_secon
         run.finish("finished", started="2026-01-01T00:00:00+00:00")
         assert run.version == number
     (tmp_path / "cnn" / "version_3" / "run.json").write_text("{")
+    (tmp_path / "cnn" / "version_4" / "run.json").write_text('{"status": "finished"}')
     assert Run.find(tmp_path / "cnn").version == 10
 
 
 def test_find_says_what_is_wanted(tmp_path: Path) -> None:
-    recorded(tmp_path / "cnn", "version_0", "2026-01-03T00:00:00+00:00", "failed")
+    write_record(tmp_path / "cnn", "version_0", status="failed")
     with pytest.raises(InputError, match=r"holds no finished run \(a run folder, or logs/NAME, is wanted\)"):
         Run.find(tmp_path / "cnn")
     for missing in ("nowhere", "cnn/version_7"):
@@ -167,57 +179,93 @@ def test_a_damaged_record_is_refused(tmp_path: Path, content: bytes) -> None:
         Run(tmp_path)
 
 
-def test_predictions_round_trip(tmp_path: Path) -> None:
+def test_predictions_are_stored_in_the_promised_types(tmp_path: Path) -> None:
     run = Run.create(tmp_path, "cnn")
-    run.save_predictions("test", PREDICTIONS)
-    found = run.predictions("test")
+    assert not run.has_predictions("test")
+    given = Predictions(
+        PREDICTIONS.logits.astype(np.float64), np.arange(6, dtype=np.uint8), PREDICTIONS.indices
+    )
+    run.save_predictions("test", given)
+    read = run.predictions("test")
     for name, kind in {"logits": np.float32, "labels": np.int64, "indices": np.int64}.items():
-        assert getattr(found, name).dtype == kind
-        np.testing.assert_array_equal(getattr(found, name), getattr(PREDICTIONS, name))
+        assert getattr(read, name).dtype == kind
+        np.testing.assert_array_equal(getattr(read, name), getattr(PREDICTIONS, name))
+    assert run.has_predictions("test")
     assert files(run.path) == {"run.json", "predictions/test.npz"}
 
 
-def test_predictions_are_stored_in_the_promised_types(tmp_path: Path) -> None:
-    run = Run.create(tmp_path, "svm")
-    run.save_predictions(
-        "val", Predictions(np.zeros((2, 10)), np.ones(2, np.uint8), np.arange(2, dtype=np.int32))
-    )
-    found = run.predictions("val")
-    assert (found.logits.dtype, found.labels.dtype, found.indices.dtype) == (np.float32, np.int64, np.int64)
+def archive(**changed: Any) -> bytes:
+    """Return the bytes of ``PREDICTIONS`` as a file, with other arrays, or without those that are None."""
+    arrays = {**vars(PREDICTIONS), **changed}
+    content = io.BytesIO()
+    np.savez(content, **{name: array for name, array in arrays.items() if array is not None})
+    return content.getvalue()
 
 
-def damages() -> dict[str, bytes]:
-    import io
-
-    whole, partial, plain = io.BytesIO(), io.BytesIO(), io.BytesIO()
-    np.savez(whole, logits=PREDICTIONS.logits, labels=PREDICTIONS.labels, indices=PREDICTIONS.indices)
-    np.savez(partial, logits=PREDICTIONS.logits)
-    np.save(plain, PREDICTIONS.logits)
-    data = whole.getvalue()
-    flipped = bytearray(data)
-    flipped[300] ^= 0xFF
-    return {
-        "empty": b"",
-        "text": b"not an archive",
-        "truncated": data[: len(data) // 2],
-        "altered": bytes(flipped),
-        "arrays missing": partial.getvalue(),
-        "one plain array": plain.getvalue(),
-    }
+def one_array() -> bytes:
+    content = io.BytesIO()
+    np.save(content, PREDICTIONS.logits)
+    return content.getvalue()
 
 
-@pytest.mark.parametrize("damage", damages())
+def flipped(content: bytes) -> bytes:
+    return content[:300] + bytes([content[300] ^ 0xFF]) + content[301:]
+
+
+LOGITS, LABELS = PREDICTIONS.logits, PREDICTIONS.labels
+DAMAGES = {
+    "empty": b"",
+    "text": b"not an archive",
+    "truncated": archive()[: len(archive()) // 2],
+    "altered": flipped(archive()),
+    "one plain array": one_array(),
+    "no labels": archive(labels=None),
+    "no images": archive(logits=LOGITS[:0], labels=LABELS[:0], indices=LABELS[:0]),
+    "nine classes": archive(logits=LOGITS[:, :9]),
+    "fewer logits than labels": archive(logits=LOGITS[:5]),
+    "fewer indices than labels": archive(indices=LABELS[:5]),
+    "labels of floats": archive(labels=LABELS / 2),
+    "indices of floats": archive(indices=LABELS / 2),
+    "logits of integers": archive(logits=LOGITS.astype(np.int64)),
+    "NaN": archive(logits=np.where(np.eye(6, 10) == 1, np.nan, LOGITS)),
+    "a row of minus infinity": archive(logits=np.where(np.arange(6)[:, None] == 1, -np.inf, LOGITS)),
+    "label 10": archive(labels=LABELS + 5),
+    "label -1": archive(labels=LABELS - 1),
+    "an image twice": archive(indices=np.minimum(LABELS, 4)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_predictions_are_refused(tmp_path: Path, damage: str) -> None:
     run = Run.create(tmp_path, "cnn")
     run.save_predictions("test", PREDICTIONS)
-    (run.path / "predictions" / "test.npz").write_bytes(damages()[damage])
-    with pytest.raises(InputError, match=r"test\.npz: is damaged"):
+    (run.path / "predictions" / "test.npz").write_bytes(DAMAGES[damage])
+    with pytest.raises(InputError, match=r"test\.npz: is damaged \(.+\)$"):
         run.predictions("test")
+
+
+def test_the_log_of_a_probability_of_zero_is_no_damage(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "naive-bayes", scores="log-probabilities")
+    run.save_predictions("val", Predictions(np.where(np.eye(6, 10) == 1, 0.0, -np.inf), LABELS, LABELS))
+    assert run.predictions("val").probabilities.max() == 1
+    assert run.score_type == "log-probabilities"
+    assert Run.create(tmp_path, "cnn").score_type == "logits"
 
 
 def test_missing_predictions_are_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"val\.npz: is missing, so this run has no predictions of val"):
         Run.create(tmp_path, "cnn").predictions("val")
+
+
+@pytest.mark.parametrize("content", [None, b"\xff", b"{", b"- a list"])
+def test_a_configuration_that_cannot_be_read_is_empty(tmp_path: Path, content: bytes | None) -> None:
+    run = Run.create(tmp_path, "cnn")
+    (run.path / "config.yaml").write_text("data: {val_size: 0}")
+    assert Run(run.path).config == {"data": {"val_size": 0}}
+    (run.path / "config.yaml").unlink()
+    if content is not None:
+        (run.path / "config.yaml").write_bytes(content)
+    assert Run(run.path).config == {}
 
 
 class Trap:
@@ -246,12 +294,10 @@ def test_predictions_never_run_code(tmp_path: Path) -> None:
 def test_accuracy_and_probabilities() -> None:
     logits = np.zeros((4, 10), np.float32)
     logits[range(4), [1, 2, 3, 4]] = np.log(11)
-    found = Predictions(logits, np.array([1, 2, 3, 9]), np.arange(4))
-    assert found.accuracy == 0.75
-    np.testing.assert_allclose(found.probabilities.max(1), 11 / 20)
-    np.testing.assert_allclose(found.probabilities.sum(1), 1)
-    large = Predictions(np.float32([[1000, 0]]), np.array([0]), np.array([0]))
-    np.testing.assert_array_equal(large.probabilities, [[1, 0]])
+    predictions = Predictions(logits, np.array([1, 2, 3, 9]), np.arange(4))
+    assert predictions.accuracy == 0.75
+    np.testing.assert_allclose(predictions.probabilities.max(1), 11 / 20)
+    np.testing.assert_allclose(predictions.probabilities.sum(1), 1)
 
 
 def test_history_holds_each_metric_where_it_was_measured(tmp_path: Path) -> None:
@@ -264,26 +310,29 @@ def test_history_holds_each_metric_where_it_was_measured(tmp_path: Path) -> None
         np.testing.assert_array_equal(history[name][1], values)
 
 
-def test_environment_says_what_the_run_was_made_with() -> None:
-    found = environment()
-    assert found.keys() == {"git_commit", "versions", "hardware"}
-    assert found["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert found["versions"]["numpy"] == np.__version__
-    assert {"torch", "lightning", "torchmetrics", "scikit-learn"} <= found["versions"].keys()
-    assert found["hardware"].keys() == {"processor", "cores", "system"}
-    assert found["hardware"]["cores"] == os.cpu_count()
-    assert all(found["hardware"].values())
-    assert json.loads(json.dumps(found)) == found
+def test_the_environment_is_what_the_run_was_made_with() -> None:
+    described = environment.environment()
+    assert described.keys() == {"git_commit", "versions", "hardware"}
+    assert described["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert described["versions"]["numpy"] == np.__version__
+    assert {"torch", "lightning", "torchmetrics", "scikit-learn"} <= described["versions"].keys()
+    assert described["hardware"].keys() == {"processor", "cores", "system"}
+    assert described["hardware"]["cores"] == os.cpu_count()
+    assert all(described["hardware"].values())
+    assert json.loads(json.dumps(described)) == described
 
 
 def test_commit_is_that_of_the_code_and_says_when_it_was_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = tmp_path / "fmnist" / "runs.py"
+    def commit() -> Any:
+        return environment.environment()["git_commit"]
+
+    code = tmp_path / "fmnist" / "environment.py"
     code.parent.mkdir()
-    monkeypatch.setattr(runs, "__file__", str(code))
+    monkeypatch.setattr(environment, "__file__", str(code))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert environment()["git_commit"] is None
+    assert commit() is None
 
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
@@ -297,28 +346,29 @@ def test_commit_is_that_of_the_code_and_says_when_it_was_changed(
     git("add", ".")
     git("commit", "-m", "first")
     git("tag", "v1")
-    assert environment()["git_commit"] == git("rev-parse", "HEAD")
+    assert commit() == git("rev-parse", "HEAD")
     code.write_text("2")
-    assert environment()["git_commit"] == git("rev-parse", "HEAD") + "-dirty"
+    assert commit() == git("rev-parse", "HEAD") + "-dirty"
     monkeypatch.setenv("PATH", "")
-    assert environment()["git_commit"] is None
+    assert commit() is None
 
 
 def test_the_report_is_scikit_learns() -> None:
     generator = np.random.default_rng(1)
     labels = generator.integers(10, size=300)
-    made = Predictions(generator.normal(size=(300, 10)) + 1.5 * np.eye(10)[labels], labels, np.arange(300))
-    found = made.report()
-    expected = classification_report(labels, made.logits.argmax(1), output_dict=True, target_names=CLASSES)
+    logits = generator.normal(size=(300, 10)) + 1.5 * np.eye(10)[labels]
+    predictions = Predictions(logits, labels, np.arange(300))
+    text = predictions.report()
+    expected = classification_report(labels, logits.argmax(1), output_dict=True, target_names=CLASSES)
     for name in CLASSES:
-        row = next(line for line in found.splitlines() if line.strip().startswith(name))
+        row = next(line for line in text.splitlines() if line.strip().startswith(name))
         values = [float(value) for value in row.strip().removeprefix(name).split()]
-        wanted = [expected[name][column] for column in ("precision", "recall", "f1-score", "support")]
-        assert values == pytest.approx(wanted, abs=5e-5)
-    assert f"{made.accuracy:.4f}" in found
+        columns = ("precision", "recall", "f1-score", "support")
+        assert values == pytest.approx([expected[name][column] for column in columns], abs=5e-5)
+    assert f"{predictions.accuracy:.4f}" in text
 
 
 def test_a_class_that_never_occurs_is_reported(recwarn: pytest.WarningsRecorder) -> None:
-    found = Predictions(np.eye(10)[[3, 3]], np.array([3, 4]), np.arange(2)).report()
-    assert all(name in found for name in CLASSES)
+    text = Predictions(np.eye(10)[[3, 3]], np.array([3, 4]), np.arange(2)).report()
+    assert all(name in text for name in CLASSES)
     assert not recwarn.list

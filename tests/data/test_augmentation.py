@@ -1,7 +1,9 @@
-"""Each augmentation against a reference written per image, and the promise of (seed, epoch, index)."""
+"""Geometric augmentations, mixing and erasing against references per image; purity, streams and ranges."""
 
+import ast
+import inspect
 import math
-from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -11,26 +13,14 @@ from scipy import ndimage
 from torch import Tensor
 
 from fmnist.core.errors import InputError
-from fmnist.data.augmentation import CHANCES, MORE_UNIFORMS, UNIFORMS, Augmentation, Augmenter
+from fmnist.data.augmentation import Augmentation, Augmenter, probability
+from fmnist.data.streams import Draws, Streams
 
 SIZE = 64
-EVERYTHING = {
-    "shift": 2,
-    "flip": True,
-    "rotate": 10.0,
-    "scale": 0.1,
-    "erase": 0.5,
-    "mixup": 0.4,
-    "cutmix": 1.0,
-    "shear": 0.5,
-    "warp": 0.8,
-    "shrink": 0.5,
-    "spare": 0.2,
-    "contrast": 0.3,
-    "invert": 0.3,
-    "background": 0.3,
-    "blur": 0.3,
-    "noise": 0.3,
+EVERYTHING: dict[str, Any] = {
+    **{"shift": 2, "flip": True, "rotate": 10.0, "scale": 0.1, "shear": 0.5, "p_affine": 0.8, "shrink": 0.5},
+    **{"mixup": 0.4, "cutmix": 1.0, "p_clean": 0.2, "erase": 0.5},
+    **dict.fromkeys(("contrast", "invert", "background", "blur", "noise"), 0.3),
 }
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (SIZE, 28, 28), np.uint8))
 LABELS = torch.arange(SIZE) % 10
@@ -38,58 +28,57 @@ ALL = torch.arange(SIZE)
 
 
 def make(
-    images: Tensor = IMAGES, seed: int = 0, partners: Tensor | None = None, **switches: Any
+    images: Tensor = IMAGES,
+    seed: int = 0,
+    epoch: int = 0,
+    partners: Tensor | None = None,
+    kind: type[Augmentation] = Augmentation,
+    **settings: Any,
 ) -> Augmenter:
     labels = torch.arange(len(images)) % 10
     partners = torch.arange(len(images)) if partners is None else partners
-    return Augmenter(images, labels, Augmentation(**switches), partners, seed)
+    augmenter = Augmenter(images, labels, kind(**settings), partners, seed)
+    augmenter.set_epoch(epoch)
+    return augmenter
 
 
-def drawn(augmenter: Augmenter, name: str) -> list[float]:
-    """Return the uniform numbers that each image drew for one parameter."""
-    return augmenter.uniforms[:, (*UNIFORMS, *MORE_UNIFORMS).index(name)].tolist()
-
-
-def fix(augmenter: Augmenter, name: str, value: float) -> None:
-    augmenter.uniforms[:, (*UNIFORMS, *MORE_UNIFORMS).index(name)] = value
+def numbers(augmenter: Augmenter, name: str) -> Tensor:
+    """Return the number of each image in the stream ``name``; what is written into it holds."""
+    return augmenter.streams.uniform(name)
 
 
 def constant_images(number: int) -> Tensor:
-    """Return images (number, 28, 28) of which image i is filled with i + 1."""
-    return (torch.arange(number, dtype=torch.uint8) + 1)[:, None, None].expand(-1, 28, 28).contiguous()
+    """Return images (number, 28, 28) of which image i has the level i + 1, modulo 250."""
+    return (torch.arange(number) % 250 + 1).to(torch.uint8)[:, None, None].expand(-1, 28, 28).contiguous()
+
+
+def changed(before: Tensor, after: Tensor) -> Tensor:
+    """Return which images differ."""
+    return (before != after).flatten(1).any(1)
 
 
 def test_without_augmentation_pixels_are_bytes_over_255() -> None:
     images, labels = make().batch(ALL)
     assert images.dtype == torch.float32
-    assert images.shape == (SIZE, 1, 28, 28)
-    assert torch.equal(images[:, 0], IMAGES / 255)
+    assert torch.equal(images, IMAGES[:, None] / 255)
     assert labels.dtype == torch.int64
     assert torch.equal(labels, LABELS)
 
 
 def test_shift_moves_by_the_drawn_pixels_and_uncovers_black() -> None:
-    shift = 3
-    augmenter = make(shift=shift)
-    images, _ = augmenter.batch(ALL)
-    for index, (u_y, u_x) in enumerate(
-        zip(drawn(augmenter, "shift_y"), drawn(augmenter, "shift_x"), strict=True)
-    ):
-        down, right = shift - math.floor(u_y * 7), shift - math.floor(u_x * 7)
-        expected = np.zeros((28, 28), np.uint8)
-        for row in range(28):
-            for column in range(28):
-                if 0 <= row - down < 28 and 0 <= column - right < 28:
-                    expected[row, column] = IMAGES[index, row - down, column - right]
-        np.testing.assert_array_equal(images[index, 0].numpy(), expected / np.float32(255))
+    augmenter = make(shift=3)
+    images = augmenter.batch(ALL)[0][:, 0].numpy()
+    shifts = [3 - (numbers(augmenter, name) * 7).floor().int() for name in ("shift_y", "shift_x")]
+    for image, original, shift in zip(images, IMAGES.numpy(), torch.stack(shifts, 1).tolist(), strict=True):
+        np.testing.assert_array_equal(image, ndimage.shift(original, shift, order=0) / np.float32(255))
 
 
 def test_every_shift_is_equally_likely() -> None:
     dot = torch.zeros(5000, 28, 28, dtype=torch.uint8)
     dot[:, 14, 14] = 255
     images, _ = make(dot, seed=1, shift=2).batch(torch.arange(5000))
-    places = images.flatten(1).argmax(1)
-    rows, columns = places // 28 - 12, places % 28 - 12
+    positions = images.flatten(1).argmax(1)
+    rows, columns = positions // 28 - 12, positions % 28 - 12
     counts = np.bincount((5 * rows + columns).numpy(), minlength=25)
     assert len(counts) == 25
     chi_square = ((counts - 200.0) ** 2 / 200).sum()
@@ -98,35 +87,35 @@ def test_every_shift_is_equally_likely() -> None:
 
 def test_flip_mirrors_half_of_the_images() -> None:
     augmenter = make(flip=True)
-    images = augmenter.batch(ALL)[0][:, 0].numpy()
-    flipped = [u < 0.5 for u in drawn(augmenter, "flip")]
-    for image, original, mirrored in zip(images, IMAGES.numpy() / np.float32(255), flipped, strict=True):
-        np.testing.assert_array_equal(image, original[:, ::-1] if mirrored else original)
-    assert 0.3 < np.mean(flipped) < 0.7
+    images, flipped = augmenter.batch(ALL)[0], numbers(augmenter, "flip") < 0.5
+    original = IMAGES[:, None] / 255
+    assert torch.equal(images[flipped], original[flipped].flip(3))
+    assert torch.equal(images[~flipped], original[~flipped])
+    assert 0.3 < flipped.float().mean() < 0.7
 
 
-@pytest.mark.parametrize(("u", "quarter_turns"), [(0.5, 0), (1.0, -1), (0.0, 1)])
-def test_rotation_by_a_right_angle(u: float, quarter_turns: int) -> None:
+@pytest.mark.parametrize(("number", "quarter_turns"), [(0.5, 0), (1.0, -1), (0.0, 1)])
+def test_rotation_by_a_right_angle(number: float, quarter_turns: int) -> None:
     augmenter = make(rotate=90.0)
-    fix(augmenter, "rotate", u)
+    numbers(augmenter, "rotate").fill_(number)
     expected = np.rot90(IMAGES.numpy() / 255, quarter_turns, axes=(1, 2))
     np.testing.assert_allclose(augmenter.batch(ALL)[0][:, 0].numpy(), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("more", [{}, {"shear": 0.6}, {"shrink": 0.5}, {"shear": 0.6, "shrink": 1.0}])
-def test_a_warp_equals_scipy(more: dict[str, float]) -> None:
+def test_an_affine_map_equals_scipy(more: dict[str, float]) -> None:
     augmenter = make(rotate=30.0, scale=0.4, **more)
     images = augmenter.batch(ALL)[0][:, 0].numpy()
     names = ("rotate", "scale", "shear", "shrink", "shrink_size", "shrink_y", "shrink_x")
-    for index, numbers in enumerate(np.array([drawn(augmenter, name) for name in names]).T):
-        u = dict(zip(names, numbers, strict=True))
-        room = 0.55 * u["shrink_size"] if u["shrink"] < more.get("shrink", 0) else 0
+    for index, of_image in enumerate(torch.stack([numbers(augmenter, name) for name in names], 1).tolist()):
+        u = dict(zip(names, of_image, strict=True))
+        space = 0.55 * u["shrink_size"] if u["shrink"] < more.get("shrink", 0) else 0
         angle = math.radians(30 * (2 * u["rotate"] - 1))
-        size = (1 + 0.4 * (2 * u["scale"] - 1)) * (1 - room)
+        size = (1 + 0.4 * (2 * u["scale"] - 1)) * (1 - space)
         shear = more.get("shear", 0) * (2 * u["shear"] - 1)
         turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]) / size
         matrix = np.array([[1, 0], [shear, 1]]) @ turn  # of (row, column)
-        moved = 14 * room * np.array([2 * u["shrink_y"] - 1, 2 * u["shrink_x"] - 1])
+        moved = 14 * space * np.array([2 * u["shrink_y"] - 1, 2 * u["shrink_x"] - 1])
         expected = ndimage.affine_transform(
             IMAGES[index].numpy() / 255, matrix, 13.5 - matrix @ (13.5 + moved), order=1, mode="grid-constant"
         )
@@ -136,8 +125,7 @@ def test_a_warp_equals_scipy(more: dict[str, float]) -> None:
 def test_a_shrunk_image_stays_whole_and_lies_anywhere() -> None:
     augmenter = make(torch.full((500, 28, 28), 255, dtype=torch.uint8), shrink=0.5)
     images = augmenter.batch(torch.arange(500))[0]
-    shrunk = torch.tensor(drawn(augmenter, "shrink")) < 0.5
-    sizes = 1 - 0.55 * torch.tensor(drawn(augmenter, "shrink_size")) * shrunk
+    sizes = 1 - 0.55 * numbers(augmenter, "shrink_size") * (numbers(augmenter, "shrink") < 0.5)
     torch.testing.assert_close(images.sum((1, 2, 3)), (28 * sizes) ** 2, rtol=0.06, atol=0)
     small = images[sizes < 0.6, 0]
     for lengths in (small.sum(1), small.sum(2)):  # of each column, of each row
@@ -146,41 +134,37 @@ def test_a_shrunk_image_stays_whole_and_lies_anywhere() -> None:
         assert centres.max() > 18
 
 
-def test_spared_images_are_only_shifted_and_flipped() -> None:
-    plain = make(shift=2, flip=True).batch(ALL)[0]
-    switches = dict.fromkeys(CHANCES, 1.0) | {"shift": 2, "flip": True, "rotate": 30.0}
-    augmenter = make(spare=0.4, **switches)
-    spared = torch.tensor(drawn(augmenter, "spare")) < 0.4
-    images = augmenter.batch(ALL)[0]
-    torch.testing.assert_close(images[spared], plain[spared], rtol=0, atol=1e-5)
-    torch.testing.assert_close(images[~spared], make(**switches).batch(ALL)[0][~spared])
-    assert 0.2 < spared.float().mean() < 0.6
-
-
-def test_only_a_share_of_the_images_is_warped() -> None:
-    switches = {"rotate": 30.0, "scale": 0.4, "shear": 0.5}
-    augmenter, plain = make(warp=0.4, **switches), make().batch(ALL)[0]
-    images, warped = augmenter.batch(ALL)[0], torch.tensor(drawn(augmenter, "warp")) < 0.4
-    torch.testing.assert_close(images[~warped], plain[~warped], rtol=0, atol=1e-5)
-    torch.testing.assert_close(images[warped], make(**switches).batch(ALL)[0][warped])
-    assert 0.2 < warped.float().mean() < 0.6
-
-
 def test_a_larger_scale_enlarges() -> None:
     square = torch.zeros(1, 28, 28, dtype=torch.uint8)
     square[:, 9:19, 9:19] = 255
     augmenter = make(square, scale=0.5)
-    fix(augmenter, "scale", 1.0)
+    numbers(augmenter, "scale").fill_(1.0)
     assert float(augmenter.batch(torch.tensor([0]))[0].sum()) == pytest.approx(15**2, rel=0.02)
 
 
-def test_erased_rectangle_has_the_drawn_area_and_lies_inside() -> None:
+@pytest.mark.parametrize(
+    ("name", "without", "with_it"),
+    [
+        ("p_clean", {"shift": 2}, {"shift": 2, "rotate": 30.0, "erase": 1.0, "invert": 1.0, "noise": 1.0}),
+        ("p_affine", {}, {"rotate": 30.0, "scale": 0.4, "shear": 0.5}),
+    ],
+)
+def test_a_probability_divides_the_images(name: str, without: Any, with_it: Any) -> None:
+    augmenter = make(**with_it, **{name: 0.4})
+    images, drawn = augmenter.batch(ALL)[0], numbers(augmenter, name) < 0.4
+    assert 0.2 < drawn.float().mean() < 0.6
+    plain = drawn if name == "p_clean" else ~drawn
+    torch.testing.assert_close(images[plain], make(**without).batch(ALL)[0][plain], rtol=0, atol=1e-5)
+    torch.testing.assert_close(images[~plain], make(**with_it).batch(ALL)[0][~plain])
+
+
+def test_an_erased_rectangle_has_the_drawn_area_and_lies_inside() -> None:
     augmenter = make(constant_images(200), erase=1.0, erase_area=0.2)
     images = augmenter.batch(torch.arange(200))[0][:, 0].numpy()
-    areas, aspects = drawn(augmenter, "erase_area"), drawn(augmenter, "erase_aspect")
-    for image, u_area, u_aspect in zip(images, areas, aspects, strict=True):
-        area, aspect = 784 * (0.02 + u_area * 0.18), math.exp((2 * u_aspect - 1) * math.log(3.3))
-        rows, columns = np.where((image == 0).any(1))[0], np.where((image == 0).any(0))[0]
+    areas = 784 * (0.02 + numbers(augmenter, "erase_area") * 0.18)
+    aspects = torch.exp((2 * numbers(augmenter, "erase_aspect") - 1) * math.log(3.3))
+    for image, area, aspect in zip(images, areas.tolist(), aspects.tolist(), strict=True):
+        rows, columns = np.flatnonzero((image == 0).any(1)), np.flatnonzero((image == 0).any(0))
         height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
         assert (image == 0).sum() == height * width
         assert abs(height - math.sqrt(area * aspect)) <= 0.5001
@@ -188,37 +172,27 @@ def test_erased_rectangle_has_the_drawn_area_and_lies_inside() -> None:
         assert len(np.unique(image)) == 2
 
 
-def test_erased_rectangles_reach_every_pixel() -> None:
-    images = make(constant_images(250).repeat(8, 1, 1), erase=1.0).batch(torch.arange(2000))[0]
-    share = (images == 0).float().mean(0)
+def test_rectangles_are_erased_with_the_probability_and_reach_every_pixel() -> None:
+    erased = make(constant_images(2000), erase=0.5).batch(torch.arange(2000))[0] == 0
+    assert abs(float(erased.flatten(1).any(1).float().mean()) - 0.5) < 4 * math.sqrt(0.25 / 2000)
+    share = erased.float().mean(0)
     assert share.min() > 0
     assert share[0, 14, 14] > share[0, 0, 0]  # a rectangle inside the image covers its middle more often
 
 
-def test_erase_probability() -> None:
-    images = make(constant_images(250).repeat(8, 1, 1), erase=0.3).batch(torch.arange(2000))[0]
-    share = float((images == 0).flatten(1).any(1).float().mean())
-    assert abs(share - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 2000)
-
-
-def test_mixup_is_the_convex_combination() -> None:
+def test_mixup_is_the_convex_combination_of_augmented_images() -> None:
     partners = torch.arange(0, SIZE, 3)
-    augmenter = make(partners=partners, mixup=0.4)
+    views = make(shift=3, flip=True).batch(ALL)[0]
+    augmenter = make(shift=3, flip=True, partners=partners, mixup=0.4)
     images, shares = augmenter.batch(ALL)
-    assert shares.dtype == torch.float32
-    for index, u in enumerate(drawn(augmenter, "mix_partner")):
-        partner, kept = int(partners[math.floor(u * len(partners))]), float(augmenter.kept[index, 0])
-        expected = kept * (IMAGES[index] / 255) + (1 - kept) * (IMAGES[partner] / 255)
-        torch.testing.assert_close(images[index, 0], expected)
-        target = torch.zeros(10)
-        target[LABELS[index]] += kept
-        target[LABELS[partner]] += 1 - kept
-        torch.testing.assert_close(shares[index], target)
-
-
-def test_mixed_labels_sum_to_one() -> None:
-    for switches in ({"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 0.4, "cutmix": 1.0}):
-        torch.testing.assert_close(make(**switches).batch(ALL)[1].sum(1), torch.ones(SIZE))
+    others = partners[(numbers(augmenter, "mix_partner") * len(partners)).long()]
+    weight = augmenter.streams.beta("mixup", 0.4)
+    for index, (other, own) in enumerate(zip(others.tolist(), weight.tolist(), strict=True)):
+        torch.testing.assert_close(images[index], own * views[index] + (1 - own) * views[other])
+        expected = torch.zeros(10)
+        expected[LABELS[index]] += own
+        expected[LABELS[other]] += 1 - own
+        torch.testing.assert_close(shares[index], expected)
 
 
 def test_cutmix_share_is_the_area_that_was_not_pasted() -> None:
@@ -226,41 +200,29 @@ def test_cutmix_share_is_the_area_that_was_not_pasted() -> None:
     augmenter = make(constant_images(number), cutmix=1.0)
     images, shares = augmenter.batch(torch.arange(number))
     values = (images * 255).round().long()[:, 0]
-    partners = [math.floor(u * number) for u in drawn(augmenter, "mix_partner")]
-    for index, partner in enumerate(partners):
-        pasted = values[index] == partner + 1
+    others = (numbers(augmenter, "mix_partner") * number).long().tolist()
+    kept = augmenter.streams.beta("cutmix", 1.0).tolist()
+    for index, other in enumerate(others):
+        pasted = values[index] == other + 1
         assert torch.all(pasted | (values[index] == index + 1))
-        rows, columns = pasted.any(1).sum(), pasted.any(0).sum()
-        assert pasted.sum() == rows * columns
-        share = float(pasted.float().mean())
-        side = min(28, round(28 * math.sqrt(1 - float(augmenter.kept[index, 1]))))
-        assert pasted.sum() == side**2 or partner == index
-        if index % 10 != partner % 10:
-            assert float(shares[index, partner % 10]) == pytest.approx(share, abs=1e-6)
+        assert pasted.sum() == pasted.any(1).sum() * pasted.any(0).sum()
+        assert pasted.sum() == round(28 * math.sqrt(1 - kept[index])) ** 2 or other == index
+        if index % 10 != other % 10:
+            share = float(pasted.float().mean())
+            assert float(shares[index, other % 10]) == pytest.approx(share, abs=1e-6)
             assert float(shares[index, index % 10]) == pytest.approx(1 - share, abs=1e-6)
 
 
-def test_with_both_each_image_takes_one_of_the_two() -> None:
-    number = 200
-    both = make(constant_images(number), mixup=1.0, cutmix=1.0)
-    cuts = torch.tensor(drawn(both, "mix_kind")) < 0.5
-    assert 0.35 < cuts.float().mean() < 0.65
-    images, shares = both.batch(torch.arange(number))
-    for kind, chosen in {"cutmix": cuts, "mixup": ~cuts}.items():
-        expected_images, expected_shares = make(constant_images(number), **{kind: 1.0}).batch(
-            torch.arange(number)
-        )
+def test_with_mixup_and_cutmix_each_image_gets_one_of_the_two() -> None:
+    both = make(mixup=0.4, cutmix=1.0)
+    images, shares = both.batch(ALL)
+    torch.testing.assert_close(shares.sum(1), torch.ones(SIZE))
+    cut = numbers(both, "mix_kind") < 0.5
+    assert 0.3 < cut.float().mean() < 0.7
+    for settings, chosen in (({"cutmix": 1.0}, cut), ({"mixup": 0.4}, ~cut)):
+        expected_images, expected_shares = make(**settings).batch(ALL)
         torch.testing.assert_close(images[chosen], expected_images[chosen])
         torch.testing.assert_close(shares[chosen], expected_shares[chosen])
-
-
-def test_a_partner_is_augmented_as_it_is_on_its_own() -> None:
-    views = make(shift=3, flip=True).batch(ALL)[0]
-    augmenter = make(shift=3, flip=True, mixup=1.0)
-    images, _ = augmenter.batch(ALL)
-    partners = (torch.tensor(drawn(augmenter, "mix_partner")) * SIZE).long()
-    kept = augmenter.kept[:, 0, None, None, None]
-    torch.testing.assert_close(images, kept * views + (1 - kept) * views[partners])
 
 
 def test_everything_at_once_stays_in_range() -> None:
@@ -272,98 +234,119 @@ def test_everything_at_once_stays_in_range() -> None:
     assert shares.shape == (SIZE, 10)
 
 
-def test_an_image_does_not_depend_on_its_batch() -> None:
-    augmenter = make(**EVERYTHING)
-    images, labels = augmenter.batch(ALL)
-    for indices in (torch.tensor([5]), torch.tensor([9, 5, 2]), ALL.flip(0)):
-        found_images, found_labels = augmenter.batch(indices)
-        torch.testing.assert_close(found_images, images[indices], rtol=0, atol=1e-6)
-        torch.testing.assert_close(found_labels, labels[indices], rtol=0, atol=1e-6)
-
-
 def test_a_batch_leaves_the_data_set_as_it_was() -> None:
     images = IMAGES.clone()
-    make(images, erase=1.0).batch(ALL)
+    make(images, **EVERYTHING).batch(ALL)
     assert torch.equal(images, IMAGES)
 
 
-def test_an_epoch_is_the_same_whatever_came_before() -> None:
-    fresh, used = make(**EVERYTHING), make(**EVERYTHING)
-    fresh.set_epoch(3)
-    for epoch in (1, 5, 3):
+def test_an_image_is_a_function_of_seed_epoch_and_index_alone() -> None:
+    expected = make(seed=5, epoch=3, **EVERYTHING).batch(ALL)
+    used = make(seed=5, **EVERYTHING)
+    for epoch in (1, 4, 3):  # whatever came before
         used.set_epoch(epoch)
-        used.batch(ALL)
-    torch.testing.assert_close(fresh.batch(ALL), used.batch(ALL), rtol=0, atol=0)
+        used.batch(ALL[:2])
+    order = torch.randperm(SIZE, generator=torch.Generator().manual_seed(0))
+    for indices in (*order.split(1), *order.split(7), order):
+        for values, all_values in zip(used.batch(indices), expected, strict=True):
+            torch.testing.assert_close(values, all_values[indices], rtol=0, atol=1e-6)
+    for other in ({"seed": 6, "epoch": 3}, {"seed": 5, "epoch": 4}):
+        assert changed(make(**other, **EVERYTHING).batch(ALL)[0], expected[0]).float().mean() > 0.95
 
 
-@pytest.mark.parametrize("change", [lambda: make(seed=1, **EVERYTHING), lambda: _in_epoch(1)])
-def test_seeds_and_epochs_differ(change: Callable[[], Augmenter]) -> None:
-    before, after = make(**EVERYTHING).batch(ALL)[0], change().batch(ALL)[0]
-    assert (before != after).flatten(1).any(1).float().mean() > 0.95
+def posterize(images: Tensor, original: Tensor, u: Draws) -> Tensor:
+    levels = (2 + 3 * u("levels")).floor()[:, None, None, None]
+    return (images * levels).round() / levels
 
 
-def _in_epoch(epoch: int) -> Augmenter:
-    augmenter = make(**EVERYTHING)
-    augmenter.set_epoch(epoch)
-    return augmenter
+@dataclass(frozen=True)
+class WithPosterize(Augmentation):
+    """One augmentation more, declared as a user would."""
+
+    posterize: float = probability(posterize)
+    """Probability of few grey levels."""
 
 
-def test_one_augmentation_does_not_change_the_draws_of_another() -> None:
-    shifted, erased = make(shift=2).batch(ALL)[0], make(shift=2, erase=1.0).batch(ALL)[0]
-    assert torch.all((erased == shifted) | (erased == 0))
-    assert torch.equal(make(cutmix=1.0).kept[:, 1], make(mixup=0.4, cutmix=1.0).kept[:, 1])
-    assert torch.equal(make(mixup=0.4).kept[:, 0], make(mixup=0.4, cutmix=1.0).kept[:, 0])
+def test_a_new_augmentation_needs_its_declaration_and_changes_no_draw_of_the_others() -> None:
+    images, labels = make(**EVERYTHING).batch(ALL)
+    augmenter = make(kind=WithPosterize, posterize=0.5, **EVERYTHING)
+    more_images, more_labels = augmenter.batch(ALL)
+    assert torch.equal(more_labels, labels)
+    chosen = (numbers(augmenter, "posterize") < 0.5) & (numbers(augmenter, "p_clean") >= 0.2)
+    expected = posterize(images, images, Draws(augmenter.streams, ALL))
+    assert torch.equal(more_images, torch.where(chosen[:, None, None, None], expected, images))
+    assert 0.2 < chosen.float().mean() < 0.7
+    with pytest.raises(InputError, match=r"^--data\.augmentation\.posterize 2: must lie between 0 and 1$"):
+        WithPosterize(posterize=2)
 
 
-@pytest.mark.parametrize("switches", [{}, {"shear": 0.2}, {"spare": 0.1}, {"blur": 0.5}])
-def test_later_augmentations_leave_the_numbers_of_the_older_ones_as_they_were(
-    switches: dict[str, float],
+def test_numbers_depend_on_nothing_but_seed_epoch_and_name() -> None:
+    streams = Streams(1000, 3, torch.device("cpu"))
+    streams.set_epoch(2)
+    first = streams.uniform("rotate").clone()
+    for name in ("new", "shear"):
+        streams.uniform(name)
+    again = Streams(1000, 3, torch.device("cpu"))
+    again.set_epoch(2)
+    assert torch.equal(again.uniform("rotate"), first)
+    others = [
+        streams.uniform("shear"),
+        streams.uniform("new"),
+        Streams(1000, 4, streams.device).uniform("rotate"),
+    ]
+    again.set_epoch(3)
+    for other in (*others, again.uniform("rotate")):
+        assert abs(np.corrcoef(first, other)[0, 1]) < 0.15
+    assert torch.equal(streams.bank("b", lambda g: g.random(4)), again.bank("b", lambda g: g.random(4)))
+
+
+@pytest.mark.parametrize("name", ["erase", "contrast", "invert", "background", "blur", "noise"])
+def test_an_unused_augmentation_costs_no_draw_and_a_used_one_changes_those_that_drew_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    augmenter = make(seed=3, **switches)
-    augmenter.set_epoch(2)
-    expected = np.random.default_rng([3, 2, 1]).random((SIZE, 14), dtype=np.float32)
-    np.testing.assert_array_equal(augmenter.uniforms[:, :14].numpy(), expected)
-    assert augmenter.uniforms.shape[1] == (46 if switches else 14)
+    used: set[str] = set()
+    generator = Streams._generator
 
+    def recorded(self: Streams, epoch: int, stream: str) -> np.random.Generator:
+        used.add(stream)
+        return generator(self, epoch, stream)
 
-@pytest.mark.parametrize("name", ["contrast", "invert", "background", "blur", "noise"])
-def test_a_disturbance_changes_the_images_that_drew_it_and_no_others(name: str) -> None:
+    monkeypatch.setattr(Streams, "_generator", recorded)
     garments = IMAGES.clone()
-    garments[:, :, 14:] = 0
-    before = make(garments, shift=2, rotate=10.0).batch(ALL)[0]
-    augmenter = make(garments, shift=2, rotate=10.0, **{name: 0.5})
-    chosen = torch.tensor(drawn(augmenter, name)) < 0.5
-    changed = (augmenter.batch(ALL)[0] != before).flatten(1).any(1)
-    assert torch.equal(changed, chosen)
+    garments[:, :, 20:] = 0
+    make(garments).batch(ALL)
+    assert not used
+    before = make(garments, shift=2, flip=True).batch(ALL)[0]
+    assert used == {"shift_y", "shift_x", "flip"}
+    augmenter = make(garments, shift=2, flip=True, **{name: 0.5})
+    after = augmenter.batch(ALL)[0]
+    assert not used & {"erase", "contrast", "invert", "background", "blur", "noise"} - {name}
+    different, chosen = changed(before, after), numbers(augmenter, name) < 0.5
+    assert torch.all(chosen | ~different)
+    # a black rectangle, an empty patch or weak noise may change nothing
+    assert different.sum() >= 0.8 * chosen.sum()
     assert 0.25 < chosen.float().mean() < 0.75
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("shear", 2.5),
-        ("shrink", 1.5),
-        ("spare", 1.5),
-        ("warp", -0.1),
-        ("contrast", 1.5),
-        ("invert", -1.0),
-        ("background", 2.0),
-        ("blur", math.nan),
-        ("noise", 1.1),
-        ("shift", -1),
-        ("shift", 28),
-        ("rotate", 181.0),
-        ("rotate", -1.0),
-        ("scale", 0.95),
-        ("erase", 1.5),
-        ("erase", -0.1),
-        ("erase", math.nan),
-        ("erase_area", 0.0),
-        ("erase_area", 1.1),
-        ("mixup", -1.0),
-        ("cutmix", math.inf),
-    ],
-)
-def test_strength_out_of_range_names_the_flag_and_the_value(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=rf"^--data\.{name} {value}: must lie between"):
-        Augmentation(**{name: value})
+RANGES = {
+    **{"shift": (0, 27), "flip": (0, 1), "rotate": (0, 180), "scale": (0, 0.9), "shear": (0, 2)},
+    **{"mixup": (0, 100), "cutmix": (0, 100), "erase_area": (0.02, 1)},
+}
+
+
+@pytest.mark.parametrize("name", [declared.name for declared in fields(Augmentation)])
+def test_a_value_out_of_range_names_the_flag_and_the_value(name: str) -> None:
+    lowest, highest = RANGES.get(name, (0, 1))
+    for value in (lowest, highest):
+        assert getattr(Augmentation(**{name: value}), name) == value
+    for value in (lowest - 0.01, highest + 0.01, math.nan, math.inf):
+        allowed = rf"must lie between {lowest:g} and {highest:g}$"
+        with pytest.raises(InputError, match=rf"^--data\.augmentation\.{name} {value}: {allowed}"):
+            Augmentation(**{name: value})
+
+
+def test_every_setting_is_explained() -> None:
+    (body,) = (node.body for node in ast.parse(inspect.getsource(Augmentation)).body)  # type: ignore[attr-defined]
+    after = {node.target.id: body[i + 1] for i, node in enumerate(body) if isinstance(node, ast.AnnAssign)}
+    assert after.keys() == {declared.name for declared in fields(Augmentation)}
+    assert all(ast.unparse(explanation).startswith(("'", '"')) for explanation in after.values())

@@ -1,7 +1,9 @@
-"""The split, the sizes, and the loaders that Lightning asks for."""
+"""The split, its sizes, and the loaders, with and without a Trainer."""
 
+import copy
+import itertools
+import pickle
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor, nn
 
 from fmnist.core.errors import InputError
 from fmnist.data import source
@@ -18,16 +22,23 @@ from fmnist.data.datamodule import FashionMNISTDataModule, stratified_split
 BALANCED = np.random.default_rng(0).permutation(np.arange(6000) % 10)
 
 
+Make = Callable[..., FashionMNISTDataModule]
+
+
 @pytest.fixture(scope="module")
-def make(synthetic_root: Path) -> Callable[..., FashionMNISTDataModule]:
-    """Set up a data module on the drawn set, 600 training and 200 test images."""
+def make(synthetic_root: Path) -> Make:
+    """Return a maker of data modules of the drawn set: 600 training and 200 test images."""
 
     def build(**arguments: Any) -> FashionMNISTDataModule:
-        data = FashionMNISTDataModule(str(synthetic_root), **{"val_size": 100, "batch_size": 50, **arguments})
-        data.setup()
-        return data
+        return FashionMNISTDataModule(str(synthetic_root), **{"val_size": 100, "batch_size": 50, **arguments})
 
     return build
+
+
+def attach(data: FashionMNISTDataModule, device: str = "cpu", rank: int = 0, world_size: int = 1) -> None:
+    """Give a data module what it reads of a Trainer."""
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    data.trainer = SimpleNamespace(global_rank=rank, world_size=world_size, strategy=strategy)  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize("val_size", [0, 10, 500, 503])
@@ -82,10 +93,9 @@ def test_sizes_that_do_not_fit_are_refused(sizes: dict[str, int], flag: str) -> 
         stratified_split(BALANCED, **{"train_size": None, "split_seed": 0, **sizes})
 
 
-def test_the_seed_moves_order_and_augmentation_but_not_the_split(
-    make: Callable[..., FashionMNISTDataModule],
-) -> None:
-    first, second = make(seed=0, shift=2), make(seed=1, shift=2)
+def test_the_seed_changes_order_and_augmentation_but_not_the_split(make: Make) -> None:
+    shift = Augmentation(shift=2)
+    first, second = make(seed=0, augmentation=shift), make(seed=1, augmentation=shift)
     assert torch.equal(first.val_indices, second.val_indices)
     assert torch.equal(first.train_indices, second.train_indices)
     (images, _, indices), (others, _, order) = (
@@ -96,91 +106,173 @@ def test_the_seed_moves_order_and_augmentation_but_not_the_split(
     assert not torch.equal(first.val_indices, make(split_seed=1).val_indices)
 
 
-def test_loaders_hold_their_part_and_nothing_else(make: Callable[..., FashionMNISTDataModule]) -> None:
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_loaders_hold_their_part_and_nothing_else(make: Make, by_hand: bool) -> None:
     data = make(eval_batch_size=64)
+    if by_hand:
+        data.prepare_data()
+        data.setup()
     trained = torch.cat([indices for _, _, indices in data.train_dataloader()])
     assert torch.equal(trained.sort().values, data.train_indices)
     validated = torch.cat([indices for _, _, indices in data.val_dataloader()])
     assert torch.equal(validated, data.val_indices)
-    images, labels, tested = (torch.cat(parts) for parts in zip(*data.test_dataloader(), strict=True))
-    assert torch.equal(tested, torch.arange(200))
-    assert torch.equal(images[:, 0], data.data.test_images / 255)
-    assert torch.equal(labels, data.data.test_labels)
+    for loader in (data.test_dataloader(), data.predict_dataloader()):
+        images, labels, tested = (torch.cat(parts) for parts in zip(*loader, strict=True))
+        assert torch.equal(tested, torch.arange(200))
+        assert torch.equal(images[:, 0], data.data.test_images / 255)
+        assert torch.equal(labels, data.data.test_labels)
     assert data.split == {"split_seed": 0, "train": 500, "val": 100, "test": 200}
 
 
-def test_every_augmentation_is_a_flag_and_reaches_the_augmenter() -> None:
-    assert FashionMNISTDataModule().augmentation == Augmentation()
-    for field in fields(Augmentation):
-        value = {"shift": 3, "flip": True}.get(field.name, 0.123)
-        assert FashionMNISTDataModule(**{field.name: value}).augmentation == Augmentation(
-            **{field.name: value}
-        )
-
-
-def test_mixing_takes_partners_from_the_training_set_alone(
-    make: Callable[..., FashionMNISTDataModule],
-) -> None:
-    data = make(cutmix=1.0)
+def test_partners_to_mix_come_from_the_training_set_alone(make: Make) -> None:
+    data = make(augmentation=Augmentation(cutmix=1.0))
     assert torch.equal(data.train_dataloader().augmenter.partners, data.train_indices)
 
 
-def test_without_validation_lightning_gets_no_loader(make: Callable[..., FashionMNISTDataModule]) -> None:
+def test_without_validation_lightning_gets_no_loader(make: Make) -> None:
     data = make(val_size=0)
     assert data.val_dataloader() == []
     assert len(data.train_indices) == 600
 
 
-def test_a_batch_is_divided_over_the_processes(make: Callable[..., FashionMNISTDataModule]) -> None:
+class Recorder(LightningModule):
+    """A user's own module: a linear network that notes the indices and pixels of its batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+        self.seen: dict[str, list[Any]] = {"train": [], "val": [], "test": []}
+
+    def _loss(self, part: str, batch: tuple[Tensor, ...]) -> Tensor:
+        images, labels, indices = batch
+        self.seen[part].append((indices.tolist(), float(images.sum())))
+        return nn.functional.cross_entropy(self.network(images), labels)
+
+    def training_step(self, batch: Any) -> Tensor:
+        return self._loss("train", batch)
+
+    def validation_step(self, batch: Any) -> Tensor:
+        return self._loss("val", batch)
+
+    def test_step(self, batch: Any) -> Tensor:
+        return self._loss("test", batch)
+
+    def predict_step(self, batch: Any) -> tuple[Tensor, Tensor]:
+        return self.network(batch[0]), batch[2]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> Callable[..., Trainer]:
+    """Return a maker of Trainers that have nothing of this package."""
+    quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    settings = {"accelerator": "cpu", "max_epochs": 2, "default_root_dir": tmp_path}
+    return lambda **more: Trainer(**dict.fromkeys(quiet, False), **settings, **more)
+
+
+def test_it_serves_a_trainer_of_the_users_own(make: Make, trainer: Callable[..., Trainer]) -> None:
+    data, model = make(augmentation=Augmentation(shift=1, flip=True)), Recorder()
+    runner = trainer(num_sanity_val_steps=0)
+    runner.fit(model, data)
+    expected = []
+    loader = make(augmentation=Augmentation(shift=1, flip=True)).train_dataloader()
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        expected += [(indices.tolist(), float(images.sum())) for images, _, indices in loader]
+    assert model.seen["train"] == expected
+    assert [index for indices, _ in model.seen["val"] for index in indices] == 2 * data.val_indices.tolist()
+    runner.test(model, data, verbose=False)
+    assert [index for indices, _ in model.seen["test"] for index in indices] == list(range(200))
+    logits, indices = map(torch.cat, zip(*runner.predict(model, data), strict=True))
+    assert torch.equal(indices, torch.arange(200))
+    torch.testing.assert_close(logits, model.network(data.data.test_images[:, None] / 255))
+
+
+def test_two_trainings_in_one_process_do_not_disturb_each_other(
+    make: Make, trainer: Callable[..., Trainer]
+) -> None:
+    alone = Recorder()
+    trainer().fit(alone, make(augmentation=Augmentation(shift=2)))
+    shared, first, second = make(augmentation=Augmentation(shift=2)), Recorder(), Recorder()
+    trainer().fit(first, shared)
+    trainer().fit(second, shared)
+    assert first.seen["train"] == second.seen["train"] == alone.seen["train"]
+    one, other = make().train_dataloader(), make(seed=1).train_dataloader()
+    other.sampler.set_epoch(3)
+    pairs = list(zip(one, other, strict=True))  # in turns
+    for taken, loader in zip(zip(*pairs, strict=True), (one, other), strict=True):
+        for batch, expected in zip(taken, loader, strict=True):
+            assert all(map(torch.equal, batch, expected))
+
+
+def test_a_batch_is_divided_over_the_processes(make: Make) -> None:
     data = make(batch_size=50)
-    strategy = SimpleNamespace(root_device=torch.device("cpu"))
-    data.trainer = SimpleNamespace(global_rank=1, world_size=2, strategy=strategy)
+    attach(data, rank=1, world_size=2)
     assert {len(indices) for _, _, indices in data.train_dataloader()} == {25}
     assert sum(len(indices) for _, _, indices in data.val_dataloader()) == 50
-    data.trainer.world_size = 4
+    attach(data, world_size=4)
     with pytest.raises(InputError, match=r"^--data\.batch_size 50: .* must be a multiple of 4$"):
         data.train_dataloader()
 
 
-def test_every_process_needs_an_image(make: Callable[..., FashionMNISTDataModule]) -> None:
+def test_every_process_needs_an_image(make: Make) -> None:
     data = make(train_size=3, batch_size=4)
-    strategy = SimpleNamespace(root_device=torch.device("cpu"))
-    data.trainer = SimpleNamespace(global_rank=0, world_size=4, strategy=strategy)
+    attach(data, world_size=4)
     with pytest.raises(InputError, match=r"^--data\.train_size 3: must be at least 4, an image a process$"):
         data.train_dataloader()
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(
-    ("switches", "tolerance"),
+    ("settings", "tolerance"),
     [
         ({"shift": 2, "flip": True, "rotate": 10.0, "scale": 0.1, "erase": 0.5, "cutmix": 1.0}, 1e-4),
-        ({"shear": 0.2, "warp": 0.8, "shrink": 0.5, "spare": 0.2, "background": 0.5}, 1e-3),
+        ({"shear": 0.2, "p_affine": 0.8, "shrink": 0.5, "p_clean": 0.2, "background": 0.5}, 1e-3),
         ({"contrast": 0.5, "invert": 0.5, "blur": 0.5, "noise": 0.5}, 1e-3),
     ],
 )
-def test_batches_cut_on_a_gpu_equal_those_of_the_processor(
-    make: Callable[..., FashionMNISTDataModule], switches: dict[str, Any], tolerance: float
+def test_batches_made_on_a_gpu_equal_those_of_the_processor(
+    make: Make, settings: dict[str, Any], tolerance: float
 ) -> None:
-    expected, data = make(**switches), make(**switches)
-    strategy = SimpleNamespace(root_device=torch.device("cuda"))
-    data.trainer = SimpleNamespace(global_rank=0, world_size=1, strategy=strategy)
-    for cpu, gpu in zip(expected.train_dataloader(), data.train_dataloader(), strict=True):
-        for value, found in zip(cpu, gpu, strict=True):
-            assert found.is_cuda
-            torch.testing.assert_close(found.cpu(), value, rtol=tolerance, atol=tolerance)
+    data = make(augmentation=Augmentation(**settings))
+    expected = list(data.train_dataloader())
+    attach(data, "cuda")
+    for on_cpu, on_gpu in zip(expected, data.train_dataloader(), strict=True):
+        for value, other in zip(on_cpu, on_gpu, strict=True):
+            assert other.is_cuda
+            torch.testing.assert_close(other.cpu(), value, rtol=tolerance, atol=tolerance)
+
+
+def test_it_can_be_printed_and_copied(make: Make) -> None:
+    data = make(val_size=0, seed=7, augmentation=Augmentation(shift=1))
+    assert "seed=7" in str(data)
+    assert "shift=1" in str(data)
+    for copied in (copy.deepcopy(data), pickle.loads(pickle.dumps(data))):
+        assert copied.split == data.split
+        for batch, expected in zip(copied.train_dataloader(), data.train_dataloader(), strict=True):
+            assert all(map(torch.equal, batch, expected))
+
+
+def test_what_does_not_fit_on_the_device_stays_in_memory(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError
+
+    data = make()
+    attach(data, "meta")
+    assert data.test_dataloader().images.is_meta
+    data = make()
+    attach(data, "meta")
+    assert data.data is not None
+    monkeypatch.setattr(Tensor, "to", full)
+    assert not data._tensors("test")[0].is_meta
 
 
 @pytest.mark.parametrize(
     ("flag", "value"),
-    [
-        ("batch_size", 0),
-        ("batch_size", -5),
-        ("eval_batch_size", 0),
-        ("split_seed", -1),
-        ("seed", -1),
-        ("shift", -1),
-    ],
+    [*itertools.product(("batch_size", "eval_batch_size"), (0, -5)), ("split_seed", -1), ("seed", -1)],
 )
 def test_values_out_of_range_name_the_flag(flag: str, value: int) -> None:
     with pytest.raises(InputError, match=rf"^--data\.{flag} {value}: must"):
@@ -190,7 +282,6 @@ def test_values_out_of_range_name_the_flag(flag: str, value: int) -> None:
 @pytest.mark.real_data
 def test_batches_of_the_published_set_are_its_bytes(real_data: Path) -> None:
     data = FashionMNISTDataModule(str(real_data))
-    data.setup()
     assert data.split == {"split_seed": 0, "train": 55_000, "val": 5_000, "test": 10_000}
     assert torch.equal(data.data.train_labels[data.val_indices].bincount(), torch.full((10,), 500))
     files, _ = source.verified(real_data)

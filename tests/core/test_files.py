@@ -1,0 +1,145 @@
+"""Files are complete or absent, whatever happens while they are written."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from fmnist.core import files
+from fmnist.core.files import TEMPORARY_FILES, replacing, write_file
+
+
+@pytest.mark.parametrize("content", ["Größe\n", b"\0\xff", memoryview(b"abc"), ""])
+def test_a_file_holds_the_content_and_its_folders_are_made(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "new" / "folders" / "file"
+    for _ in range(2):  # a second time over the first
+        write_file(path, content)
+        assert path.read_bytes() == (content.encode() if isinstance(content, str) else bytes(content))
+    assert os.listdir(path.parent) == ["file"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError(errno.EIO, "Input/output error")])
+@pytest.mark.parametrize("before", ["old", None])
+def test_a_block_that_raises_leaves_what_was_there_and_nothing_else(
+    tmp_path: Path, before: str | None, error: Any
+) -> None:
+    path = tmp_path / "file"
+    if before is not None:
+        path.write_text(before)
+    kind = error if isinstance(error, type) else type(error)
+
+    def write() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(kind):
+        write()
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == (
+        {"file": before} if before else {}
+    )
+
+
+def test_until_the_block_ends_the_old_file_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+        assert [file.name for file in tmp_path.glob(TEMPORARY_FILES)] == [temporary.name]
+        with replacing(path) as other:  # another thread
+            other.write_text("other")
+        assert path.read_text() == "other"
+    assert path.read_text() == "new"
+
+
+def failing(name: str, number: int) -> Callable[..., NoReturn]:
+    def fail(*_: Any, **__: Any) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("where", "name"), [(Path, "write_bytes"), (Path, "mkdir"), (os, "fsync"), (os, "replace")]
+)
+def test_a_full_disk_names_the_file_and_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: Any, name: str
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    monkeypatch.setattr(where, name, failing(name, errno.ENOSPC))
+    with pytest.raises(OSError, match="No space left on device") as full:
+        write_file(path, "x" * 12_345)
+    assert (full.value.errno, full.value.filename) == (errno.ENOSPC, str(path))
+    assert name != "write_bytes" or "writing 12,345 bytes" in str(full.value)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"file": "old"}
+
+
+def test_content_and_folder_are_flushed_around_the_replacement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    flush, replace = files._flush, os.replace
+    monkeypatch.setattr(files, "_flush", lambda path: (steps.append(path.name), flush(path)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (steps.append("replace"), replace(*paths)))
+    write_file(tmp_path / "file", "1")
+    assert steps[1:] == ["replace", tmp_path.name]
+    assert steps[0].endswith(".unfinished")
+
+
+@pytest.mark.parametrize(
+    ("number", "passes"), [(errno.EACCES, True), (errno.EINVAL, True), (errno.EIO, False)]
+)
+def test_a_folder_that_cannot_be_flushed_is_no_failure_but_a_broken_disk_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, passes: bool
+) -> None:
+    flush = files._flush
+    fail = failing("flush", number)
+    monkeypatch.setattr(files, "_flush", lambda path: (fail if path.is_dir() else flush)(path))
+    if passes:
+        write_file(tmp_path / "file", "1")
+    else:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            write_file(tmp_path / "file", "1")
+    assert (tmp_path / "file").read_text() == "1"
+
+
+def test_names_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
+    longest, too_long = tmp_path / ("n" * 255), tmp_path / ("n" * 256)
+    write_file(longest, "1")
+    assert longest.read_text() == "1"
+    with pytest.raises(OSError, match="File name too long") as refused:
+        write_file(too_long, "1")
+    assert refused.value.filename == str(too_long)
+    assert os.listdir(tmp_path) == [longest.name]
+
+
+@pytest.mark.parametrize("target", ["a folder", "below a file"])
+def test_a_path_that_cannot_be_a_file_is_an_error(tmp_path: Path, target: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("old")
+    path = tmp_path / ("folder" if target == "a folder" else "file/below")
+    with pytest.raises(OSError, match=r"directory|exists") as refused:
+        write_file(path, "1")
+    assert str(refused.value.filename).startswith(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    link, pipe = tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to(tmp_path / "there" / "file")
+    write_file(link, "1")
+    assert link.is_symlink()
+    assert (tmp_path / "there" / "file").read_text() == "1"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_file(pipe, "2")
+    assert os.read(reader, 10) == b"2"
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe", "there"]
