@@ -20,12 +20,13 @@ from torch import Tensor
 from fmnist.core.constants import CLASSES
 from fmnist.core.environment import environment
 from fmnist.core.errors import SIGTERM_STATUS, InputError, exits_cleanly
+from fmnist.core.files import write_file
 from fmnist.core.runs import Predictions, Run
 from fmnist.models.layers import multiply_adds, parameter_count
 from fmnist.models.loading import read_checkpoint
 from fmnist.models.metrics import plain_metrics
 from fmnist.training import report
-from fmnist.training.checkpoints import LAST, restore_last, write_whole
+from fmnist.training.checkpoints import LAST, restore_last
 from fmnist.training.cli import TrainCLI, configure
 from fmnist.training.requeue import job_id
 from fmnist.training.resume import check_record, command_line
@@ -180,7 +181,7 @@ def _log_to(run: Run, cli: TrainCLI, checkpoint: Path | None) -> None:
     logged: dict[str, Any] = {}
     if checkpoint is None:
         # by position: jsonargparse 4.49 renamed `skip_none`; it must be off so that null overrides a default
-        write_whole(run.path / "config.yaml", cli.parser.dump(config, "yaml", False).encode())
+        write_file(run.path / "config.yaml", cli.parser.dump(config, "yaml", False))
     else:
         logged = read_checkpoint(checkpoint)["callbacks"]["LastCheckpoint"]
     cli.last.folder = run.path / "checkpoints"

@@ -144,7 +144,7 @@ def test_mixed_labels_train_by_their_shares(data: FashionMNISTDataModule) -> Non
     model = mlp()
     expected = -(shares * model(images).log_softmax(1)).sum(1).mean()
     torch.testing.assert_close(model.training_step((images, shares, indices), 0), expected)
-    _, classes, _ = model._rows["train"].columns()
+    _, classes, _ = model._epoch_buffers["train"].columns()
     assert torch.equal(classes, labels)  # of its larger part
 
 

@@ -14,7 +14,7 @@ from fmnist.core.errors import InputError
 from fmnist.models.classifier import Classifier
 from fmnist.models.cnn import LitCNN
 from fmnist.models.lenet5 import LitLeNet5
-from fmnist.models.loading import DIGEST_MARK, in_batches, load_classifier
+from fmnist.models.loading import in_batches, load_classifier
 from fmnist.models.mlp import LitMLP
 from fmnist.models.resnet import LitResNet
 
@@ -46,8 +46,8 @@ def test_the_loaded_model_answers_as_the_saved_one(
     images = torch.rand(5, 1, 28, 28)
     assert type(loaded) is kind
     assert not loaded.training
-    assert torch.equal(loaded.score(images), saved.score(images))
-    assert not loaded.hparams["flip_average"] or not torch.equal(loaded.score(images), loaded(images))
+    assert torch.equal(loaded.evaluation_logits(images), saved.evaluation_logits(images))
+    assert not loaded.hparams["flip_average"] or not torch.equal(loaded.evaluation_logits(images), loaded(images))
 
 
 class Bomb:
@@ -67,10 +67,10 @@ def break_config(folder: Path, **model: Any) -> None:
         (lambda f: (f / "config.yaml").unlink(), "config.yaml: cannot be read"),
         (lambda f: (f / "config.yaml").write_text("[1"), "names no model"),
         (lambda f: (f / "config.yaml").write_text("a: 1"), "names no model"),
-        (lambda f: break_config(f, class_path="nowhere.Model"), "is not to be found"),
+        (lambda f: break_config(f, class_path="nowhere.Model"), "cannot be imported"),
         (lambda f: break_config(f, class_path="fmnist.models.mlp.Model"), "names no model"),
         (lambda f: break_config(f, class_path="LitMLP"), "names no model"),
-        (lambda f: break_config(f, class_path="fmnist.models.mlp.MLP"), "is no Classifier"),
+        (lambda f: break_config(f, class_path="fmnist.models.mlp.MLP"), "is not a Classifier"),
         (lambda f: break_config(f, init_args={"wide": 1}), "does not fit LitMLP"),
         (lambda f: break_config(f, init_args={"widths": [17]}), "is of another network"),
         (lambda f: (f / "checkpoints/best.ckpt").unlink(), "best.ckpt: cannot be read"),
