@@ -70,7 +70,9 @@ class EpochBuffer:
             self._columns = [kept.to(columns[0].device) for kept in self._columns]
         if end > len(self._columns[0]):
             more = max(end - len(self._columns[0]), len(self._columns[0]))
-            self._columns = [torch.cat([kept, kept.new_empty(more, *kept.shape[1:])]) for kept in self._columns]
+            self._columns = [
+                torch.cat([kept, kept.new_empty(more, *kept.shape[1:])]) for kept in self._columns
+            ]
         for kept, column in zip(self._columns, columns, strict=True):
             kept[self._size : end] = column
         self._size = end
