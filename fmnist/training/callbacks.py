@@ -152,7 +152,7 @@ class EpochLines(Callback):
 
 
 def due_learning_rate(trainer: Any) -> dict[str, float]:
-    """Return the learning rate by its name in the logs if it is to be logged after this step, else nothing."""
+    """Return the learning rate by its logged name if it is due after this step, else nothing."""
     due = trainer.loggers and trainer.global_step % trainer.log_every_n_steps == 0
     return {"step/learning_rate": _learning_rate(trainer)} if due else {}
 

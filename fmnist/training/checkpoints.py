@@ -188,7 +188,7 @@ class LastCheckpoint(Checkpoint):
                 state |= {"dirpath": str(self.folder), "best_model_path": best}
 
     def _request(self, trainer: Trainer, now: bool = False) -> int:
-        """Return what any process asks for: 0, nothing; 1, a checkpoint; else a stop, by its signal's number."""
+        """Return the largest request of any process: 0 for none, 1 for a checkpoint, or a signal's number."""
         request = self.stops.received or int(time.monotonic() - self._saved > 60 * self.minutes)
         return self._agreement.largest(request, trainer, now)
 

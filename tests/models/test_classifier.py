@@ -91,16 +91,6 @@ def test_predictions_are_whole_and_sorted_by_index(
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_flip_average_is_the_mean_of_two_passes(data: FashionMNISTDataModule) -> None:
-    model = mlp(flip_average=True)
-    trainer().test(model, data, verbose=False)
-    images = data.data.test_images[:, None].float() / 255
-    with torch.no_grad():
-        expected = (model(images) + model(torch.from_numpy(images.numpy()[..., ::-1].copy()))) / 2
-    torch.testing.assert_close(model.predictions["test"][0], expected, rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(expected, model(images), atol=1e-3)
-
-
 def test_label_smoothing_changes_the_training_step_alone(data: FashionMNISTDataModule) -> None:
     batch = next(iter(data.train_dataloader()))
     images, labels, _ = batch

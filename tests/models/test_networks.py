@@ -86,16 +86,6 @@ def test_normalisation_is_inside_and_comes_first(network: nn.Module, images: tor
     torch.testing.assert_close(seen[1][1].view(8, 1, 28, 28), (images - 0.2860) / 0.3530)
 
 
-@torch.no_grad()
-def test_state_dict_round_trip(
-    network: nn.Module, images: torch.Tensor, request: pytest.FixtureRequest
-) -> None:
-    copy = NETWORKS[request.node.callspec.params["network"]]().eval()
-    assert not torch.equal(copy(images), network(images))
-    copy.load_state_dict(network.state_dict())
-    assert torch.equal(copy(images), network(images))
-
-
 def test_export_keeps_the_logits(network: nn.Module, images: torch.Tensor) -> None:
     batch = {"images": {0: torch.export.Dim("batch", min=1)}}
     exported = torch.export.export(network, (images,), dynamic_shapes=batch).module()
