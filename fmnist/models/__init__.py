@@ -1,1 +1,1 @@
-"""The networks: each file holds a plain ``nn.Module`` and the thin LightningModule that trains it."""
+"""The networks: each file holds a plain ``nn.Module`` and the small LightningModule that trains it."""

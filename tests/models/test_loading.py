@@ -85,7 +85,7 @@ def break_config(folder: Path, **model: Any) -> None:
         (lambda f: (f / "checkpoints/best.ckpt").write_text("no zip"), "is damaged"),
     ],
 )
-def test_what_is_wrong_is_named(
+def test_an_error_names_the_file_and_what_is_wrong(
     damage: Callable[[Path], Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -129,7 +129,7 @@ def test_damage_anywhere_in_a_checkpoint_is_noticed_or_harmless(tmp_path: Path) 
     assert total / 2 < noticed < total  # the rest is in fields that nothing reads
 
 
-def test_a_model_of_ones_own_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_own_model_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_model.py").write_text(
         "from fmnist.models.lenet5 import LitLeNet5\n\n\nclass LitOwn(LitLeNet5):\n    pass\n"
     )

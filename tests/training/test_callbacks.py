@@ -151,7 +151,7 @@ def test_a_non_finite_last_step_is_not_saved(
         assert all(value.isfinite().all() for value in state.values())
 
 
-def test_the_clock_and_the_lines(
+def test_logged_times_and_printed_lines(
     data: FashionMNISTDataModule, model: LitMLP, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = EpochClock()
