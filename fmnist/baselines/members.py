@@ -76,7 +76,7 @@ def load_model(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
         return load_from(folder).scores
     from fmnist.models.loading import in_batches, load_classifier
 
-    return partial(in_batches, load_classifier(folder).score)
+    return partial(in_batches, load_classifier(folder).evaluation_logits)
 
 
 def _link(source: str, target: str) -> None:

@@ -57,7 +57,9 @@ def export_run(run: Run, name: str = "onnx", output: Path | None = None, root: s
     return [
         f"{path}: {len(content) / 1e6:.2f} MB",
         f"same class as PyTorch on {shown}, logits within {difference:.1e}, in batches of {sizes}",
-        *_speeds({"PyTorch": answer_of(predictor.classifier.score), form.runtime: answer}, images),
+        *_speeds(
+            {"PyTorch": answer_of(predictor.classifier.evaluation_logits), form.runtime: answer}, images
+        ),
     ]
 
 

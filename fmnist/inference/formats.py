@@ -48,7 +48,7 @@ class _Scores(nn.Module):
         self.classifier = classifier
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classifier.score(images)
+        return self.classifier.evaluation_logits(images)
 
 
 def capture(classifier: Classifier) -> ExportedProgram:

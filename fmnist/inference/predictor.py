@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fmnist.core.errors import InputError
+from fmnist.core.images import check_images
 from fmnist.core.runs import Run
 
 if TYPE_CHECKING:
@@ -65,12 +66,10 @@ class Predictor:
         Raises:
             InputError: The images have another shape or type, or the model is damaged.
         """
-        from fmnist.models.loading import check_images
-
         check_images(images)
         if self.run.record.get("kind") == "scikit-learn":
             return self._estimator.scores(images)
-        return self._apply(self.classifier.score, images)
+        return self._apply(self.classifier.evaluation_logits, images)
 
     def embeddings(self, images: np.ndarray) -> np.ndarray:
         """Return the input of the network's last layer, float32 (N, D), for images uint8 (N, 28, 28).

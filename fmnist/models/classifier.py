@@ -1,5 +1,7 @@
-"""The one LightningModule: loss, metrics, optimiser and schedule of every network."""
+"""The LightningModule of every network: loss, metrics, optimiser and learning-rate schedule."""
 
+import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -10,38 +12,44 @@ from torchmetrics import MetricCollection
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from fmnist.core.errors import InputError
-from fmnist.models.metrics import Rows, classification_metrics
+from fmnist.models.metrics import EpochBuffer, classification_metrics
 from fmnist.models.optimization import OptimizerName, ScheduleName, build_optimizer, schedule_factor
 
 Stage = Literal["train", "val", "test"]
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Images float32 (N, 1, 28, 28); labels int64 (N,) or class shares (N, 10); indices int64 (N,)."""
+Batch = Sequence[Tensor]
+"""Images float32 (N, 1, 28, 28) in [0, 1]; labels int64 (N,), in training also class shares (N, 10);
+and, optionally, the images' indices int64 (N,)."""
 Outputs = tuple[Tensor, Tensor, Tensor]
-"""Logits float32 (N, 10), labels int64 (N,), indices int64 (N,) into the source file."""
+"""Logits float32 (N, 10), labels int64 (N,), indices int64 (N,)."""
 
 
 class Classifier(LightningModule):
     """Trains a network with cross entropy; a subclass only builds the network.
 
+    Any ``Trainer`` and any loader of ``(images, labels)`` or ``(images, labels, indices)`` will do.
+    Without indices the images of an epoch are numbered in the order in which they come.
+
     Args:
         network: Maps images, float32 (N, 1, 28, 28) in [0, 1], to logits (N, 10).
-        optimizer: ``adam``, ``adamw``, ``sgd`` (Nesterov) or ``muon`` (matrices by Muon, the rest by AdamW).
-        learning_rate: Peak learning rate; with muon, of the matrices.
-        adam_learning_rate: Peak learning rate of what muon leaves to AdamW.
-        weight_decay: Decoupled for adamw and muon, an L2 penalty for adam and sgd; biases and
-            normalisation are exempt, and with muon the head.
-        momentum: Of sgd and of muon's matrices; first beta of adam and adamw.
-        schedule: Course of the learning rate, by step: ``constant``, ``linear`` or ``cosine`` to zero,
-            ``onecycle``.
-        warmup: Share of the steps that the learning rate takes to rise to its peak.
+        optimizer: ``adam``, ``adamw``, ``sgd`` (Nesterov) or ``muon`` (Muon for matrices and convolutions,
+            AdamW for vectors and the last linear layer).
+        learning_rate: Peak learning rate; with muon, of what Muon updates.
+        adam_learning_rate: With muon, the peak learning rate of what AdamW updates.
+        weight_decay: Decoupled for adamw and muon, an L2 penalty for adam and sgd. Biases and
+            normalisation have none; with muon, nor has the last linear layer.
+        momentum: Of sgd and of Muon; the first beta of adam and adamw.
+        schedule: How the learning rate changes after the warm-up, step by step: ``constant``; ``linear`` or
+            ``cosine`` to zero; or ``onecycle``.
+        warmup: Share of all steps in which the learning rate rises to its peak.
         label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016, section 7).
-        flip_average: Average the logits of each image and its mirror image in validation and test.
+        flip_average: Average the logits of each image and its mirror image in validation, test and
+            prediction.
         compile: Compile the network with ``torch.compile``; needs a C++ compiler on CPU.
 
     Attributes:
-        results: For each stage, the last epoch's ``loss`` and ``classification_metrics``.
-        predictions: For ``val`` and ``test``, the last epoch's, gathered from all processes and sorted
-            by index.
+        results: By stage (``train``, ``val``, ``test``), the last epoch's ``loss`` and metrics.
+        predictions: For ``val`` and ``test``, the last epoch's logits, labels and indices of all
+            processes, sorted by index.
 
     Raises:
         InputError: A value lies outside its range.
@@ -73,118 +81,27 @@ class Classifier(LightningModule):
         self.network = network.to(memory_format=torch.channels_last)
         evaluation = classification_metrics()
         training = MetricCollection({"accuracy": evaluation["accuracy"].clone()})
+        # a module cannot be called "train", which is a method
         self.metrics = nn.ModuleDict({"train_": training, "val_": evaluation, "test_": evaluation.clone()})
         self.results: dict[str, dict[str, Tensor]] = {}
         self.predictions: dict[str, Outputs] = {}
-        self._seed = 0
-        self._rows: dict[str, Rows] = {"train": Rows(), "val": Rows(), "test": Rows()}
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "_current_fx_name":  # Lightning's note of the hook, some 50 times a step: no need to
-            object.__setattr__(self, name, value)  # look for it among parameters and modules
-        else:
-            super().__setattr__(name, value)
+        self._epoch_buffers = {stage: EpochBuffer() for stage in ("train", "val", "test")}
+        self._restored: list[Tensor] = []  # of the epoch that a checkpoint interrupts, from all processes
+        self._seed, self._total_steps = 0, 1
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, 10) of images, float32 (N, 1, 28, 28) in [0, 1]."""
         return self.network(images)
 
-    def score(self, images: Tensor) -> Tensor:
-        """Return the logits that validation and test go by: with ``flip_average``, of both directions."""
+    def evaluation_logits(self, images: Tensor) -> Tensor:
+        """Return the logits that validation, test and prediction use, float32 (N, 10).
+
+        With ``flip_average`` they are the mean over each image and its mirror image.
+        """
         logits = self(images).float()
         if self.hparams["flip_average"]:
             logits = (logits + self(images.flip(-1)).float()) / 2
         return logits
-
-    def on_fit_start(self) -> None:
-        self._seed = torch.initial_seed()
-        if self.hparams["compile"]:
-            self.network.compile()
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        images, labels, indices = batch
-        logits = self(images).float()
-        classes = labels.argmax(1) if labels.ndim == 2 else labels  # a mixed image counts as its larger part
-        self._rows["train"].append(logits.detach(), classes, indices)
-        return F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Make what a step draws, as dropout does, a pure function of seed, step and process."""
-        seed = (self._seed * 1_000_003 + self.trainer.fit_loop.total_batch_idx) * 8_191 + self.global_rank
-        generator = (
-            torch.cuda.default_generators[self.device.index] if self.on_gpu else torch.default_generator
-        )
-        generator.manual_seed(seed % 2**63)
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate("val", batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate("test", batch)
-
-    def _evaluate(self, stage: Stage, batch: Batch) -> None:
-        images, labels, indices = batch
-        self._rows[stage].append(self.score(images), labels, indices)
-
-    def on_train_epoch_start(self) -> None:
-        self._rows["train"].clear()
-
-    def on_validation_epoch_start(self) -> None:
-        self._rows["val"].clear()
-
-    def on_test_epoch_start(self) -> None:
-        self._rows["test"].clear()
-
-    def on_train_epoch_end(self) -> None:
-        self._summarise("train")
-
-    def on_validation_epoch_end(self) -> None:
-        self._summarise("val")
-
-    def on_test_epoch_end(self) -> None:
-        self._summarise("test")
-
-    def _summarise(self, stage: Stage) -> None:
-        """Compute the metrics of an epoch from all its logits, and log the scalar ones as ``stage/name``."""
-        if not self._rows[stage]:
-            return
-        logits, labels, indices = map(self._gather, self._rows[stage].columns())
-        self._rows[stage].clear()
-        metrics: Any = self.metrics[f"{stage}_"]
-        metrics.update(logits, labels)
-        # plain cross entropy in every stage, so that training and validation can be compared
-        self.results[stage] = {"loss": F.cross_entropy(logits, labels), **metrics.compute()}
-        metrics.reset()
-        scalars = {f"{stage}/{name}": value for name, value in self.results[stage].items() if not value.ndim}
-        self.log_dict(scalars)
-        if stage != "train":
-            order = indices.argsort()
-            self.predictions[stage] = logits[order], labels[order], indices[order]
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what has been scored of an unfinished epoch, by all processes.
-
-        Raises:
-            InputError: The weights are not finite, so they are not worth keeping.
-        """
-        kept = ("state_dict", "current_model_state", "optimizer_states")  # the second beside averaged weights
-        if not all(_is_finite(checkpoint.get(name)) for name in kept):
-            raise InputError(
-                f"the weights are not finite after step {self.trainer.global_step}: try a "
-                f"--model.learning_rate below {self.hparams['learning_rate']:g}"
-            )
-        if self.trainer.training and len(self._rows["train"]):
-            columns = self._rows["train"].columns()
-            checkpoint["train_rows"] = [self._gather(column).clone() for column in columns]
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if "train_rows" in checkpoint and self._trainer is not None:
-            shares = [column.tensor_split(self.trainer.world_size) for column in checkpoint["train_rows"]]
-            self._rows["train"].append(*(share[self.global_rank] for share in shares))
-
-    def _gather(self, values: Tensor) -> Tensor:
-        """Concatenate the rows (n, ...) of all processes, which may hold different numbers of them."""
-        return torch.cat(gather_all_tensors(values)) if self.trainer.world_size > 1 else values
 
     def configure_optimizers(self) -> Any:
         hparams = self.hparams
@@ -197,29 +114,151 @@ class Classifier(LightningModule):
             hparams["adam_learning_rate"],
             fused=not self.trainer.gradient_clip_val,
         )
-        steps = self._total_steps()
-        scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: schedule_factor(hparams["schedule"], step / steps, hparams["warmup"])
-        )
+
+        def factor(step: int) -> float:
+            return schedule_factor(hparams["schedule"], step / self._total_steps, hparams["warmup"])
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _total_steps(self) -> int:
-        """Return the optimiser steps of the whole run.
+    def setup(self, stage: str) -> None:
+        if stage == "fit":
+            # weights that decay to denormal numbers would slow a CPU down; holds in this thread and in
+            # those that it starts from now on
+            torch.set_flush_denormal(True)
+            self._seed = torch.initial_seed()
+            self._generator_state = _generator(self.trainer.strategy.root_device).get_state()
 
-        Not ``trainer.estimated_stepping_batches``, which sets the loaders up a second time.
+    def teardown(self, stage: str) -> None:
+        if stage == "fit":  # what follows draws the same numbers as without this training
+            _generator(self.trainer.strategy.root_device).set_state(self._generator_state)
+
+    def on_fit_start(self) -> None:
+        if self.hparams["compile"]:
+            self.network.compile()
+
+    def on_train_start(self) -> None:
+        """Let the schedule end with the last step, and go on with an interrupted epoch.
+
+        Raises:
+            InputError: Training has no last step.
         """
-        trainer: Any = self.trainer
-        if trainer.max_epochs in (None, -1, 0):
-            if trainer.max_steps > 0:
-                return trainer.max_steps
+        # in ``configure_optimizers`` this would set up the loaders before a checkpoint has restored them;
+        # until here only the factor of step 0 was asked for, which does not depend on it
+        steps = self.trainer.estimated_stepping_batches
+        if not 0 < steps < math.inf:
             raise InputError(
                 "--trainer.max_epochs: must be set (or --trainer.max_steps), the schedule needs an end"
             )
-        batches = len(trainer.datamodule.train_dataloader())
-        limit = trainer.limit_train_batches
-        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-        steps = max(1, trainer.max_epochs * -(-batches // trainer.accumulate_grad_batches))
-        return min(steps, trainer.max_steps) if trainer.max_steps > 0 else steps
+        self._total_steps = int(steps)
+        if self._restored:
+            shares = [column.tensor_split(self.trainer.world_size) for column in self._restored]
+            self._epoch_buffers["train"].append(*(share[self.global_rank] for share in shares))
+            self._restored = []
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Make the random numbers of a step, like dropout's, a pure function of seed, step and process."""
+        seed = (self._seed * 1_000_003 + self.trainer.fit_loop.total_batch_idx) * 8_191 + self.global_rank
+        _generator(self.device).manual_seed(seed % 2**63)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images, labels, indices = self._with_indices("train", batch)
+        logits = self(images).float()
+        classes = labels.argmax(1) if labels.ndim == 2 else labels  # a mixed image counts as its larger part
+        self._epoch_buffers["train"].append(logits.detach(), classes, indices)
+        return F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate("test", batch)
+
+    def predict_step(self, batch: Tensor | Batch, batch_idx: int) -> Tensor:
+        """Return the logits of a batch of images, with or without labels."""
+        return self.evaluation_logits(batch if isinstance(batch, Tensor) else batch[0])
+
+    def _evaluate(self, stage: Stage, batch: Batch) -> None:
+        images, labels, indices = self._with_indices(stage, batch)
+        self._epoch_buffers[stage].append(self.evaluation_logits(images), labels, indices)
+
+    def _with_indices(self, stage: Stage, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        images, labels, *rest = batch
+        if rest:
+            return images, labels, rest[0]
+        first = len(self._epoch_buffers[stage])
+        numbers = torch.arange(first, first + len(labels), device=labels.device)
+        # Lightning's distributed sampler deals out the images in turn
+        return images, labels, numbers * self.trainer.world_size + self.global_rank
+
+    def on_train_epoch_start(self) -> None:
+        self._epoch_buffers["train"].clear()
+
+    def on_validation_epoch_start(self) -> None:
+        self._epoch_buffers["val"].clear()
+
+    def on_test_epoch_start(self) -> None:
+        self._epoch_buffers["test"].clear()
+
+    def on_train_epoch_end(self) -> None:
+        self._summarise("train")
+
+    def on_validation_epoch_end(self) -> None:
+        self._summarise("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._summarise("test")
+
+    def _summarise(self, stage: Stage) -> None:
+        """Compute the metrics of an epoch from all its logits, and log the scalar ones as ``stage/name``."""
+        if not self._epoch_buffers[stage]:
+            return
+        logits, labels, indices = map(self._gather, self._epoch_buffers[stage].columns())
+        self._epoch_buffers[stage].clear()
+        metrics: Any = self.metrics[f"{stage}_"]
+        metrics.update(logits, labels)
+        # plain cross entropy in every stage, so that training and validation can be compared
+        self.results[stage] = {"loss": F.cross_entropy(logits, labels), **metrics.compute()}
+        metrics.reset()
+        scalars = {f"{stage}/{name}": value for name, value in self.results[stage].items() if not value.ndim}
+        self.log_dict(scalars)
+        if stage != "train":
+            order = indices.argsort()
+            self.predictions[stage] = logits[order], labels[order], indices[order]
+
+    def _gather(self, values: Tensor) -> Tensor:
+        """Concatenate the values (n, ...) of all processes, which may differ in n."""
+        return torch.cat(gather_all_tensors(values)) if self.trainer.world_size > 1 else values
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the logits, labels and indices so far of an unfinished epoch, from all processes.
+
+        Raises:
+            InputError: The weights are not finite, so they are not worth keeping.
+        """
+        states = ("state_dict", "current_model_state", "optimizer_states")  # the second with averaged weights
+        if not all(_is_finite(checkpoint.get(name)) for name in states):
+            raise InputError(
+                f"the weights are not finite after step {self.trainer.global_step}: try a "
+                f"--model.learning_rate below {self.hparams['learning_rate']:g}"
+            )
+        if self.trainer.training and len(self._epoch_buffers["train"]):
+            columns = self._epoch_buffers["train"].columns()
+            checkpoint["train_rows"] = [self._gather(column).clone() for column in columns]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._restored = checkpoint.get("train_rows", [])
+
+
+def _generator(device: torch.device) -> torch.Generator:
+    """Return the generator that dropout on a device draws from.
+
+    ``torch.manual_seed`` would be shorter, but in a CUDA build without a GPU it keeps a record of each call.
+    """
+    if device.type != "cuda":
+        return torch.default_generator
+    torch.cuda.init()  # there are no generators before
+    return torch.cuda.default_generators[device.index or 0]
 
 
 def _is_finite(values: Any) -> bool:

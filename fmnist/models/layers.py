@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError
 
 
@@ -53,7 +54,7 @@ def multiply_adds(network: nn.Module, image: Tensor | None = None) -> int:
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    image = torch.zeros(1, 1, 28, 28) if image is None else image
+    image = torch.zeros(1, 1, IMAGE_SIZE, IMAGE_SIZE) if image is None else image
     training = network.training
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.eval()(image)

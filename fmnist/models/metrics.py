@@ -1,4 +1,4 @@
-"""What an epoch is judged by: its logits and labels kept together, and the metrics of them."""
+"""Metrics of an epoch, and the buffer that collects its logits and labels."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from fmnist.core.constants import CLASSES
 def classification_metrics(num_classes: int = 10) -> MetricCollection:
     """Return the metrics of an epoch, each of logits (N, C) and labels (N,).
 
-    They are fed whole epochs that were gathered from all processes before, so they never synchronise.
+    They get whole epochs, already gathered from all processes, so they never synchronise.
     """
     kwargs: dict[str, Any] = {"num_classes": num_classes, "validate_args": False, "sync_on_compute": False}
     return MetricCollection(
@@ -38,7 +38,7 @@ def classification_metrics(num_classes: int = 10) -> MetricCollection:
 
 
 def plain_metrics(results: dict[str, Tensor]) -> dict[str, Any]:
-    """Return metrics as JSON takes them: numbers, lists, and per-class values by class."""
+    """Return metrics for JSON: numbers, lists, and the accuracy of each class by its name."""
     # float64 of a rounded float32 would have nine more digits that mean nothing
     plain: dict[str, Any] = {
         name: round(value.item(), 7) if not value.ndim else value.tolist() for name, value in results.items()
@@ -48,8 +48,8 @@ def plain_metrics(results: dict[str, Tensor]) -> dict[str, Any]:
     return plain
 
 
-class Rows:
-    """Logits, labels and indices of an epoch, in memory that the next epoch uses again.
+class EpochBuffer:
+    """Collects the logits, labels and indices of an epoch in memory that the next epoch uses again.
 
     Small tensors kept between the large ones of a step would scatter over the heap, and it would grow.
     """
@@ -62,20 +62,23 @@ class Rows:
         return self._size
 
     def append(self, *columns: Tensor) -> None:
-        """Copy the rows of a batch, each column (n, ...)."""
+        """Copy a batch: logits, labels and so on, each (n, ...)."""
         end = self._size + len(columns[0])
         if not self._columns:
             self._columns = [column.new_empty(end, *column.shape[1:]) for column in columns]
-        if self._columns[0].device != columns[0].device:  # restored from a checkpoint, or another device now
+        if self._columns[0].device != columns[0].device:  # after a checkpoint, or a move
             self._columns = [kept.to(columns[0].device) for kept in self._columns]
         if end > len(self._columns[0]):
-            self._columns = [torch.cat([kept, torch.empty_like(kept)]) for kept in self._columns]
+            more = max(end - len(self._columns[0]), len(self._columns[0]))
+            self._columns = [
+                torch.cat([kept, kept.new_empty(more, *kept.shape[1:])]) for kept in self._columns
+            ]
         for kept, column in zip(self._columns, columns, strict=True):
             kept[self._size : end] = column
         self._size = end
 
     def columns(self) -> list[Tensor]:
-        """Return all rows since the last ``clear``, each column (N, ...); the next epoch overwrites them."""
+        """Return all since the last ``clear``, each (N, ...); what is appended after it overwrites them."""
         return [column[: self._size] for column in self._columns]
 
     def clear(self) -> None:

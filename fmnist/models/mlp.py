@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from fmnist.core.constants import IMAGE_SIZE
 from fmnist.models.classifier import Classifier
 from fmnist.models.layers import Normalize, check_widths
 
@@ -29,7 +30,7 @@ class MLP(nn.Module):
         super().__init__()
         check_widths("widths", widths)
         layers: list[nn.Module] = [Normalize(), nn.Flatten()]
-        inputs = 28 * 28
+        inputs = IMAGE_SIZE**2
         for width in widths:
             layers.append(nn.Linear(inputs, width, bias=not batch_norm))
             if batch_norm:

@@ -1,7 +1,7 @@
 """Optimisers and learning-rate schedules by name."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
@@ -54,22 +54,23 @@ def build_optimizer(
     """Build an optimiser over the parameters of a network.
 
     Args:
-        network: Its head, for Muon, is the module ``head``.
-        name: ``muon`` updates matrices and convolutions by Muon, and the rest by AdamW: vectors and
-            the head.
-        learning_rate: Peak learning rate; for Muon, of the matrices.
-        weight_decay: Of matrices and convolutions; biases and normalisation have none, nor has what
-            Muon leaves to AdamW.
-        momentum: Of sgd and of Muon's matrices; first beta of adam and adamw.
-        adam_learning_rate: Peak learning rate of what Muon leaves to AdamW.
+        network: Any module; frozen parameters are left out.
+        name: ``muon`` updates matrices and convolutions by Muon; by AdamW, vectors and the network's head,
+            which is the last ``nn.Linear`` in the order of ``network.modules()``.
+        learning_rate: Peak learning rate; with muon, of what Muon updates.
+        weight_decay: Of matrices and convolutions; biases and normalisation have none, and with muon
+            nothing that AdamW updates.
+        momentum: Of sgd and of Muon; the first beta of adam and adamw.
+        adam_learning_rate: With muon, the peak learning rate of what AdamW updates.
         fused: Use the fused kernels of adam and adamw, which do not go with gradient clipping in
             Lightning's mixed precision.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if name == "muon":
-        head: Any = network.head
-        matrices = [p for p in parameters if p.ndim > 1 and p is not head.weight]
-        rest = [p for p in parameters if p.ndim <= 1 or p is head.weight]
+        linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+        head = linear[-1].weight if linear else None
+        matrices = [p for p in parameters if p.ndim > 1 and p is not head]
+        rest = [p for p in parameters if p.ndim <= 1 or p is head]
         return Muon(
             [
                 {"params": matrices, "lr": learning_rate, "momentum": momentum, "weight_decay": weight_decay},

@@ -1,4 +1,4 @@
-"""Callbacks of a training: averaged weights, a stop at a loss that is not finite, and what people read."""
+"""Callbacks of training: averaged weights, a stop at a non-finite loss, times and a line for each epoch."""
 
 import time
 from typing import Any
@@ -13,11 +13,11 @@ from fmnist.core.errors import InputError
 
 
 class EMA(WeightAveraging):
-    """Exponential moving average of weights and buffers, used for validation and saved as the model.
+    """Exponential moving average of weights and buffers; validation uses it, and checkpoints hold it.
 
     Args:
-        decay: Share of the average that an optimiser step keeps.
-        every: Update once in so many steps, with ``decay ** every``; cheaper and nearly the same.
+        decay: Factor of the old average at each optimiser step.
+        every: Number of steps between two updates, each with ``decay ** every``; cheaper and nearly the same.
     """
 
     def __init__(self, decay: float, every: int = 4) -> None:
@@ -27,20 +27,24 @@ class EMA(WeightAveraging):
         self.every = every
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._device = trainer.strategy.root_device  # the module itself moves there only later
+        if stage == "fit":
+            pl_module.to(trainer.strategy.root_device)  # the average is kept where the module is now
         super().setup(trainer, pl_module, stage)
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         return step_idx is not None and (step_idx + 1) % self.every == 0
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._average_model = None  # or a later ``validate`` would swap it in for the loaded checkpoint
+        self._average_model = None  # private, but a later ``validate`` would use it instead of the weights
 
 
 class StopAtNonFiniteLoss(Callback):
-    """Ends the run at the step whose loss is NaN or infinite, before anything more is saved.
+    """Raises an error at the step whose loss is NaN or infinite, before the next checkpoint.
 
-    On a GPU the loss is fetched during the backward pass, so that the device never waits.
+    On a GPU the loss is copied to the host during the backward pass, so that the device never waits.
+
+    Raises:
+        InputError: The loss is not finite.
     """
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
@@ -66,13 +70,14 @@ class StopAtNonFiniteLoss(Callback):
 
 
 class EpochClock(Callback):
-    """Logs training seconds since the start, images per second and the learning rate, once an epoch.
+    """Logs seconds of training, images per second and the learning rate once an epoch.
 
-    The learning rate is also logged every ``log_every_n_steps``, to the first logger alone.
+    The learning rate is also logged every ``log_every_n_steps``, to the first logger only.
 
     Attributes:
-        epochs: Number of epochs done.
-        seconds: Of training up to the end of the last epoch, validation included; a resumed run adds up.
+        epochs: Number of finished epochs.
+        seconds: Of training up to the end of the last epoch, validation and, of a resumed run, the time
+            before the stop included.
     """
 
     seconds = 0.0
@@ -88,7 +93,7 @@ class EpochClock(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._step = trainer.global_step
-        self._begin_epoch()  # a resumed run may be within one
+        self._begin_epoch()  # a resumed run may start within an epoch
         self._start = self._epoch_start - self.seconds
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -113,7 +118,7 @@ class EpochClock(Callback):
         assert self._start is not None
         now = time.perf_counter()
         self.epochs, self.seconds = trainer.current_epoch + 1, now - self._start
-        end = self._last_batch or now  # the last batch never came where ``max_steps`` ended the epoch
+        end = self._last_batch or now  # ``max_steps`` may end an epoch before its last batch
         values = {
             "learning_rate": _learning_rate(trainer),
             "images_per_second": self._images / (end - self._epoch_start),
@@ -147,7 +152,7 @@ class EpochLines(Callback):
 
 
 def due_learning_rate(trainer: Any) -> dict[str, float]:
-    """Return what is to be logged after this step: the learning rate by its name, or nothing."""
+    """Return the learning rate by its logged name if it is due after this step, else nothing."""
     due = trainer.loggers and trainer.global_step % trainer.log_every_n_steps == 0
     return {"step/learning_rate": _learning_rate(trainer)} if due else {}
 

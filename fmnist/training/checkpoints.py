@@ -1,8 +1,8 @@
-"""Checkpoints that are whole whatever happens while they are written, and the keeping of the last one."""
+"""Writing checkpoints atomically, and keeping ``last.ckpt`` and the one before it."""
 
-import hashlib
 import io
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -14,32 +14,24 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from fmnist.core.errors import InputError
-from fmnist.models.loading import DIGEST_MARK, digest_file, read_checkpoint
+from fmnist.core.files import TEMPORARY_FILES, replacing, write_file
+from fmnist.models.loading import read_checkpoint
 from fmnist.training.callbacks import due_learning_rate
 from fmnist.training.signals import StopConsensus, StopSignals
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
-_UNFINISHED = ".unfinished"
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Writes a checkpoint beside its place and moves it there, with its SHA-256; reads only what is safe."""
+    """Replaces a checkpoint in one step, and loads only tensors and plain values that are undamaged."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        torch.save({**checkpoint, DIGEST_MARK: True}, buffer)
-        content = buffer.getbuffer()
-        line = f"{hashlib.sha256(content).hexdigest()}  {path.name}\n"
-        beside = digest_file(path)
-        before = beside.read_text().splitlines(keepends=True)[:1] if beside.exists() else []
-        # until the new one is in its place, the digest of the old one must stay
-        write_whole(beside, "".join([line, *before]).encode())
-        write_whole(path, content)
-        write_whole(beside, line.encode())
+        torch.save(checkpoint, buffer)
+        write_file(Path(path), buffer.getbuffer())
+        _remove_old_digest(Path(path))
 
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = None
@@ -47,53 +39,32 @@ class AtomicCheckpointIO(CheckpointIO):
         return read_checkpoint(Path(path))
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
-        for file in (Path(path), digest_file(Path(path))):
-            file.unlink(missing_ok=True)
+        Path(path).unlink(missing_ok=True)
+        _remove_old_digest(Path(path))
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Put a file in the place of another, as one step that survives a loss of power.
-
-    Raises:
-        OSError: The disk is full or not writable; the old file stays.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, f"{error.strerror}, writing {len(content):,} bytes", str(path)) from None
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _remove_old_digest(path: Path) -> None:
+    """Remove the digest that earlier versions wrote beside a checkpoint; it is of the old content."""
+    path.with_name(f"{path.name}.sha256").unlink(missing_ok=True)
 
 
 def keep_previous(folder: Path) -> None:
-    """Let ``previous.ckpt`` be what ``last.ckpt`` is; that one stays in its place."""
-    if (folder / LAST).exists():
-        _copy(folder / LAST, folder / PREVIOUS)
-
-
-def _copy(source: Path, target: Path) -> None:
-    write_whole(target, source.read_bytes())
-    if digest_file(source).exists():
-        line = digest_file(source).read_text().replace(source.name, target.name)
-        write_whole(digest_file(target), line.encode())
-    else:
-        digest_file(target).unlink(missing_ok=True)
+    """Make ``previous.ckpt`` another name of ``last.ckpt``, if there is one, until that is replaced."""
+    if not (folder / LAST).exists():
+        return
+    with replacing(folder / PREVIOUS) as temporary:
+        try:
+            os.link(folder / LAST, temporary)
+        except OSError:  # not every file system has hard links
+            shutil.copyfile(folder / LAST, temporary)
+    _remove_old_digest(folder / PREVIOUS)
 
 
 def restore_last(folder: Path) -> None:
     """Make ``last.ckpt`` one to go on from, and remove what an interrupted writing left.
 
-    A damaged one is said, and ``previous.ckpt`` put in its place. Of several processes only the main one
-    may call this, before they meet; from then on all of them load the same file.
+    If it is damaged, a warning is printed and ``previous.ckpt`` takes its place. Of several processes only
+    the main one may call this, before they meet; from then on all of them load the same file.
 
     Args:
         folder: A run's ``checkpoints/``.
@@ -101,7 +72,7 @@ def restore_last(folder: Path) -> None:
     Raises:
         InputError: There is none, or both are damaged.
     """
-    for leftover in folder.glob(f".*{_UNFINISHED}"):
+    for leftover in folder.glob(TEMPORARY_FILES):
         leftover.unlink(missing_ok=True)
     candidates = [folder / name for name in (LAST, PREVIOUS) if (folder / name).exists()]
     if not candidates:
@@ -116,7 +87,8 @@ def restore_last(folder: Path) -> None:
         for reason in reasons:
             print(f"warning: {reason}; going on from {path.name}, the one before")
         if path.name == PREVIOUS:
-            _copy(path, folder / LAST)
+            write_file(folder / LAST, path.read_bytes())  # a copy, so that damage to one spares the other
+            _remove_old_digest(folder / LAST)
         return
     raise InputError(f"{'; '.join(reasons)}; train anew")
 
@@ -124,17 +96,17 @@ def restore_last(folder: Path) -> None:
 class LastCheckpoint(Checkpoint):
     """Keeps ``last.ckpt``: after each epoch, every few minutes, and when the run is asked to stop.
 
-    A stop comes at the end of a step, once the checkpoint is written; within a validation it comes
-    at once and without, as the epoch's beginning, or what was kept of it, is where an exact one lies.
+    Training stops at the end of a step, after the checkpoint is written. A validation stops at once and
+    without a checkpoint, because a run can only be resumed exactly from between two training steps.
 
     Args:
-        minutes: Between two checkpoints, at most.
-        stops: Tells of signals to stop.
+        minutes: The longest time between two checkpoints.
+        stops: Records signals to stop.
 
     Attributes:
         folder: Of the checkpoints; ``None`` keeps none.
-        state: Saved with the checkpoint, for the loggers of a resumed run: from which ``step`` on they
-            must forget what they hold, and the ``metrics`` and ``learning_rate`` that belong there.
+        state: Saved with the checkpoint, for the loggers of a resumed run: the ``step`` from which on they
+            must discard what they hold, and the ``metrics`` and ``learning_rate`` that belong there.
     """
 
     def __init__(self, minutes: float, stops: StopSignals) -> None:
@@ -156,7 +128,7 @@ class LastCheckpoint(Checkpoint):
         self.stops.defer_signals()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._consensus = StopConsensus()  # validation's counts batches, which are quicker
+        self._consensus = StopConsensus()  # the one of validation is timed by its batches, which are faster
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -182,7 +154,7 @@ class LastCheckpoint(Checkpoint):
             if validated or not name.startswith("val/")
         }
         metrics["epoch"] = trainer.current_epoch
-        # Lightning logs them a moment after this, at the number of the last step counted from 0
+        # Lightning logs them right after this, at the number of the last step counted from 0
         self._save(
             trainer,
             {
@@ -217,7 +189,7 @@ class LastCheckpoint(Checkpoint):
                 state |= {"dirpath": str(self.folder), "best_model_path": best}
 
     def _request(self, trainer: Trainer, now: bool = False) -> int:
-        """Return what any process wants: nothing, 0; a checkpoint, 1; a stop, the number of its signal."""
+        """Return the largest request of any process: 0 for none, 1 for a checkpoint, or a signal's number."""
         request = self.stops.received or int(time.monotonic() - self._saved > 60 * self.minutes)
         return self._consensus.largest(request, trainer, now)
 
@@ -232,5 +204,5 @@ class LastCheckpoint(Checkpoint):
     def _stop(self, trainer: Trainer, request: int) -> None:
         if request > 1:
             self.stops.ask_for_requeue(request)
-            trainer.strategy.barrier()  # the first to end may have the others ended, whatever they do
+            trainer.strategy.barrier()  # the first process that ends may make the launcher end the others
             self.stops.stop(request)

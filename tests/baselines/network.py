@@ -27,6 +27,7 @@ def write_network(root: Path, logs: Path, name: str = "net") -> Run:
     (run.path / "config.yaml").write_text(yaml.safe_dump({"model": spec}))
     for part in PARTS[1:]:
         images, labels, indices = images_of(data, part)
-        run.save_predictions(part, Predictions(in_batches(model.eval().score, images), labels, indices))
+        logits = in_batches(model.eval().evaluation_logits, images)
+        run.save_predictions(part, Predictions(logits, labels, indices))
     run.finish("finished")
     return run

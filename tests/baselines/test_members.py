@@ -57,7 +57,7 @@ def test_other_files_are_refused(network: Run) -> None:
 
 
 def test_a_kept_model_answers_alone(network: Run, tmp_path: Path) -> None:
-    expected = in_batches(load_classifier(network.path).score, IMAGES)
+    expected = in_batches(load_classifier(network.path).evaluation_logits, IMAGES)
     keep_model(network, tmp_path / "kept")
     files = {str(path.relative_to(tmp_path / "kept")) for path in (tmp_path / "kept").rglob("*.*")}
     assert files == {"config.yaml", "checkpoints/best.ckpt"}

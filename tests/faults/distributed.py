@@ -104,7 +104,7 @@ def scored_once(folder: Path, times: int) -> Outcome:
         train_on(folder / "test.log", flags(place, "run", *short), processes)
         run = Run(run_of(place, "run"))
         images, labels = source.load(data)[2:4]
-        alone = in_batches(load_classifier(run.path).score, images.numpy())
+        alone = in_batches(load_classifier(run.path).evaluation_logits, images.numpy())
         wanted = _confusion(labels.numpy(), alone.argmax(1))
         found = run.predictions("test")
         equal += (

@@ -49,7 +49,7 @@ def shared_folder(folder: Path, times: int) -> Outcome:
 def _is_of_one(found: Run, images: np.ndarray) -> bool:
     """Tell whether a folder's configuration, record, curves, weights and predictions belong together."""
     config = yaml.safe_load((found.path / "config.yaml").read_text())
-    logits = in_batches(load_classifier(found.path).score, images)
+    logits = in_batches(load_classifier(found.path).evaluation_logits, images)
     return (
         found.record["status"] == "finished"
         and config["seed_everything"] == found.record["seed"]

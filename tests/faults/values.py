@@ -1,4 +1,4 @@
-"""Numbers that are none, and numbers that must be the same."""
+"""NaN in loss, gradient or weights, and the same or different weights by seed."""
 
 import math
 import re
@@ -28,10 +28,12 @@ def not_a_number(folder: Path, times: int) -> Outcome:
         log = folder / f"{name}.log"
         status = run(log, train, flags(folder, name, *more), partial(_spoil, what, step, steps))
         latest = max(latest, steps.stat().st_size - step)
-        found = Run(run_of(folder, name))
-        told = re.search(r"(the loss was nan at|the weights are not finite after) step \d+", last_line(log))
-        stopped += status == 2 and found.record["status"] == "failed" and told is not None
-        kept = (found.path / "checkpoints").glob("*.ckpt")
+        trained = Run(run_of(folder, name))
+        reported = re.search(
+            r"(the loss was nan at|the weights are not finite after) step \d+", last_line(log)
+        )
+        stopped += status == 2 and trained.record["status"] == "failed" and reported is not None
+        kept = (trained.path / "checkpoints").glob("*.ckpt")
         spoilt += [f"{name}/{path.name}" for path in kept if not _finite(read_checkpoint(path))]
     total = min(len(cases), times * len(SPOIL))
     figure = f"{stopped}/{total} stopped, by k+{latest}; "

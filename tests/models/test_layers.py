@@ -1,4 +1,4 @@
-"""Normalisation, initialisation and the two counts."""
+"""Normalisation, initialisation, and counts of parameters and multiply-adds."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Metrics of an epoch against scikit-learn and a hand-written reference, and its rows in memory."""
+"""Metrics of an epoch against scikit-learn and a hand-written reference, and its buffer."""
 
 import json
 
@@ -9,7 +9,7 @@ from sklearn import metrics as reference
 from torch.nn import functional as F
 
 from fmnist.core.constants import CLASSES
-from fmnist.models.metrics import Rows, classification_metrics, plain_metrics
+from fmnist.models.metrics import EpochBuffer, classification_metrics, plain_metrics
 from tests.models.metrics_by_hand import calibration_error
 
 
@@ -18,15 +18,15 @@ def test_metrics_of_arbitrary_logits_equal_scikit_learn(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     labels = torch.randint(10, (500,), generator=random)
     logits = torch.randn(500, 10, generator=random) + 1.5 * F.one_hot(labels, 10)
-    found = classification_metrics()(logits, labels)
+    metrics = classification_metrics()(logits, labels)
     predicted = logits.argmax(1)
-    assert float(found["f1"]) == pytest.approx(
+    assert float(metrics["f1"]) == pytest.approx(
         reference.f1_score(labels, predicted, average="macro"), abs=1e-6
     )
     expected = calibration_error(logits.softmax(1).numpy(), labels.numpy())
-    assert float(found["calibration_error"]) == pytest.approx(expected, abs=1e-6)
+    assert float(metrics["calibration_error"]) == pytest.approx(expected, abs=1e-6)
     top = reference.top_k_accuracy_score(labels, logits, k=2)
-    assert float(found["top2_accuracy"]) == pytest.approx(top, abs=1e-6)
+    assert float(metrics["top2_accuracy"]) == pytest.approx(top, abs=1e-6)
 
 
 def test_plain_metrics_are_what_json_takes() -> None:
@@ -39,25 +39,25 @@ def test_plain_metrics_are_what_json_takes() -> None:
     assert np.trace(plain["confusion_matrix"]) == 29
 
 
-def test_rows_are_kept_in_order_and_their_memory_is_used_again() -> None:
-    rows = Rows()
+def test_a_buffer_keeps_the_order_and_uses_its_memory_again() -> None:
+    buffer = EpochBuffer()
     logits, labels = torch.rand(10, 3), torch.arange(10)
-    for part in (slice(0, 4), slice(4, 5), slice(5, 10)):
-        rows.append(logits[part], labels[part])
-    assert len(rows) == 10
-    for found, wanted in zip(rows.columns(), (logits, labels), strict=True):
-        assert torch.equal(found, wanted)
-    place = rows.columns()[0].data_ptr()
-    rows.clear()
-    assert len(rows) == 0
-    rows.append(logits[:2], labels[:2])
-    assert torch.equal(rows.columns()[1], labels[:2])
-    assert rows.columns()[0].data_ptr() == place
+    for part in (slice(0, 1), slice(1, 5), slice(5, 6), slice(6, 10)):
+        buffer.append(logits[part], labels[part])
+    assert len(buffer) == 10
+    for column, expected in zip(buffer.columns(), (logits, labels), strict=True):
+        assert torch.equal(column, expected)
+    address = buffer.columns()[0].data_ptr()
+    buffer.clear()
+    assert len(buffer) == 0
+    buffer.append(logits[:2], labels[:2])
+    assert torch.equal(buffer.columns()[1], labels[:2])
+    assert buffer.columns()[0].data_ptr() == address
 
 
-def test_rows_follow_their_device() -> None:
-    rows = Rows()
-    rows.append(torch.arange(3))
-    rows.append(torch.empty(3, dtype=torch.int64, device="meta"))
-    assert len(rows) == 6
-    assert rows.columns()[0].device.type == "meta"
+def test_a_buffer_follows_its_device() -> None:
+    buffer = EpochBuffer()
+    buffer.append(torch.arange(3))
+    buffer.append(torch.empty(3, dtype=torch.int64, device="meta"))
+    assert len(buffer) == 6
+    assert buffer.columns()[0].device.type == "meta"

@@ -1,4 +1,4 @@
-"""Muon against a plain implementation of its definition, and its AdamW groups against torch's."""
+"""Muon against a plain implementation of its definition, and its AdamW groups against torch.optim.AdamW."""
 
 import copy
 from collections.abc import Callable
@@ -44,29 +44,14 @@ def newton_schulz(matrix: Tensor, steps: int = 5) -> Tensor:
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 16), (3, 8, 40), (3, 40, 8), (2, 1, 9)])
-def test_orthogonalized_matrices_have_singular_values_around_one(shape: tuple[int, ...]) -> None:
+def test_orthogonalization_is_the_published_iteration_of_each_matrix(shape: tuple[int, ...]) -> None:
     matrices = torch.randn(shape, generator=generator()) * 30
-    found = orthogonalize(matrices)
-    assert found.shape == shape
-    values = torch.linalg.svdvals(found)
+    results = orthogonalize(matrices)
+    expected = torch.stack([newton_schulz(matrix) for matrix in matrices])
+    torch.testing.assert_close(results, expected, rtol=1e-3, atol=2e-3)
+    values = torch.linalg.svdvals(results)
     assert values.min() > 0.5
     assert values.max() < 1.3
-
-
-def test_orthogonalized_matrix_has_the_singular_vectors_of_the_original() -> None:
-    matrix = torch.randn(1, 8, 40, generator=generator())
-    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-    inner = left.mT @ orthogonalize(matrix) @ right.mT
-    diagonal = torch.diagonal(inner, dim1=1, dim2=2)
-    torch.testing.assert_close(inner, torch.diag_embed(diagonal), rtol=0, atol=1e-3)
-    assert (diagonal - 1).abs().max() < 0.4
-
-
-def test_batched_orthogonalization_equals_the_published_iteration_one_by_one() -> None:
-    for shape in ((5, 8, 20), (5, 20, 8)):
-        matrices = torch.randn(shape, generator=generator())
-        expected = torch.stack([newton_schulz(matrix) for matrix in matrices])
-        torch.testing.assert_close(orthogonalize(matrices), expected, rtol=1e-3, atol=1e-3)
 
 
 @torch.no_grad()
@@ -135,7 +120,7 @@ def test_state_dict_round_trip_gives_the_same_next_step(build: Callable[[list[nn
     torch.testing.assert_close(copies, weights, rtol=0, atol=0)
 
 
-def test_what_has_no_gradient_stays() -> None:
+def test_a_parameter_without_gradient_stays() -> None:
     weights = parameters([(4, 6), (4, 6)])
     before = weights[1].detach().clone()
     weights[0].grad = torch.ones(4, 6)

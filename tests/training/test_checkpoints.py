@@ -1,17 +1,18 @@
-"""Checkpoints are whole, verified, safe to load, and the one before stays until the next is there."""
+"""Checkpoints are replaced in one step, verified, safe to load, and the one before is kept."""
 
 import errno
-import hashlib
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 
 from fmnist.core.errors import InputError
-from fmnist.models.loading import digest_file, read_checkpoint
-from fmnist.training import checkpoints
+from fmnist.data.datamodule import FashionMNISTDataModule
+from fmnist.models.loading import read_checkpoint
+from fmnist.models.mlp import LitMLP
 from fmnist.training.checkpoints import AtomicCheckpointIO, LastCheckpoint, keep_previous, restore_last
 from fmnist.training.signals import StopSignals
 
@@ -29,123 +30,99 @@ def value(path: Path) -> float:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Hold ``last.ckpt`` with 2 and ``previous.ckpt`` with 1."""
-    io.save_checkpoint(state(1), tmp_path / "last.ckpt")
-    keep_previous(tmp_path)
-    io.save_checkpoint(state(2), tmp_path / "last.ckpt")
-    return tmp_path
+    folder = tmp_path / "checkpoints"
+    io.save_checkpoint(state(1), folder / "last.ckpt")
+    keep_previous(folder)
+    io.save_checkpoint(state(2), folder / "last.ckpt")
+    return folder
 
 
-def test_a_checkpoint_and_its_digest(folder: Path) -> None:
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "last.ckpt", "last.ckpt.sha256", "previous.ckpt", "previous.ckpt.sha256",
-    ]  # fmt: skip
-    content = (folder / "last.ckpt").read_bytes()
-    assert (
-        digest_file(folder / "last.ckpt").read_text() == f"{hashlib.sha256(content).hexdigest()}  last.ckpt\n"
-    )
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_the_last_checkpoint_and_the_one_before(folder: Path) -> None:
+    assert names(folder) == {"last.ckpt", "previous.ckpt"}
     assert (value(folder / "last.ckpt"), value(folder / "previous.ckpt")) == (2, 1)
     restore_last(folder)
-    assert value(folder / "last.ckpt") == 2
+    keep_previous(folder)
+    keep_previous(folder)  # when the second writing of last.ckpt failed
+    assert (value(folder / "last.ckpt"), value(folder / "previous.ckpt")) == (2, 2)
     io.remove_checkpoint(folder / "last.ckpt")
-    assert len(list(folder.iterdir())) == 2
+    assert names(folder) == {"previous.ckpt"}
 
 
-@pytest.mark.parametrize("writes", range(6))
+def test_without_hard_links_the_one_before_is_a_copy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: Any) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    keep_previous(folder)
+    assert value(folder / "previous.ckpt") == 2
+    assert not (folder / "last.ckpt").samefile(folder / "previous.ckpt")
+
+
+def test_a_folder_of_an_earlier_version_goes_on_without_its_digests(folder: Path) -> None:
+    torch.save(state(1) | {"sha256_beside_it": True}, folder / "previous.ckpt")
+    for name in ("last.ckpt.sha256", "previous.ckpt.sha256"):
+        (folder / name).write_text("of something else")
+    (folder / "last.ckpt").write_bytes(b"")
+    restore_last(folder)
+    assert value(folder / "last.ckpt") == 1
+    keep_previous(folder)
+    assert names(folder) == {"last.ckpt", "previous.ckpt"}
+    (folder / "last.ckpt.sha256").touch()
+    io.save_checkpoint(state(3), folder / "last.ckpt")
+    assert value(folder / "last.ckpt") == 3
+    (folder / "last.ckpt.sha256").touch()
+    io.remove_checkpoint(folder / "last.ckpt")
+    assert names(folder) == {"previous.ckpt"}
+
+
+@pytest.mark.parametrize("damaged", [False, True], ids=["saving", "falling back"])
+@pytest.mark.parametrize("replacements", range(3))
 def test_an_interruption_anywhere_leaves_a_checkpoint(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+    folder: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool, replacements: int
 ) -> None:
     real, done = os.replace, []
 
     def replace(source: Any, target: Any) -> None:
-        if len(done) == writes:
-            raise KeyboardInterrupt  # no handler of files sees it: as good as a loss of power
+        if len(done) == replacements:
+            raise KeyboardInterrupt
         done.append(target)
         real(source, target)
 
-    monkeypatch.setattr(os, "replace", replace)
-    keeps = 2  # files that ``keep_previous`` writes
-    try:
-        keep_previous(folder)
-        io.save_checkpoint(state(3), folder / "last.ckpt")
-    except KeyboardInterrupt:
-        assert len(done) == writes
-    monkeypatch.undo()
+    if damaged:
+        (folder / "last.ckpt").write_bytes(b"")
+    (folder / ".1-0.unfinished").write_bytes(b"of a process that was killed")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        try:
+            if damaged:
+                restore_last(folder)
+            keep_previous(folder)
+            io.save_checkpoint(state(3), folder / "last.ckpt")
+        except KeyboardInterrupt:
+            assert len(done) == replacements
     restore_last(folder)
-    assert value(folder / "last.ckpt") == (3 if writes >= keeps + 2 else 2)
-    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    saved = replacements >= (3 if damaged else 2)
+    assert value(folder / "last.ckpt") == (3 if saved else 1 if damaged else 2)
+    assert names(folder) == {"last.ckpt", "previous.ckpt"}
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9, 0.99])
-def test_a_checkpoint_cut_short_is_said_and_the_one_before_is_taken(
+def test_a_truncated_checkpoint_is_reported_and_the_one_before_is_taken(
     folder: Path, capsys: pytest.CaptureFixture[str], share: float
 ) -> None:
     size = (folder / "last.ckpt").stat().st_size
     os.truncate(folder / "last.ckpt", int(size * share))
     restore_last(folder)
     assert value(folder / "last.ckpt") == 1
-    said = capsys.readouterr().out
-    assert "last.ckpt: is damaged" in said
-    assert "going on from previous.ckpt" in said
-
-
-@pytest.mark.parametrize("writes", range(2))
-def test_an_interrupted_fall_back_is_done_again(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, writes: int
-) -> None:
-    real, done = os.replace, []
-
-    def replace(source: Any, target: Any) -> None:
-        if len(done) == writes:
-            raise KeyboardInterrupt
-        done.append(target)
-        real(source, target)
-
-    (folder / "last.ckpt").write_bytes(b"")
-    monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises(KeyboardInterrupt):
-        restore_last(folder)
-    monkeypatch.undo()
-    restore_last(folder)
-    assert value(folder / "last.ckpt") == 1
-
-
-def test_a_checkpoint_that_lost_its_digest_gives_way_to_the_one_before(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    digest_file(folder / "last.ckpt").unlink()
-    restore_last(folder)
-    assert value(folder / "last.ckpt") == 1
-    assert "last.ckpt.sha256 is missing" in capsys.readouterr().out
-
-
-def test_a_checkpoint_from_before_digests_takes_the_place_of_one_with_a_digest(folder: Path) -> None:
-    torch.save(state(1), folder / "previous.ckpt")
-    digest_file(folder / "previous.ckpt").unlink()
-    (folder / "last.ckpt").write_bytes(b"")
-    restore_last(folder)
-    assert value(folder / "last.ckpt") == 1
-
-
-def test_a_copied_digest_names_the_copy(folder: Path) -> None:
-    def check(name: str) -> None:
-        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        assert digest_file(folder / name).read_text() == f"{digest}  {name}\n"
-
-    check("previous.ckpt")
-    (folder / "last.ckpt").write_bytes(b"")
-    restore_last(folder)
-    check("last.ckpt")
-
-
-def test_no_flipped_bit_is_loaded(folder: Path) -> None:
-    path = folder / "last.ckpt"
-    content = bytearray(path.read_bytes())
-    for place in range(0, len(content), 97):
-        content[place] ^= 4
-        path.write_bytes(content)
-        with pytest.raises(InputError, match="is damaged"):
-            read_checkpoint(path)
-        content[place] ^= 4
+    output = capsys.readouterr().out
+    assert "last.ckpt: is damaged" in output
+    assert "going on from previous.ckpt" in output
+    os.truncate(folder / "last.ckpt", 0)  # damage to the one spares the other
+    assert value(folder / "previous.ckpt") == 1
 
 
 def test_both_damaged_or_none(folder: Path, tmp_path: Path) -> None:
@@ -157,15 +134,17 @@ def test_both_damaged_or_none(folder: Path, tmp_path: Path) -> None:
         restore_last(tmp_path / "empty")
 
 
-def test_a_full_disk_is_said_and_leaves_the_old_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_leaves_the_old_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
-    with pytest.raises(OSError, match=r"No space left on device, writing [\d,]+ bytes") as caught:
-        io.save_checkpoint(state(3), folder / "last.ckpt")
-    assert caught.value.filename.startswith(str(folder / "last.ckpt"))
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            io.save_checkpoint(state(3), folder / "last.ckpt")
+    assert caught.value.filename == str(folder / "last.ckpt")
     restore_last(folder)
     assert value(folder / "last.ckpt") == 2
 
@@ -188,7 +167,26 @@ def test_an_address_is_no_checkpoint() -> None:
         io.load_checkpoint("http://localhost:9/last.ckpt")
 
 
+def test_lightning_saves_resumes_and_loads_with_it(synthetic_root: Path, tmp_path: Path) -> None:
+    data = FashionMNISTDataModule(str(synthetic_root), batch_size=100, val_size=100)
+
+    def fit(epochs: int, begun: Path | None = None) -> Path:
+        torch.manual_seed(0)
+        quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+        plain = {"accelerator": "cpu", "devices": 1, **dict.fromkeys(quiet, False)}
+        trainer = Trainer(**plain, max_epochs=epochs, plugins=[io])
+        model = LitMLP([16], dropout=0.5, schedule="constant", warmup=0.0)
+        trainer.fit(model, data, ckpt_path=begun)
+        trainer.save_checkpoint(tmp_path / f"{epochs}.ckpt")
+        return tmp_path / f"{epochs}.ckpt"
+
+    whole = LitMLP.load_from_checkpoint(fit(3))
+    resumed = LitMLP.load_from_checkpoint(fit(3, begun=fit(2)))
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan")])
-def test_an_interval_that_is_none_is_refused(minutes: float) -> None:
+def test_an_interval_out_of_range_is_refused(minutes: float) -> None:
     with pytest.raises(InputError, match="--checkpoint_minutes"):
         LastCheckpoint(minutes, StopSignals())

@@ -37,7 +37,7 @@ def test_the_best_epoch_by_validation_is_scored(
     train: Callable[..., Run], synthetic_root: Path, monkeypatch: pytest.MonkeyPatch, extra: list[str]
 ) -> None:
     def spoil(self: LitMLP) -> None:
-        self._rows["train"].clear()
+        self._epoch_buffers["train"].clear()
         if self.current_epoch == 2:
             torch.nn.init.normal_(self.network.head.weight)
 

@@ -1,33 +1,48 @@
-"""Which arithmetic is chosen, and that the check itself is right and without side effects."""
+"""Which arithmetic is chosen, by what the hardware can do, and that the check of it is right."""
+
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 import torch
 
 from fmnist.training import precision
-from fmnist.training.precision import LARGEST_ERROR, bf16_error, bf16_speedup, choose_precision
+from fmnist.training.precision import LARGEST_ERROR, bf16_error, choose_precision
+
+
+def processor(monkeypatch: pytest.MonkeyPatch, **capabilities: Any) -> None:
+    mapping = MappingProxyType({"architecture": "x86_64", **capabilities})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: mapping, raising=False)
 
 
 @pytest.mark.parametrize(
-    ("error", "speedup", "expected", "reason"),
+    ("capabilities", "error", "expected", "reason"),
     [
-        (0.003, 2.04, "bf16-mixed", "2.0 times as fast"),
-        (0.003, 1.0, "32-true", "not faster"),
-        (0.5, 2.0, "32-true", "wrong here, relative error 0.5"),
+        ({"avx512_f": True, "avx512_bf16": True}, 0.003, "bf16-mixed", "has bfloat16 instructions"),
+        ({"avx512_f": True, "amx_bf16": True}, 0.003, "bf16-mixed", "has bfloat16 instructions"),
+        ({"architecture": "aarch64", "bf16": True}, 0.003, "bf16-mixed", "has bfloat16 instructions"),
+        ({"avx512_f": True, "avx512_bf16": False}, 0.003, "32-true", "has no bfloat16 instructions"),
+        ({"architecture": "aarch64", "neon": True}, 0.003, "32-true", "has no bfloat16 instructions"),
+        ({"avx512_bf16": True}, 0.5, "32-true", "wrong here, relative error 0.5"),
+        ({"avx512_bf16": True}, float("nan"), "32-true", "wrong here"),
     ],
 )
-def test_on_cpu_it_must_be_right_and_faster(
-    monkeypatch: pytest.MonkeyPatch, error: float, speedup: float, expected: str, reason: str
+def test_on_cpu_there_must_be_instructions_that_are_right(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, Any], error: float, expected: str, reason: str
 ) -> None:
+    processor(monkeypatch, **capabilities)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     monkeypatch.setattr(precision, "bf16_error", lambda: error)
-    monkeypatch.setattr(precision, "bf16_speedup", lambda: speedup)
-    chosen, said = choose_precision("cpu")
+    chosen, why = choose_precision("cpu")
     assert chosen == expected
-    assert reason in said
+    assert reason in why
 
 
-def test_a_result_that_is_not_a_number_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "bf16_error", lambda: float("nan"))
-    monkeypatch.setattr(precision, "bf16_speedup", lambda: 2.0)
+def test_on_cpu_the_build_must_use_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    processor(monkeypatch, avx512_bf16=True)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert choose_precision("cpu")[0] == "32-true"
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
     assert choose_precision("cpu")[0] == "32-true"
 
 
@@ -61,17 +76,7 @@ def test_a_wrong_convolution_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None
     assert bf16_error() > LARGEST_ERROR
 
 
-def test_speedup_is_the_ratio_of_the_fastest_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    # each pair of readings is one run: float32 takes 5 and 4 seconds, bfloat16 2 and 3
-    clock = iter([0, 5, 10, 12, 20, 24, 30, 33])
-    monkeypatch.setattr(precision.time, "perf_counter", lambda: next(clock))
-    assert bf16_speedup(repetitions=2) == 4 / 2
-
-
 def test_the_check_leaves_the_random_state_alone() -> None:
-    torch.manual_seed(3)
-    expected = torch.rand(1)
-    torch.manual_seed(3)
+    state = torch.get_rng_state()
     bf16_error()
-    bf16_speedup(repetitions=1)
-    assert torch.equal(torch.rand(1), expected)
+    assert torch.equal(torch.get_rng_state(), state)

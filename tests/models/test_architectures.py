@@ -1,11 +1,64 @@
-"""Depth, width and parameters of the residual networks; the large ones on the meta device, at no cost."""
+"""What is particular to one network: its layers, the shapes between them, and what it refuses."""
 
 import pytest
 import torch
+from torch import nn
 
 from fmnist.core.errors import InputError
+from fmnist.models.cnn import CNN
 from fmnist.models.layers import parameter_count
-from fmnist.models.resnet import BasicBlock, LitResNet, PreactivationBlock, ResNet
+from fmnist.models.lenet5 import LeNet5
+from fmnist.models.mlp import MLP
+from fmnist.models.resnet import BasicBlock, PreactivationBlock, ResNet
+
+
+def test_mlp_features_are_the_last_hidden_layer() -> None:
+    features = MLP((16, 12)).features(torch.rand(3, 1, 28, 28))
+    assert features.shape == (3, 12)
+    assert features.min() >= 0
+    assert MLP(()).features(torch.rand(3, 1, 28, 28)).shape == (3, 784)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    network, images = MLP((64,), dropout=0.5), torch.rand(2, 1, 28, 28)
+    assert not torch.equal(network(images), network(images))
+    network.eval()
+    assert torch.equal(network(images), network(images))
+
+
+def test_lenet5_has_the_layers_of_the_paper_in_order() -> None:
+    shapes = [tuple(p.shape) for p in LeNet5().parameters() if p.ndim > 1]
+    assert shapes == [(6, 1, 5, 5), (16, 6, 5, 5), (120, 400), (84, 120), (10, 84)]
+    kinds = [type(module) for module in LeNet5().body if not isinstance(module, nn.Flatten)][1:]
+    assert kinds == [nn.Conv2d, nn.ReLU, nn.AvgPool2d] * 2 + [nn.Linear, nn.ReLU] * 2
+    assert LeNet5().features(torch.rand(3, 1, 28, 28)).shape == (3, 84)
+
+
+def test_each_stage_of_the_cnn_halves_the_resolution_after_its_first_convolution() -> None:
+    network = CNN(8, (8, 12, 16)).eval()
+    images = torch.rand(2, 1, 28, 28)
+    maps = network.stem(images)
+    assert maps.shape == (2, 8, 27, 27)
+    for stage, shape in zip(network.stages, [(8, 13, 13), (12, 6, 6), (16, 3, 3)], strict=True):
+        maps = stage(maps)
+        assert maps.shape[1:] == shape
+        half = [nn.BatchNorm2d, nn.GELU]
+        assert [type(module) for module in stage] == [nn.Conv2d, nn.MaxPool2d, *half, nn.Conv2d, *half]
+    torch.testing.assert_close(network.features(images), maps.amax((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("stem", "widths", "message"),
+    [
+        (0, (8,), "--model.stem_width 0: must be at least 1"),
+        (8, (8, -1), "--model.widths 8, -1: must be at least 1"),
+        (8, (), "--model.widths of 0 stages: must be 1 to 4"),
+        (8, (8,) * 5, "--model.widths of 5 stages: must be 1 to 4"),
+    ],
+)
+def test_sizes_that_make_no_cnn_are_refused(stem: int, widths: tuple[int, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        CNN(stem, widths)
 
 
 def basic_parameters(depth: int, width: int) -> int:
@@ -59,7 +112,7 @@ def test_depth_counts_the_weighted_layers(depth: int, block: str) -> None:
     assert len(weights) - (len(shortcuts) if block == "basic" else 1) == depth
 
 
-def test_stages_halve_the_picture_and_double_the_channels() -> None:
+def test_stages_of_the_resnet_halve_the_resolution_and_double_the_channels() -> None:
     network, shapes = ResNet(8, 4).eval(), []
     for block in network.modules():
         if isinstance(block, BasicBlock):
@@ -73,27 +126,27 @@ def test_stages_halve_the_picture_and_double_the_channels() -> None:
 
 
 @pytest.mark.parametrize("block", [BasicBlock, PreactivationBlock])
-def test_a_block_without_residual_is_its_shortcut(block: type[torch.nn.Module]) -> None:
+def test_a_block_without_residual_is_its_shortcut(block: type[nn.Module]) -> None:
     layer = block(4, 4, 1, 0.0).eval()
     last = [m for m in layer.residual if hasattr(m, "weight")][-1]
-    torch.nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.weight)
     x = torch.rand(2, 4, 7, 7)  # not negative, so that the basic block's last ReLU leaves it alone
     torch.testing.assert_close(layer(x), x)
 
 
-def test_a_preactivation_block_projects_what_was_activated() -> None:
+def test_a_preactivation_block_projects_the_activated_input() -> None:
     layer = PreactivationBlock(4, 8, 2, 0.0).eval()
-    torch.nn.init.zeros_(layer.residual[-1].weight)
+    nn.init.zeros_(layer.residual[-1].weight)
     x = torch.randn(2, 4, 6, 6)
     torch.testing.assert_close(layer(x), layer.shortcut(layer.activate(x)))
     assert not torch.allclose(layer(x), layer.shortcut(x))
 
 
 @pytest.mark.parametrize("block", ["basic", "preactivation"])
-def test_dropout_lies_within_every_block(block: str) -> None:
+def test_every_residual_block_has_dropout(block: str) -> None:
     for dropout, expected in ((0.0, 0), (0.3, 3)):
         network = ResNet(8 if block == "basic" else 10, 4, block, dropout)
-        layers = [m for m in network.modules() if isinstance(m, torch.nn.Dropout)]
+        layers = [m for m in network.modules() if isinstance(m, nn.Dropout)]
         assert [layer.p for layer in layers] == [dropout] * expected
 
 
@@ -111,10 +164,3 @@ def test_a_depth_that_does_not_fit_is_refused(depth: int, block: str, allowed: s
         ResNet(depth, block=block)
     assert str(error.value).startswith(f"--model.depth {depth}: ")
     assert allowed in str(error.value)
-
-
-def test_module_passes_its_arguments_on() -> None:
-    model = LitResNet(10, 8, "preactivation", 0.2, momentum=0.5)
-    assert parameter_count(model.network) == parameter_count(ResNet(10, 8, "preactivation"))
-    assert model.hparams["block"] == "preactivation"
-    assert model.hparams["momentum"] == 0.5
