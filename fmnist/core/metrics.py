@@ -4,7 +4,7 @@ An entry of ``METRICS`` is all that a new metric needs. It then appears in ``met
 ``report.html``, and in the results of a comparison, in the page as in CSV and Markdown.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -135,6 +135,10 @@ def of_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> dict[str,
     }
 
 
-def logged_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return the metrics that are logged after each epoch, by name."""
-    return {metric.name: metric.value(logits, labels) for metric in METRICS if metric.logged}
+def logged_metrics(logits: np.ndarray, labels: np.ndarray, known: Container[str] = ()) -> dict[str, float]:
+    """Return the metrics that are logged after each epoch, by name; not those that are known already."""
+    return {
+        metric.name: metric.value(logits, labels)
+        for metric in METRICS
+        if metric.logged and metric.name not in known
+    }

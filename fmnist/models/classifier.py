@@ -12,6 +12,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from fmnist.core.errors import InputError
+from fmnist.core.metrics import logged_metrics
 from fmnist.models.metrics import EpochBuffer, classification_metrics
 from fmnist.models.optimization import OptimizerName, ScheduleName, build_optimizer, schedule_factor
 
@@ -218,8 +219,12 @@ class Classifier(LightningModule):
         metrics: Any = self.metrics[f"{stage}_"]
         metrics.update(logits, labels)
         # plain cross entropy in every stage, so that training and validation can be compared
-        self.results[stage] = {"loss": F.cross_entropy(logits, labels), **metrics.compute()}
+        results = {"loss": F.cross_entropy(logits, labels), **metrics.compute()}
         metrics.reset()
+        if stage != "train":  # a metric of the table that torchmetrics has not computed
+            more = logged_metrics(logits.cpu().numpy(), labels.cpu().numpy(), known=results)
+            results |= {name: logits.new_tensor(value) for name, value in more.items()}
+        self.results[stage] = results
         scalars = {f"{stage}/{name}": value for name, value in self.results[stage].items() if not value.ndim}
         self.log_dict(scalars)
         if stage != "train":

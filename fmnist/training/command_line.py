@@ -213,10 +213,6 @@ def _check(config: Any) -> None:
     """Refuse what Lightning would only notice after the run has begun, or say unclearly."""
     trainer, patience = config.trainer, config.early_stopping
     check_name(config.name)
-    if config.ema is not None and not 0 < config.ema < 1:
-        raise InputError(f"--ema {config.ema}: must lie between 0 and 1, or be null for none")
-    if not config.checkpoint_minutes > 0:
-        raise InputError(f"--checkpoint_minutes {config.checkpoint_minutes}: must be above 0")
     if patience is not None and patience < 1:
         raise InputError(f"--early_stopping {patience}: must be at least 1, or null for never")
     if patience is not None and (not config.data.val_size or trainer.limit_val_batches == 0):
