@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from fmnist.core.errors import exits_cleanly
@@ -25,6 +26,8 @@ def main(args: Sequence[str] | None = None) -> Run | None:
         The finished run, on the main process.
     """
     _silence_libraries()
+    # as the model does when it is fitted; here before the threads exist that inherit it
+    torch.set_flush_denormal(True)
     command = parse(args)
     session = Session(command)
     if command.resumed is not None and command.resumed.status == "finished":
