@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from fmnist.baselines import report as baseline_report
-from fmnist.baselines import worker
+from fmnist.baselines import fitting
 from fmnist.core.runs import Run
 from fmnist.training import cli, report
 from fmnist.training.train import main
@@ -111,7 +111,7 @@ def test_a_configuration_trains(train: Callable[..., Run], path: Path) -> None:
 def test_a_baseline_fits(
     synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Path
 ) -> None:
-    monkeypatch.setattr(worker, "fit_apart", worker.fit)
+    monkeypatch.setattr(fitting, "fit_in_subprocess", fitting.fit)
     monkeypatch.setattr(baseline_report, "draw_figures", lambda *_: {})
     monkeypatch.setattr(baseline_report, "write_tensorboard", lambda *_: None)
     monkeypatch.chdir(tmp_path)  # where logs/cnn is what a configuration is made of

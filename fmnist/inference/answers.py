@@ -10,7 +10,7 @@ from fmnist.core.calibration import fit_temperature
 from fmnist.core.constants import CLASSES
 from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
-from fmnist.inference.detection import Detector, look
+from fmnist.inference.detection import Detector, run_model
 from fmnist.inference.predictor import Predictor
 from fmnist.inference.preparing import Picture
 from fmnist.pictures.quality import CUT_OFF, LOW_CONTRAST, SEVERAL_OBJECTS
@@ -82,9 +82,9 @@ def answer(
             continue
         batch = np.zeros((BATCH, 28, 28), np.uint8)
         batch[: len(images)] = images
-        seen = look(predictor, batch)
-        scores = softmax(seen.logits, temperature)
-        distances = detector.score(seen) if detector else np.full(BATCH, np.nan)
+        outputs = run_model(predictor, batch)
+        scores = softmax(outputs.logits, temperature)
+        distances = detector.score(outputs) if detector else np.full(BATCH, np.nan)
         rows = iter(zip(scores, distances, strict=True))
         for picture in part:
             if picture.image is None:

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from fmnist.data.arrays import images_of
 from fmnist.data.datamodule import FashionMNISTDataModule
-from fmnist.inference.detection import ACCEPTED, ENERGY, look, references_of, scores_of
+from fmnist.inference.detection import ACCEPTED, references_of, run_model, scores_of
 from fmnist.inference.predictor import Predictor
 from fmnist.robustness.ood_images import drawn_digits, noise_images
 
@@ -31,13 +31,11 @@ def detection_table(
         ROC curve, 0.5 is chance) and ``fpr95``, the share of outsiders that is accepted by the threshold
         that accepts 95 % of the test images.
     """
-    scores = scores_of(references_of(predictor, data))
-    if predictor.run.record.get("scores") == "log-probabilities":
-        del scores[ENERGY]  # 0 for every image
-    insiders = look(predictor, images_of(data, "test").images)
+    scores = scores_of(references_of(predictor, data), predictor.run.score_type)
+    insiders = run_model(predictor, images_of(data, "test").images)
     rows = []
     for kind, make in OUTSIDERS.items():
-        outsiders = look(predictor, make(count, SEED))
+        outsiders = run_model(predictor, make(count, SEED))
         rows += [
             {"outsiders": kind, "score": name, **separation(score(insiders), score(outsiders))}
             for name, score in scores.items()
