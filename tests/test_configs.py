@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from fmnist.baselines import report as baseline_report
 from fmnist.baselines import fitting
+from fmnist.baselines import report as baseline_report
 from fmnist.core.runs import Run
 from fmnist.training import cli, report
 from fmnist.training.train import main

@@ -90,7 +90,9 @@ def configure(args: Sequence[str] | None) -> Config:
         epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False, exit_on_error=False,
     )  # fmt: skip
-    parser.add_argument("--config", action="append", default=[], metavar="FILE", help="YAML; of several, later ones win")
+    parser.add_argument(
+        "--config", action="append", default=[], metavar="FILE", help="YAML; of several, later ones win"
+    )
     try:
         known, rest = parser.parse_known_args(args)
     except argparse.ArgumentError as error:

@@ -11,7 +11,6 @@ import pytest
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
-
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fmnist.baselines import fitting, report
@@ -170,7 +169,11 @@ def test_a_blend_is_weighted_on_validation(
     [(KeyboardInterrupt(), "stopped"), (SystemExit(143), "stopped"), (RuntimeError("no"), "failed")],
 )
 def test_the_end_is_recorded(
-    fit: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: str
+    fit: Callable[..., Run],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    status: str,
 ) -> None:
     def end(*_: Any) -> None:
         raise error

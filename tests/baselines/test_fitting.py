@@ -136,9 +136,7 @@ def test_what_is_not_faster_and_equal_stays_with_scikit_learn(
     assert used.startswith("scikit-learn ")
 
 
-def test_without_the_package(
-    digits: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_package(digits: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     version = metadata.version
 
     def missing(name: str) -> str:
