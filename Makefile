@@ -65,10 +65,10 @@ benchmark: data  ## Measure the loader and the training step
 	@$(RUN) scripts/benchmark.py $(ARGS)
 
 baselines: data  ## Fit every baseline that is not finished; print their table
-	@$(RUN) -m fmnist.baselines.suite $(ARGS)
+	@$(RUN) scripts/run_configs.py $(ARGS)
 
 published: data  ## Train every published system that has no finished run, then compare them
-	@$(RUN) scripts/published.py $(ARGS)
+	@$(RUN) scripts/run_configs.py configs/published --compare logs/published $(ARGS)
 
 tensorboard: venv  ## Show all runs in TensorBoard
 	@"$(BIN)/tensorboard" --logdir logs $(ARGS)

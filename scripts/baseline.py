@@ -12,13 +12,20 @@ if TYPE_CHECKING:
 
 
 @exits_cleanly
-def main(args: list[str] | None = None) -> "Run":
+def main(args: list[str] | None = None) -> "Run | None":
     """Fit what the command line describes, and return the finished run."""
     args = sys.argv[1:] if args is None else args
+    if "--print_config" in args:
+        from fmnist.baselines.members import find_members
+
+        config = configure([word for word in args if word != "--print_config"])
+        print(find_members(config)[0].dump(), end="")
+        return None
     config = configure(args)
     from fmnist.baselines.fit import fit_baseline
+    from fmnist.inference.predictor import load_logits
 
-    return fit_baseline(config, shlex.join(["python", "scripts/baseline.py", *args]))
+    return fit_baseline(config, shlex.join(["python", "scripts/baseline.py", *args]), load_logits)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from fmnist.baselines import fitting
 from fmnist.baselines import report as baseline_report
-from fmnist.baselines import worker
 from fmnist.core.runs import Run
 from fmnist.data.augmentation import Augmentation
 from fmnist.training import outputs
@@ -139,7 +139,7 @@ def test_a_configuration_trains(train: Callable[..., Run], path: Path) -> None:
 def test_a_baseline_fits(
     synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Path
 ) -> None:
-    monkeypatch.setattr(worker, "fit_apart", worker.fit)
+    monkeypatch.setattr(fitting, "fit_in_subprocess", fitting.fit)
     monkeypatch.setattr(baseline_report, "draw_figures", lambda *_: {})
     monkeypatch.setattr(baseline_report, "write_tensorboard", lambda *_: None)
     monkeypatch.chdir(tmp_path)  # where logs/cnn is what a configuration is made of

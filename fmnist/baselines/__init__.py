@@ -1,1 +1,1 @@
-"""Classical baselines: scikit-learn's classifiers on pixels, HOG or a network's embeddings."""
+"""Classical baselines: scikit-learn's classifiers on pixels, HOG or an embedding; blends of runs."""

@@ -1,4 +1,4 @@
-"""Objects of scikit-learn from a configuration: ``class_path`` and ``init_args``, checked before any data."""
+"""A configuration's ``class_path`` and ``init_args`` to objects of scikit-learn, checked before any data."""
 
 import difflib
 import importlib
@@ -9,6 +9,7 @@ from typing import Any
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import all_estimators
 
+from fmnist.baselines.features import EXTRACTORS, TRANSFORMERS, first_step, split_step
 from fmnist.core.errors import InputError
 
 
@@ -31,13 +32,49 @@ def build_classifier(spec: Any, seed: int) -> BaseEstimator:
     return estimator
 
 
+def build_transformers(features: Any, seed: int) -> list[BaseEstimator]:
+    """Build the feature steps after the extractor, unfitted.
+
+    Args:
+        features: The steps: short names, ``{name: value}``, or ``class_path`` and ``init_args``.
+        seed: As above.
+
+    Raises:
+        InputError: A step is unknown, misplaced or no transformer, or does not take its arguments.
+    """
+    name, arguments = first_step(features)
+    EXTRACTORS[name].check(arguments)
+    begins_with_extractor = features and split_step(features[0])[0] in EXTRACTORS
+    return [_build_transformer(step, seed) for step in features[bool(begins_with_extractor) :]]
+
+
+def _build_transformer(step: Any, seed: int) -> BaseEstimator:
+    name, value = split_step(step)
+    if name in EXTRACTORS:
+        raise InputError(f"--features {name}: must be the first of the steps")
+    if name in TRANSFORMERS:
+        path, bare = TRANSFORMERS[name]
+        if value is not None and not isinstance(value, dict):
+            if bare is None:
+                raise InputError(f"--features {name} {value!r:.40}: takes arguments by name only")
+            value = {bare: value}
+        step = {"class_path": path, "init_args": value or {}}
+    elif name != "class_path":
+        known = ", ".join((*EXTRACTORS, *TRANSFORMERS))
+        raise InputError(f"--features {name}: no such step; there are {known}, and class_path for any other")
+    transformer = build(step, seed, f"--features {name}" if name != "class_path" else "--features")
+    if not hasattr(transformer, "transform"):
+        raise InputError(f"--features {step['class_path']}: is no transformer of scikit-learn")
+    return transformer
+
+
 def build(spec: Any, seed: int, flag: str) -> Any:
     """Build what a configuration describes; values without ``class_path`` are taken as they are.
 
     Args:
         spec: Nested mappings, lists and values.
         seed: As above.
-        flag: Where the value stands, for messages.
+        flag: The flag that sets the value, for messages.
 
     Raises:
         InputError: It cannot be built.
@@ -58,7 +95,7 @@ def build(spec: Any, seed: int, flag: str) -> Any:
     arguments = {name: build(value, seed, f"{flag}.{name}") for name, value in given.items()}
     if "random_state" in inspect.signature(kind).parameters:
         arguments.setdefault("random_state", seed)
-    return _checked(kind, arguments, flag)
+    return _construct(kind, arguments, flag)
 
 
 def _find_class(path: Any, flag: str) -> type:
@@ -69,11 +106,11 @@ def _find_class(path: Any, flag: str) -> type:
     module, _, name = str(path).rpartition(".")
     if module.partition(".")[0] == "sklearn":
         try:
-            found = getattr(importlib.import_module(module), name)
+            kind = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError):
-            found = None
-        if isinstance(found, type):
-            return found
+            kind = None
+        if isinstance(kind, type):
+            return kind
     classes = dict(all_estimators("transformer" if flag.startswith("--features") else "classifier"))
     close = difflib.get_close_matches(name, classes, n=1)
     hint = f"; did you mean {_public_name(classes[close[0]])}?" if close else ""
@@ -81,7 +118,7 @@ def _find_class(path: Any, flag: str) -> type:
 
 
 def _public_name(kind: type) -> str:
-    """Return ``sklearn.svm.SVC`` for the class that lives in ``sklearn.svm._classes``."""
+    """Return ``sklearn.svm.SVC`` for the class that is defined in ``sklearn.svm._classes``."""
     return re.sub(r"\._\w+", "", f"{kind.__module__}.{kind.__name__}")
 
 
@@ -94,15 +131,15 @@ def _check_names(kind: type, given: dict[str, Any], flag: str) -> None:
             raise InputError(f"{flag}.{name}: {kind.__name__} takes no such argument; {hint}")
 
 
-def _checked(kind: type, arguments: dict[str, Any], flag: str) -> Any:
-    """Construct an object and let scikit-learn judge its arguments, which it otherwise does in ``fit``."""
+def _construct(kind: type, arguments: dict[str, Any], flag: str) -> Any:
+    """Construct an object and let scikit-learn check its arguments, which it otherwise does in ``fit``."""
     try:
-        made = kind(**arguments)
-        if isinstance(made, BaseEstimator):
-            made._validate_params()
+        instance = kind(**arguments)
+        if isinstance(instance, BaseEstimator):
+            instance._validate_params()  # scikit-learn has no public way
     except (TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         name = re.match(r"The '(\w+)' parameter", reason)
         where = f"{flag}.{name[1]} {arguments.get(name[1])!r:.40}" if name else f"{flag} {kind.__name__}"
         raise InputError(f"{where}: {reason}") from None
-    return made
+    return instance

@@ -1,4 +1,4 @@
-"""The command line of a baseline: YAML files that stack, and a flag for every key of theirs."""
+"""The command line of a baseline: YAML files that are merged in order, and a flag for each of their keys."""
 
 import argparse
 import copy
@@ -7,14 +7,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import yaml
 
+from fmnist.baselines.features import EXTRACTORS, TRANSFORMERS
 from fmnist.core.errors import InputError
 from fmnist.core.runs import check_name
 
-ENGINES = ("auto", "fast", "stock")
+Backend = Literal["auto", "fast", "stock"]
+BACKENDS = get_args(Backend)
 DEFAULTS: dict[str, Any] = {
     "name": "baseline",
     "logs": "logs",
@@ -30,12 +32,15 @@ every key of the YAML is a flag, too, and a later one wins:
   --name NAME                  the run's folder is LOGS/NAME/version_N
   --logs DIR                   folder of all runs
   --seed N                     random_state of whatever takes one and is given none
-  --engine auto|fast|stock     scikit-learn-intelex where it is faster and equal, or scikit-learn alone
-  --features LIST              steps, like "[hog, {{pca: 200}}]"; pixels, hog or {{embedding: RUN}} first
+  --engine {"|".join(BACKENDS)}     scikit-learn-intelex where it is faster and equal, or scikit-learn alone
+  --features LIST              steps, like "[hog, {{pca: 200}}]": first one of
+                               {", ".join(extractor.usage for extractor in EXTRACTORS.values())};
+                               then {", ".join(TRANSFORMERS)}, or {{class_path: ...}} of scikit-learn
   --estimator CLASS            a classifier of scikit-learn, like sklearn.svm.SVC
   --estimator.ARGUMENT VALUE   one of its arguments
   --blend "[RUN, RUN]"         in place of an estimator: soft voting of finished runs
   --data.root DIR   --data.val_size {DEFAULTS["data"]["val_size"]}   --data.train_size N   --data.split_seed 0
+  --print_config               print the resolved configuration and stop
 """
 
 
@@ -47,7 +52,7 @@ class Config:
         name: Of the run.
         logs: Folder of all runs.
         seed: ``random_state`` of whatever takes one and is given none.
-        engine: What may fit, one of ``ENGINES``.
+        engine: The backend that fits, one of ``BACKENDS``.
         features: Steps from an image to what the estimator is given.
         estimator: ``class_path`` and ``init_args``, or None for a blend.
         blend: The runs to be blended, or None.
@@ -57,7 +62,7 @@ class Config:
     name: str
     logs: str
     seed: int
-    engine: Any
+    engine: Backend
     features: list[Any]
     estimator: dict[str, Any] | None
     blend: list[str] | None
@@ -85,17 +90,19 @@ def configure(args: Sequence[str] | None) -> Config:
         epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False, exit_on_error=False,
     )  # fmt: skip
-    parser.add_argument("--config", action="append", default=[], metavar="FILE", help="YAML; several stack")
+    parser.add_argument(
+        "--config", action="append", default=[], metavar="FILE", help="YAML; of several, later ones win"
+    )
     try:
         known, rest = parser.parse_known_args(args)
     except argparse.ArgumentError as error:
         raise InputError(f"{error.argument_name}: {error.message}") from None
     merged = copy.deepcopy(DEFAULTS)
     for path in known.config:
-        _merge(merged, _read(path), f"--config {path}: ")
-    for key, value in _flags(rest):
-        _merge(merged, _nested(key, value), "--")
-    return _checked(merged)
+        _update(merged, _read(path), f"--config {path}: ")
+    for key, value in _parse_flags(rest):
+        _update(merged, _nested(key, value), "--")
+    return _check(merged)
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -110,10 +117,10 @@ def _read(path: str) -> dict[str, Any]:
     return _numbers(content)
 
 
-def _flags(words: list[str]) -> list[tuple[str, Any]]:
+def _parse_flags(args: list[str]) -> list[tuple[str, Any]]:
     """Return key and value of ``--key value`` and ``--key=value``; values are YAML."""
     pairs = []
-    words = list(words)
+    words = list(args)
     while words:
         flag, equals, value = words.pop(0).partition("=")
         if not flag.startswith("--"):
@@ -132,9 +139,9 @@ def _flags(words: list[str]) -> list[tuple[str, Any]]:
 def _numbers(value: Any) -> Any:
     """Return YAML's values with ``1e-3`` as a number, which YAML 1.1 takes for text."""
     if isinstance(value, dict):
-        return {key: _numbers(held) for key, held in value.items()}
+        return {key: _numbers(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_numbers(held) for held in value]
+        return [_numbers(item) for item in value]
     is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)
     return float(value) if is_number else value
 
@@ -149,8 +156,8 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
     return {first: value}
 
 
-def _merge(config: dict[str, Any], content: dict[str, Any], where: str) -> None:
-    """Lay the keys of a file or flag over those that are there."""
+def _update(config: dict[str, Any], content: dict[str, Any], where: str) -> None:
+    """Merge the keys of a file or flag into a configuration; an unknown key raises an ``InputError``."""
     for key, value in content.items():
         if key not in DEFAULTS:
             raise InputError(f"{where}{key}: no such key{_hint(str(key), [*DEFAULTS, 'config'], where)}")
@@ -161,16 +168,16 @@ def _merge(config: dict[str, Any], content: dict[str, Any], where: str) -> None:
                     raise InputError(f"{where}data.{name}: no such key{close}")
         if key == "estimator" and isinstance(value, str):
             value = {"class_path": value}
-        config[key] = _laid_over(config[key], value)
+        config[key] = _merged(config[key], value)
 
 
-def _laid_over(old: Any, new: Any) -> Any:
-    """Merge mappings, one into another; the arguments of a class do not outlive it."""
+def _merged(old: Any, new: Any) -> Any:
+    """Merge one mapping into another; another class does not inherit the arguments of the old one."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return new
     if "class_path" in new and new["class_path"] != old.get("class_path"):
         return new
-    return old | {key: _laid_over(old.get(key), value) for key, value in new.items()}
+    return old | {key: _merged(old.get(key), value) for key, value in new.items()}
 
 
 def _hint(key: str, known: list[str], where: str) -> str:
@@ -178,11 +185,11 @@ def _hint(key: str, known: list[str], where: str) -> str:
     return f"; did you mean {where if where == '--' else ''}{close[0]}?" if close else " (--help lists them)"
 
 
-def _checked(config: dict[str, Any]) -> Config:
-    """Refuse values of a wrong kind; what the estimator takes is checked when it is built."""
+def _check(config: dict[str, Any]) -> Config:
+    """Refuse values of a wrong type; the estimator's arguments are checked when it is built."""
     check_name(str(config["name"]))
-    if config["engine"] not in ENGINES:
-        raise InputError(f"--engine {config['engine']}: must be one of {', '.join(ENGINES)}")
+    if config["engine"] not in BACKENDS:
+        raise InputError(f"--engine {config['engine']}: must be one of {', '.join(BACKENDS)}")
     for flag, low in {"seed": 0, "data.val_size": 0, "data.split_seed": 0, "data.train_size": 1}.items():
         group, _, name = flag.rpartition(".")
         value = config[group][name] if group else config[name]

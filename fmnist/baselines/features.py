@@ -1,117 +1,127 @@
-"""What a classical learner sees of an image: pixels, HOG or a network's embedding, and what follows them."""
+"""The feature steps of a baseline: how they are written in YAML, and those that turn images into vectors."""
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
-from fmnist.baselines.building import build
-from fmnist.baselines.hog import check_sizes, hog
 from fmnist.core.errors import InputError
-from fmnist.data.arrays import as_pixels
 
-Extractor = Callable[[np.ndarray], np.ndarray]
-"""Of images uint8 (N, 28, 28), returns float32 (N, D); nothing about it is fitted."""
-EXTRACTORS = ("pixels", "hog", "embedding")
+ImageFunction = Callable[[np.ndarray], np.ndarray]
+"""Of images uint8 (N, 28, 28); returns float32 (N, D)."""
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A first step, which turns images into vectors; nothing about it is fitted.
+
+    Attributes:
+        usage: How it is written, for the help text.
+        check: Raises an ``InputError`` for arguments (None where there are none) that it does not take.
+        load: From the arguments, and the folder of the network if it needs one, to its function.
+    """
+
+    usage: str
+    check: Callable[[Any], None]
+    load: Callable[[Any, Path], ImageFunction]
+
+
+# The functions import what they need themselves: the help text must not wait for torch.
+
+
+def _check_pixels(arguments: Any) -> None:
+    if arguments is not None:
+        raise InputError(f"--features pixels {arguments!r:.40}: takes no arguments")
+
+
+def _load_pixels(arguments: Any, network: Path) -> ImageFunction:
+    from fmnist.data.arrays import as_pixels
+
+    return as_pixels
+
+
+def _check_hog(arguments: Any) -> None:
+    from fmnist.baselines.hog import check_sizes
+
+    known = list(inspect.signature(check_sizes).parameters)
+    if arguments is not None and not (isinstance(arguments, dict) and arguments.keys() <= set(known)):
+        raise InputError(f"--features hog {arguments!r:.60}: takes arguments by name: {', '.join(known)}")
+    check_sizes(**(arguments or {}))
+
+
+def _load_hog(arguments: Any, network: Path) -> ImageFunction:
+    from fmnist.baselines.hog import hog
+
+    return partial(hog, **(arguments or {}))
+
+
+def _check_embedding(arguments: Any) -> None:
+    if not (arguments and isinstance(arguments, str)):
+        raise InputError("--features embedding: needs the RUN of a network, like {embedding: logs/cnn}")
+
+
+def _load_embedding(arguments: Any, network: Path) -> ImageFunction:
+    from fmnist.models.loading import in_batches, load_classifier
+
+    embed: Any = load_classifier(network).network.features
+    return partial(in_batches, embed)
+
+
+EXTRACTORS = {
+    "pixels": Extractor("pixels", _check_pixels, _load_pixels),
+    "hog": Extractor("hog", _check_hog, _load_hog),
+    "embedding": Extractor("{embedding: RUN}", _check_embedding, _load_embedding),
+}
+"""Every first step by name; pixels are the default."""
+
 TRANSFORMERS = {
     "standardize": ("sklearn.preprocessing.StandardScaler", None),
     "pca": ("sklearn.decomposition.PCA", "n_components"),
 }
-"""Short names of what is fitted, and which argument a bare value is."""
+"""Short names of later steps, which are fitted: the class, and the argument that a bare value sets."""
 
 
-def first_step(features: Any) -> tuple[str, Any]:
-    """Return the extractor's name and its arguments: the first of the steps, else ``pixels``.
-
-    Raises:
-        InputError: The steps are no list of names, or the extractor lacks an argument or has a wrong one.
-    """
-    if not isinstance(features, list):
-        raise InputError(f"--features {features!r:.40}: must be a list of steps, like [hog, {{pca: 200}}]")
-    name, value = _name_and_value(features[0]) if features else ("pixels", None)
-    if name not in EXTRACTORS:
-        return "pixels", None
-    if name == "embedding" and not (value and isinstance(value, str)):
-        raise InputError("--features embedding: needs the RUN of a network, like {embedding: logs/cnn}")
-    if name == "pixels" and value is not None:
-        raise InputError(f"--features pixels {value!r:.40}: takes no arguments")
-    if name == "hog":
-        known = list(inspect.signature(hog).parameters)[1:]
-        if value is not None and not (isinstance(value, dict) and value.keys() <= set(known)):
-            raise InputError(f"--features hog {value!r:.60}: takes arguments by name: {', '.join(known)}")
-        check_sizes(**(value or {}))
-    return name, value
-
-
-def extractor(features: Any, network: Path) -> Extractor:
-    """Return the function of images that the steps begin with.
-
-    Args:
-        features: The steps.
-        network: Folder of the network for ``embedding``, with its ``config.yaml`` and checkpoint.
+def split_step(step: Any) -> tuple[str, Any]:
+    """Return ``("pca", 80)`` for ``{"pca": 80}``, and ``("hog", None)`` for ``"hog"``.
 
     Raises:
-        InputError: The network cannot be loaded.
+        InputError: It is neither a name nor a name with arguments.
     """
-    name, value = first_step(features)
-    if name == "hog":
-        return partial(hog, **(value or {}))
-    if name == "embedding":
-        from fmnist.models.loading import in_batches, load_classifier
-
-        embed: Any = load_classifier(network).network.features
-        return partial(in_batches, embed)
-    return as_pixels
-
-
-def transformers(features: Any, seed: int) -> list[BaseEstimator]:
-    """Build what the steps after the extractor name, unfitted.
-
-    Args:
-        features: The steps: short names, ``{name: value}``, or ``class_path`` and ``init_args``.
-        seed: Of those that draw at random.
-
-    Raises:
-        InputError: A step is unknown, misplaced or no transformer, or does not take its arguments.
-    """
-    first_step(features)
-    steps = [
-        step for place, step in enumerate(features) if place or _name_and_value(step)[0] not in EXTRACTORS
-    ]
-    return [_transformer(step, seed) for step in steps]
-
-
-def _transformer(step: Any, seed: int) -> BaseEstimator:
-    name, value = _name_and_value(step)
-    if name in EXTRACTORS:
-        raise InputError(f"--features {name}: must be the first of the steps")
-    if name in TRANSFORMERS:
-        path, bare = TRANSFORMERS[name]
-        if value is not None and not isinstance(value, dict):
-            if bare is None:
-                raise InputError(f"--features {name} {value!r:.40}: takes arguments by name only")
-            value = {bare: value}
-        step = {"class_path": path, "init_args": value or {}}
-    elif name != "class_path":
-        known = ", ".join((*EXTRACTORS, *TRANSFORMERS))
-        raise InputError(f"--features {name}: no such step; there are {known}, and class_path for any other")
-    made = build(step, seed, f"--features {name}" if name != "class_path" else "--features")
-    if not hasattr(made, "transform"):
-        raise InputError(f"--features {step['class_path']}: is no transformer of scikit-learn")
-    return made
-
-
-def _name_and_value(step: Any) -> tuple[str, Any]:
-    """Return ``("pca", 80)`` for ``{"pca": 80}``, and ``("hog", None)`` for ``"hog"``."""
     if isinstance(step, str):
         return step, None
     if isinstance(step, dict) and "class_path" in step:
         return "class_path", step
     if isinstance(step, dict) and len(step) == 1:
-        name, value = next(iter(step.items()))
-        return str(name), value
+        name, arguments = next(iter(step.items()))
+        return str(name), arguments
     raise InputError(f"--features {step!r:.60}: a step is a name, or {{name: value}}")
+
+
+def first_step(features: Any) -> tuple[str, Any]:
+    """Return name and arguments, unchecked, of the extractor: the first of the steps, else ``pixels``.
+
+    Raises:
+        InputError: The steps are no list of names.
+    """
+    if not isinstance(features, list):
+        raise InputError(f"--features {features!r:.40}: must be a list of steps, like [hog, {{pca: 200}}]")
+    name, arguments = split_step(features[0]) if features else ("pixels", None)
+    return (name, arguments) if name in EXTRACTORS else ("pixels", None)
+
+
+def load_extractor(features: Any, network: Path) -> ImageFunction:
+    """Return the function of images that the steps begin with.
+
+    Args:
+        features: The steps, checked.
+        network: Folder of the network for ``embedding``, with its ``config.yaml`` and checkpoint.
+
+    Raises:
+        InputError: The network cannot be loaded.
+    """
+    name, arguments = first_step(features)
+    return EXTRACTORS[name].load(arguments, network)

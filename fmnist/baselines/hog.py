@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError
 
 BATCH = 200  # few enough for the processor's cache
@@ -52,12 +53,11 @@ def check_sizes(orientations: Any = 8, cell: Any = 4, block: Any = 2) -> None:
             raise InputError(f"--features hog {name} {value!r:.40}: must be a whole number")
     if orientations < 2:
         raise InputError(f"--features hog orientations {orientations}: must be at least 2")
-    if cell not in (1, 2, 4, 7, 14, 28):
-        raise InputError(f"--features hog cell {cell}: must be a divisor of 28")
-    if not 1 <= block <= 28 // cell:
-        raise InputError(
-            f"--features hog block {block}: must lie between 1 and {28 // cell}, the cells a side"
-        )
+    if cell < 1 or IMAGE_SIZE % cell:
+        raise InputError(f"--features hog cell {cell}: must be a divisor of {IMAGE_SIZE}")
+    cells = IMAGE_SIZE // cell
+    if not 1 <= block <= cells:
+        raise InputError(f"--features hog block {block}: must lie between 1 and {cells}, the cells a side")
 
 
 def _cells(images: Tensor, orientations: int, cell: int) -> Tensor:
@@ -78,11 +78,11 @@ def _cells(images: Tensor, orientations: int, cell: int) -> Tensor:
     tent = 1 - (torch.arange(size) - (size - 1) / 2).abs() / cell
     weights = torch.outer(tent, tent)[None, None]
     pooled = F.conv2d(shares.flatten(0, 1)[:, None], weights, stride=cell, padding=(size - cell) // 2)
-    return pooled.view(len(images), orientations, 28 // cell, 28 // cell)
+    return pooled.view(len(images), orientations, IMAGE_SIZE // cell, IMAGE_SIZE // cell)
 
 
 def _blocks(cells: Tensor, block: int) -> Tensor:
     """Return the square roots of each block's shares, side by side."""
     blocks = cells.unfold(2, block, 1).unfold(3, block, 1)  # (N, orientations, b, b, block, block)
     shares = blocks.permute(0, 2, 3, 1, 4, 5).flatten(3)
-    return (shares / (shares.sum(-1, keepdim=True) + 1)).sqrt().flatten(1)  # 1 of 255 spares flat blocks
+    return (shares / (shares.sum(-1, keepdim=True) + 1)).sqrt().flatten(1)  # 1 keeps flat blocks at 0

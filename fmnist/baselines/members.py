@@ -1,43 +1,52 @@
-"""Models of other runs that a baseline is made of: found, and kept in its own run folder."""
+"""The finished runs that a baseline is made of, for its embedding or blend: found, checked, copied."""
 
+import dataclasses
 import os
 import shutil
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fmnist.baselines.estimators import load_from
+from fmnist.baselines.config import Config
+from fmnist.baselines.features import EXTRACTORS, first_step
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 
-BEST = Path("checkpoints", "best.ckpt")
 
-
-def find_member(path: str, flag: str) -> Run:
-    """Open a run that a baseline is to be made of.
-
-    Args:
-        path: A run folder, or ``logs/<name>`` for its newest finished run.
-        flag: What names it, for messages.
+def find_members(config: Config) -> tuple[Config, list[Run]]:
+    """Find the runs that a configuration names, and return it with their folders in place of names.
 
     Raises:
-        InputError: There is none, or it isn't finished.
+        InputError: One is missing, not finished, or of the wrong kind.
     """
+    if config.blend:
+        members = [_find_member(path, "--blend") for path in config.blend]
+        for run in members:
+            if run.config.get("blend"):
+                raise InputError(f"--blend {run.path}: is a blend itself; name the runs of its config.yaml")
+        return dataclasses.replace(config, blend=[str(run.path) for run in members]), members
+    name, path = first_step(config.features)
+    if name != "embedding":
+        return config, []
+    EXTRACTORS[name].check(path)
+    run = _find_member(path, "--features embedding")
+    if run.kind != "lightning":
+        raise InputError(f"--features embedding {path}: is a {run.kind} run, a network is wanted")
+    return dataclasses.replace(config, features=[{"embedding": str(run.path)}, *config.features[1:]]), [run]
+
+
+def _find_member(path: str, flag: str) -> Run:
+    """Open a finished run: a run folder, or ``logs/<name>`` for its newest finished run."""
     try:
         run = Run.find(path)
     except InputError as error:
         raise InputError(f"{flag} {error}") from None
-    status = run.record.get("status")
-    if status != "finished":
-        raise InputError(f"{flag} {path}: is {status}, and only a finished run will do")
+    if run.status != "finished":
+        raise InputError(f"{flag} {path}: is {run.status}, and only a finished run will do")
     return run
 
 
 def check_member(run: Run, flag: str, data_sha256: dict[str, str], split: dict[str, Any]) -> None:
-    """Refuse a run that was trained on what is validation here, or on other files.
+    """Refuse a run that was trained on images that are validation here, or on other files.
 
     Args:
         run: The run.
@@ -60,23 +69,14 @@ def check_member(run: Run, flag: str, data_sha256: dict[str, str], split: dict[s
         )
 
 
-def keep_model(run: Run, folder: Path) -> None:
-    """Put a run's configuration and model into a folder, the model by hard links where it can be.
+def copy_model(run: Run, folder: Path) -> None:
+    """Copy a run's configuration and model into a folder, the model by hard links where they are possible.
 
-    So a run that is made of others answers for itself, whatever becomes of them.
+    So a run that is made of others depends on none of their folders.
     """
     ignored = shutil.ignore_patterns("last.ckpt*", "previous.ckpt*")
     shutil.copytree(run.path / "checkpoints", folder / "checkpoints", ignore=ignored, copy_function=_link)
     shutil.copyfile(run.path / "config.yaml", folder / "config.yaml")
-
-
-def load_model(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the kept model as a function of images uint8 (N, 28, 28) to scores float32 (N, 10)."""
-    if not (folder / BEST).exists():
-        return load_from(folder).scores
-    from fmnist.models.loading import in_batches, load_classifier
-
-    return partial(in_batches, load_classifier(folder).evaluation_logits)
 
 
 def _link(source: str, target: str) -> None:

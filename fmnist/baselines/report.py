@@ -1,7 +1,5 @@
-"""What a finished baseline leaves for people and later steps: metrics, figures, TensorBoard's pages."""
+"""What a finished baseline leaves for people and later steps: metrics, figures, TensorBoard's events."""
 
-import csv
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,28 +10,30 @@ from torch.utils.tensorboard import SummaryWriter
 
 from fmnist import figures
 from fmnist.baselines.config import Config
-from fmnist.baselines.estimators import Scores
+from fmnist.baselines.estimator import ScoreType
 from fmnist.core.constants import CLASSES
+from fmnist.core.files import write_file
 from fmnist.core.runs import Predictions, Run
+from fmnist.core.tables import Table
 from fmnist.models.metrics import classification_metrics, plain_metrics
 
 
-def measure(predictions: Predictions, kind: Scores) -> dict[str, Any]:
-    """Return the networks' metrics, under the same names, as far as the scores have a meaning for them.
+def measure(predictions: Predictions, score_type: ScoreType) -> dict[str, Any]:
+    """Return the networks' metrics, under the same names, as far as the logits have a meaning for them.
 
     Loss and calibration need probabilities; the second best class needs scores of any kind.
     """
     logits, labels = torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels)
-    results = {"loss": F.cross_entropy(logits, labels), **classification_metrics()(logits, labels)}
-    if kind != "log-probabilities":
-        del results["loss"], results["calibration_error"]
-    if kind == "decisions":
-        del results["top2_accuracy"]
-    return {"images": len(labels), **plain_metrics(results)}
+    metrics = {"loss": F.cross_entropy(logits, labels), **classification_metrics()(logits, labels)}
+    if score_type != "log-probabilities":
+        del metrics["loss"], metrics["calibration_error"]
+    if score_type == "decisions":
+        del metrics["top2_accuracy"]
+    return {"images": len(labels), **plain_metrics(metrics)}
 
 
 def write_table(run: Run, losses: Sequence[float]) -> None:
-    """Write ``metrics.csv``: a row an epoch where the estimator tells its losses, the last with the rest.
+    """Write ``metrics.csv``: a row for each epoch of an estimator that has losses, the last with the rest.
 
     Args:
         run: The run, its metrics recorded.
@@ -42,37 +42,31 @@ def write_table(run: Run, losses: Sequence[float]) -> None:
     rows: list[dict[str, Any]] = [{"epoch": epoch, "train/loss": loss} for epoch, loss in enumerate(losses)]
     rows = rows or [{"epoch": 0}]
     validation = run.record["metrics"].get("val", {})
-    numbers = {name: value for name, value in validation.items() if isinstance(value, float)}
-    rows[-1] |= {f"val/{name}": value for name, value in numbers.items()}
+    rows[-1] |= {f"val/{name}": value for name, value in validation.items() if isinstance(value, float)}
     rows[-1]["seconds"] = run.record["fit_seconds"]
-    path = run.path / "metrics.csv"
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)), restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(temporary, path)
+    full = [{name: row.get(name, "") for name in rows[0] | rows[-1]} for row in rows]
+    write_file(run.path / "metrics.csv", Table("metrics", "Metrics by epoch", (), full).csv())
 
 
-def draw_figures(run: Run, test: Predictions, kind: Scores, images: np.ndarray) -> dict[str, Any]:
+def draw_figures(run: Run, test: Predictions, images: np.ndarray) -> dict[str, Any]:
     """Draw confusion matrix, F1 by class, worst errors and, if there is one, the loss into ``figures/``.
 
     Args:
-        run: The run, its ``metrics.csv`` written.
+        run: The run, its record complete and its ``metrics.csv`` written.
         test: Of the test set.
-        kind: What the logits are.
         images: uint8 (N, 28, 28), the test images.
 
     Returns:
         The figures by name.
     """
-    known = kind == "log-probabilities"
-    scores = test.probabilities if known else test.logits
-    name = run.record["name"]
-    drawn = figures.outcome_figures(images, test.labels, scores, CLASSES, name, probabilities=known)
-    curves = {name: (epochs + 1, values) for name, (epochs, values) in run.history().items()}
-    if "train/loss" in curves:
-        drawn["curves"] = figures.learning_curves({"train/loss": curves["train/loss"]})
+    normalised = run.score_type == "log-probabilities"
+    scores = test.probabilities if normalised else test.logits
+    drawn = figures.outcome_figures(
+        images, test.labels, scores, CLASSES, run.record["name"], probabilities=normalised
+    )
+    if "train/loss" in (history := run.history()):
+        epochs, losses = history["train/loss"]
+        drawn["curves"] = figures.learning_curves({"train/loss": (epochs + 1, losses)})
     for name, figure in drawn.items():
         figures.save(figure, run.path / "figures" / f"{name}.png")
     return drawn

@@ -10,7 +10,7 @@ from fmnist.core.calibration import fit_temperature
 from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
-from fmnist.inference.detection import Detector, look
+from fmnist.inference.detection import Detector, run_model
 from fmnist.inference.predictor import Predictor
 from fmnist.pictures import PreparedFile
 from fmnist.pictures.preparation import CUT_OFF, LOW_CONTRAST, SEVERAL_OBJECTS
@@ -82,7 +82,7 @@ def classify(
         for image, picture in zip(batch, part, strict=False):
             if picture.image is not None:
                 image[:] = picture.image
-        outputs = look(predictor, batch)
+        outputs = run_model(predictor, batch)
         probabilities = softmax(outputs.logits, temperature)
         distances = detector.score(outputs) if detector else np.full(BATCH, np.nan)
         for picture, row, distance in zip(part, probabilities, distances, strict=False):

@@ -1,7 +1,6 @@
-"""How unlike the training images an image is, and how unlike is too unlike for an answer."""
+"""Out-of-distribution (OOD) detection: scores of how unlike the training images an image is, thresholds."""
 
 import contextlib
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,6 +10,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from fmnist.core.errors import InputError
+from fmnist.core.files import replacing
+from fmnist.core.images import to_float
 from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
 from fmnist.inference.predictor import Predictor
@@ -22,14 +23,13 @@ FILE = "detection.npz"
 REFERENCES = 5_000  # training images that others are compared with
 CHECKED = 5_000  # images that the threshold is chosen on, at most
 ACCEPTED = 0.95  # the share of those that the threshold accepts
-PIXEL_WEIGHT = 0.07  # of 0.04 to 0.14, it told most validation images from digits and from noise
+PIXEL_WEIGHT = 0.07  # of 0.04 to 0.14, it separated most validation images from digits and from noise
 RIDGE = 1e-6
-MAXIMUM, ENERGY, MEANS, NEIGHBOUR = "maximum probability", "energy", "class means", "nearest neighbour"
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Images and what a run makes of them.
+class ModelOutputs:
+    """Images and what a run's model computes for them.
 
     Attributes:
         images: uint8 (N, 28, 28).
@@ -42,7 +42,7 @@ class Seen:
     embeddings: np.ndarray
 
 
-Score = Callable[[Seen], np.ndarray]
+OODScore = Callable[[ModelOutputs], np.ndarray]
 """How unlike the training images each image is, (N,)."""
 
 
@@ -65,40 +65,37 @@ class References:
 
 @dataclass(frozen=True)
 class Detector:
-    """Says which images are too unlike the training images.
+    """Tells which images are too unlike the training images.
 
     Attributes:
         name: Of the score.
         score: Its function.
-        threshold: What scores higher is too unlike; 95 % of the validation images do not.
-        note: What people should know of it, or nothing.
+        threshold: Images with a higher score are too unlike; 95 % of the validation images are not.
+        note: What users should know of it, or nothing.
     """
 
     name: str
-    score: Score
+    score: OODScore
     threshold: float
     note: str = ""
 
 
-def look(predictor: Predictor, images: np.ndarray) -> Seen:
-    """Ask a run for all that the scores need of images uint8 (N, 28, 28)."""
-    logits = predictor.logits(images)
-    if predictor.run.record.get("kind") != "lightning":
-        return Seen(images, logits, _pixels(images))
-    return Seen(images, logits, predictor.embeddings(images))
+def run_model(predictor: Predictor, images: np.ndarray) -> ModelOutputs:
+    """Compute all that the scores need of images uint8 (N, 28, 28)."""
+    return ModelOutputs(images, predictor.logits(images), predictor.embeddings(images))
 
 
-def maximum_probability(seen: Seen) -> np.ndarray:
+def maximum_probability(outputs: ModelOutputs) -> np.ndarray:
     """Score by the probability of the likeliest class (Hendrycks and Gimpel 2017, arXiv 1610.02136)."""
-    return -softmax(seen.logits).max(1)
+    return -softmax(outputs.logits).max(1)
 
 
-def energy(seen: Seen) -> np.ndarray:
+def energy(outputs: ModelOutputs) -> np.ndarray:
     """Score by the free energy of the logits (Liu et al. 2020, arXiv 2010.03759, equation 4)."""
-    return -logsumexp(seen.logits.astype(np.float64), axis=1)
+    return -logsumexp(outputs.logits.astype(np.float64), axis=1)
 
 
-def class_means(references: References) -> Score:
+def class_means(references: References) -> OODScore:
     """Score by the Mahalanobis distance to the nearest class mean in the embedding, squared.
 
     Source: Lee et al. 2018, arXiv 1807.03888, equation 2; of the last layer alone.
@@ -110,35 +107,31 @@ def class_means(references: References) -> Score:
     ridge = RIDGE * np.trace(covariance) / len(covariance)  # a dead unit has no variance
     whitening = np.linalg.cholesky(np.linalg.inv(covariance + ridge * np.eye(len(covariance))))
 
-    def score(seen: Seen) -> np.ndarray:
-        return _squared_distances(seen.embeddings @ whitening, means @ whitening).min(1)
+    def score(outputs: ModelOutputs) -> np.ndarray:
+        return _squared_distances(outputs.embeddings @ whitening, means @ whitening).min(1)
 
     return score
 
 
-def nearest_neighbour(references: References) -> Score:
+def nearest_neighbour(references: References) -> OODScore:
     """Score by the distance to the nearest training image, in the embedding beside the pixels, squared.
 
     The embedding is scaled to unit length, as Sun et al. 2022 (arXiv 2204.06507) do. The pixels are not,
-    and tell what a network does not notice, e.g. noise that it takes for a garment.
+    and show what a network does not notice, e.g. noise that it takes for a garment.
     """
-    known = _place(references.images, references.embeddings)
+    known = _points(references.images, references.embeddings)
 
-    def score(seen: Seen) -> np.ndarray:
-        return _squared_distances(_place(seen.images, seen.embeddings), known).min(1)
+    def score(outputs: ModelOutputs) -> np.ndarray:
+        return _squared_distances(_points(outputs.images, outputs.embeddings), known).min(1)
 
     return score
 
 
-def _place(images: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
-    """Return where images lie, float32 (N, D + 784)."""
+def _points(images: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
+    """Return images as points, float32 (N, D + 784)."""
     lengths = np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
-    return np.concatenate([embeddings / lengths, PIXEL_WEIGHT * _pixels(images)], axis=1)
-
-
-def _pixels(images: np.ndarray) -> np.ndarray:
-    """Return images as float32 (N, 784) in [0, 1]."""
-    return images.reshape(len(images), -1) / np.float32(255)
+    pixels = to_float(images).reshape(len(images), -1)
+    return np.concatenate([embeddings / lengths, PIXEL_WEIGHT * pixels], axis=1)
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -146,21 +139,29 @@ def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * (a @ b.T), 0)
 
 
-def scores_of(references: References) -> dict[str, Score]:
-    """Return every score by name."""
-    return {
-        MAXIMUM: maximum_probability,
-        ENERGY: energy,
-        MEANS: class_means(references),
-        NEIGHBOUR: nearest_neighbour(references),
-    }
+MAXIMUM, ENERGY, NEIGHBOUR = "maximum probability", "energy", "nearest neighbour"
+OOD_SCORES: dict[str, Callable[[References], OODScore]] = {
+    MAXIMUM: lambda references: maximum_probability,
+    ENERGY: lambda references: energy,
+    "class means": class_means,
+    NEIGHBOUR: nearest_neighbour,
+}
+"""Every score by name: from a run's references to the score. Each one is measured by ``--shifts``."""
+
+
+def scores_of(references: References, score_type: str = "logits") -> dict[str, OODScore]:
+    """Return every score that says something of logits of a type (``Run.score_type``), by name."""
+    scores = {name: prepare(references) for name, prepare in OOD_SCORES.items()}
+    if score_type == "log-probabilities":
+        del scores[ENERGY]  # 0 for every image
+    return scores
 
 
 def find_detector(predictor: Predictor, root: str = "data") -> Detector | None:
-    """Return the detector of a run: distance to the nearest training image, where that can be had.
+    """Return the detector of a run: distance to the nearest training image, where those are available.
 
     The training images it needs are kept in the run folder, from the first call on; until then the data
-    must be on this machine. Where they are not, the energy takes its place, with a note.
+    must be on this machine. Where they are not, the energy is used instead, with a note.
 
     Returns:
         None for a run whose data are not here, and that has no validation images either.
@@ -172,7 +173,7 @@ def find_detector(predictor: Predictor, root: str = "data") -> Detector | None:
         try:
             references = references_of(predictor, data_of(predictor.run, root))
         except InputError as reason:
-            return _fall_back(predictor.run, str(reason))
+            return _detector_without_data(predictor.run, str(reason))
     return Detector(NEIGHBOUR, nearest_neighbour(references), references.threshold)
 
 
@@ -187,42 +188,42 @@ def references_of(predictor: Predictor, data: "FashionMNISTDataModule") -> Refer
     references = _read(path)
     if references is None:
         references = _choose(predictor, data)
-        with contextlib.suppress(OSError):  # a run that cannot be written answers all the same
-            _write(path, references)
+        # without write permission it only has to be computed each time
+        with contextlib.suppress(OSError), replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **asdict(references))
     return references
 
 
 def _choose(predictor: Predictor, data: "FashionMNISTDataModule") -> References:
     """Choose training images, and the threshold by validation images.
 
-    For a run without validation images, others that it was trained on take their place.
+    For a run without validation images, training images that were not chosen replace them.
     """
     from fmnist.data.arrays import images_of
 
     train, val = images_of(data, "train"), images_of(data, "val")
     order = np.random.default_rng(0).permutation(len(train.images))
     chosen, others = np.sort(order[:REFERENCES]), np.sort(order[REFERENCES:][:CHECKED])
-    known, labels = look(predictor, train.images[chosen]), train.labels[chosen]
+    known, labels = run_model(predictor, train.images[chosen]), train.labels[chosen]
     references = References(known.images, labels, known.embeddings, np.inf)
     checked = val.images[:CHECKED] if len(val.images) else train.images[others]
     if not len(checked):
         return references
-    scores = nearest_neighbour(references)(look(predictor, checked))
-    return replace(references, threshold=float(np.quantile(scores, ACCEPTED)))
+    distances = nearest_neighbour(references)(run_model(predictor, checked))
+    return replace(references, threshold=float(np.quantile(distances, ACCEPTED)))
 
 
-def _fall_back(run: Run, reason: str) -> Detector | None:
+def _detector_without_data(run: Run, reason: str) -> Detector | None:
+    """Return the detector that needs no training images, its threshold by the validation predictions."""
     try:
         logits = run.predictions("val").logits
     except InputError:
         return None
-    if not len(logits):
-        return None
-    normalised = run.record.get("scores") == "log-probabilities"  # whose energy is 0, whatever the image
+    normalised = run.score_type == "log-probabilities"  # whose energy is 0, whatever the image
     name, score = (MAXIMUM, maximum_probability) if normalised else (ENERGY, energy)
-    nothing = np.zeros((len(logits), 0))
-    threshold = float(np.quantile(score(Seen(nothing, logits, nothing)), ACCEPTED))
-    note = f"{reason}; so what is unlike the training images is told by the {name} alone, less well"
+    unused = np.zeros((len(logits), 0))
+    threshold = float(np.quantile(score(ModelOutputs(unused, logits, unused)), ACCEPTED))
+    note = f"{reason}; so the {name} alone tells what is unlike the training images, less reliably"
     return Detector(name, score, threshold, note)
 
 
@@ -232,13 +233,3 @@ def _read(path: Path) -> References | None:
             return References(**{**arrays, "threshold": float(arrays["threshold"])})
     except Exception:  # missing, or damaged, which raises nearly anything: it is made again
         return None
-
-
-def _write(path: Path, references: References) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **asdict(references))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

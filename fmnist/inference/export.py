@@ -1,108 +1,106 @@
-"""Take a trained network elsewhere: one file, which is run and held against the network before it counts."""
+"""Export a trained network to one file, which is kept only if it computes what the network does."""
 
-import contextlib
 import importlib.util
 import json
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
 
 from fmnist.core.calibration import fit_temperature
-from fmnist.core.errors import InputError
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.constants import IMAGE_SIZE
+from fmnist.core.errors import InputError, reports_unwritable
+from fmnist.core.files import replacing
+from fmnist.core.images import to_float
+from fmnist.core.runs import Run
+from fmnist.core.tables import Column, Table, fixed
 from fmnist.data import source
-from fmnist.inference.formats import FORMATS, Answer, Format, answer_of, capture
+from fmnist.inference.formats import FORMATS, Format, NetworkFunction, on_arrays
 from fmnist.inference.predictor import Predictor
+from fmnist.models.classifier import Classifier
 
 TOLERANCE = 1e-4
 COMPARED = {250: None, 7: 1_000, 1: 1_000}
 """Images that are compared by batch size; None stands for all of them."""
 TIMED = {1: 200, 250: 5}
 """Calls that are timed, by batch size."""
-NOISE = 1_000  # images
+NOISE_IMAGES = 1_000
 
 
-def export_run(run: Run, name: str = "onnx", output: Path | None = None, root: str = "data") -> list[str]:
-    """Write a run's network as one file, if that answers as the network does.
+def export_run(run: Run, name: str, output: Path | None = None, root: str = "data") -> list[str]:
+    """Write a run's network as one file, if that computes what the network does.
 
     Args:
         run: A finished run of a network.
-        name: Of the format, ``onnx`` or ``torch``.
-        output: The file, replaced at the very end where there is one; None for ``export/model.onnx``
-            or ``export/model.pt2`` in the run folder.
-        root: Folder of the data, whose test images serve to compare if they are on this machine.
+        name: Of the format, a key of ``FORMATS``.
+        output: The file, replaced at the very end where there is one; None for ``export/model.onnx``,
+            with the suffix of the format, in the run folder.
+        root: Folder of the data, whose test images are compared if they are on this machine.
 
     Returns:
         What was written and measured, in lines for people.
 
     Raises:
         InputError: The run holds no network or a damaged one, a package is missing, the file cannot be
-            written, or the export answers otherwise than the network; a file of before is untouched.
+            written, or its logits differ from the network's; an older file then stays as it is.
     """
     form = FORMATS[name]
     path = output or run.path / "export" / f"model{form.suffix}"
     _check(run, name, form, path)
     predictor = Predictor(run)
     with _replacing(path) as temporary:
-        images, shown = _images(root)
+        images, described = _comparison_images(root)
         content = form.write(capture(predictor.classifier), metadata(run))
-        answer = form.read(content)
-        difference = compare(answer, images, predictor.logits(images), name)
+        exported = form.read(content)
+        difference = compare(exported, images, predictor.logits(images), name)
         temporary.write_bytes(content)
     sizes = ", ".join(map(str, sorted(COMPARED)))
+    functions = {"PyTorch": on_arrays(predictor.classifier.evaluation_logits), form.runtime: exported}
     return [
         f"{path}: {len(content) / 1e6:.2f} MB",
-        f"same class as PyTorch on {shown}, logits within {difference:.1e}, in batches of {sizes}",
-        *_speeds(
-            {"PyTorch": answer_of(predictor.classifier.evaluation_logits), form.runtime: answer}, images
-        ),
+        f"same class as PyTorch on {described}, logits within {difference:.1e}, in batches of {sizes}",
+        *_speeds(functions, images),
     ]
 
 
 def _check(run: Run, name: str, form: Format, path: Path) -> None:
     """Refuse before any work what cannot be exported."""
-    kind = run.record.get("kind")
-    if kind != "lightning":
+    if run.kind != "lightning":
         raise InputError(
-            f"{run.path}: is a {kind} run, and only networks are exported; from Python, "
+            f"{run.path}: is a {run.kind} run, and only networks are exported; from Python, "
             "fmnist.inference.predictor.Predictor(run).logits(images) asks it"
         )
     if path.suffix != form.suffix:
         raise InputError(f"--output {path}: must end in {form.suffix} with --format {name}")
     if missing := [package for package in form.packages if importlib.util.find_spec(package) is None]:
+        others = " or ".join(f"--format {other}" for other in FORMATS if not FORMATS[other].packages)
         raise InputError(
             f"--format {name}: needs {', '.join(missing)} (pip install -e '.[export]'); "
-            "--format torch needs nothing more"
+            f"{others} needs nothing more"
         )
 
 
-@contextlib.contextmanager
+@contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """Lend a temporary file that takes the place of ``path`` if nothing goes wrong."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    """Lend a temporary file that replaces ``path`` at the end; refuse at once what cannot be written."""
+    with reports_unwritable(f"--output {path}"):
         if path.is_dir():
             raise IsADirectoryError(0, "is a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"--output {path}: cannot be written ({error.strerror})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        with replacing(path) as temporary:
+            temporary.touch()
+            yield temporary
 
 
-def _images(root: str) -> tuple[np.ndarray, str]:
-    """Return images uint8 (N, 28, 28) to compare on, and what they are; none are downloaded for that."""
+def _comparison_images(root: str) -> tuple[np.ndarray, str]:
+    """Return images uint8 (N, 28, 28) to compare on, and what they are; nothing is downloaded for that."""
     if source.find(root) is None:
-        noise = np.random.default_rng(0).integers(0, 256, (NOISE, 28, 28), np.uint8)
-        return noise, f"{NOISE:,} images of noise, as {root} and this machine hold no test images"
+        noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+        return noise, f"{NOISE_IMAGES:,} images of noise, as {root} and this machine hold no test images"
     images = source.load(root).test_images.numpy()
     return images, f"{len(images):,} test images"
 
@@ -110,7 +108,7 @@ def _images(root: str) -> tuple[np.ndarray, str]:
 def metadata(run: Run) -> dict[str, str]:
     """Return what a user of the file must know: classes, conventions, origin, accuracy and temperature.
 
-    A run without predictions of test or validation has no accuracy or temperature to tell.
+    A run without predictions of test or validation has no accuracy or temperature.
     """
     known = {
         "classes": json.dumps(run.record.get("classes")),
@@ -120,23 +118,52 @@ def metadata(run: Run) -> dict[str, str]:
         "run": f"{run.record.get('name')}/{run.path.resolve().name}",
         "git_commit": str(run.record.get("git_commit")),
     }
-    if test := _predictions(run, "test"):
-        known["test_accuracy"] = f"{test.accuracy:.4f}"
-    if val := _predictions(run, "val"):
+    if run.has_predictions("test"):
+        known["test_accuracy"] = f"{run.predictions('test').accuracy:.4f}"
+    if run.has_predictions("val"):
+        val = run.predictions("val")
         known["temperature"] = f"{fit_temperature(val.logits, val.labels):.4f}"
         known["output"] += "; softmax(logits / temperature) are calibrated probabilities"
     return known
 
 
-def _predictions(run: Run, part: str) -> Predictions | None:
-    return run.predictions(part) if (run.path / "predictions" / f"{part}.npz").exists() else None
+class _Scores(nn.Module):
+    """The logits that a run's predictions are made of, as a module's ``forward``."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classifier.evaluation_logits(images)
 
 
-def compare(answer: Answer, images: np.ndarray, logits: np.ndarray, name: str) -> float:
-    """Hold an export against the network, in batches of several sizes.
+def capture(classifier: Classifier) -> ExportedProgram:
+    """Return the computation from images (N, 1, 28, 28) to logits (N, 10), for any N.
+
+    Raises:
+        InputError: torch.export cannot follow the network.
+    """
+    example = torch.zeros(2, 1, IMAGE_SIZE, IMAGE_SIZE)  # of one image, the batch would be taken for constant
+    shapes = {"images": {0: Dim("batch")}}
+    try:
+        program = torch.export.export(_Scores(classifier).eval(), (example,), dynamic_shapes=shapes)
+    except Exception as error:  # whatever a user's own network provokes
+        reason = " ".join(str(error).split())
+        name = type(classifier).__name__
+        raise InputError(
+            f"{name}: torch.export cannot follow it for any batch size ({reason:.300})"
+        ) from None
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it holds paths of this machine
+    return program
+
+
+def compare(exported: NetworkFunction, images: np.ndarray, logits: np.ndarray, name: str) -> float:
+    """Compare an export with the network, in batches of several sizes.
 
     Args:
-        answer: The export.
+        exported: The function of the exported file.
         images: uint8 (N, 28, 28).
         logits: Of the network, float32 (N, 10).
         name: Of the format.
@@ -147,42 +174,47 @@ def compare(answer: Answer, images: np.ndarray, logits: np.ndarray, name: str) -
     Raises:
         InputError: A class differs, or a logit by more than ``TOLERANCE``.
     """
-    worst = 0.0
+    largest = 0.0
     for size, count in COMPARED.items():
         inputs, expected = as_input(images[:count]), logits[:count]
-        answers = np.concatenate([answer(inputs[i : i + size]) for i in range(0, len(inputs), size)])
-        difference = float(np.abs(answers - expected).max())
-        others = int((answers.argmax(1) != expected.argmax(1)).sum())
-        if others or not difference <= TOLERANCE:  # NaN is no answer, either
+        computed = np.concatenate([exported(inputs[i : i + size]) for i in range(0, len(inputs), size)])
+        difference = float(np.abs(computed - expected).max())
+        others = int((computed.argmax(1) != expected.argmax(1)).sum())
+        if others or not difference <= TOLERANCE:  # a difference of NaN fails, too
             raise InputError(
-                f"--format {name}: what was exported does not answer as the network does: in batches of "
-                f"{size}, another class for {others:,} of {len(answers):,} images, and logits up to "
-                f"{difference:.2g} apart (allowed: {TOLERANCE:g}); it was not kept, try the other format"
+                f"--format {name}: the exported file differs from the network: in batches of {size}, "
+                f"another class for {others:,} of {len(computed):,} images, and logits up to "
+                f"{difference:.2g} apart (allowed: {TOLERANCE:g}); it was not kept, try another format"
             )
-        worst = max(worst, difference)
-    return worst
+        largest = max(largest, difference)
+    return largest
 
 
 def as_input(images: np.ndarray) -> np.ndarray:
-    """Return images at rest, uint8 (N, 28, 28), as an export takes them: float32 (N, 1, 28, 28) in [0, 1]."""
-    return images[:, None] / np.float32(255)
+    """Return images uint8 (N, 28, 28) as an export takes them, float32 (N, 1, 28, 28) in [0, 1]."""
+    return to_float(images)[:, None]
 
 
-def _speeds(answers: dict[str, Answer], images: np.ndarray) -> list[str]:
-    """Return a table of milliseconds an image, the median of some calls."""
-    lines = ["ms per image   " + "".join(f"{f'batch {size}':>12}" for size in TIMED)]
-    for name, answer in answers.items():
-        times = [_milliseconds(answer, as_input(images[:size]), calls) for size, calls in TIMED.items()]
-        lines.append(f"{name:15}" + "".join(f"{time:12.3f}" for time in times))
+def _speeds(functions: dict[str, NetworkFunction], images: np.ndarray) -> list[str]:
+    """Return a table of milliseconds per image, the median of some calls."""
+    rows = [
+        {"runtime": name}
+        | {f"batch {size}": _milliseconds(function, as_input(images[:size]), calls)
+           for size, calls in TIMED.items()}
+        for name, function in functions.items()
+    ]  # fmt: skip
+    sizes = [f"batch {size}" for size in TIMED]
+    columns = [Column("ms per image", "runtime"), *(Column(size, size, fixed(size, 3)) for size in sizes)]
     threads = torch.get_num_threads()
-    return [*lines, f"on {threads} thread{'s' * (threads != 1)} of the CPU"]
+    table = Table("speed", "Speed", columns, rows)
+    return [*table.text().splitlines(), f"on {threads} thread{'s' * (threads != 1)} of the CPU"]
 
 
-def _milliseconds(answer: Answer, images: np.ndarray, calls: int) -> float:
-    answer(images)  # the first call prepares, and does not count
+def _milliseconds(function: Callable[[np.ndarray], np.ndarray], images: np.ndarray, calls: int) -> float:
+    function(images)  # the first call prepares, and does not count
     times = []
     for _ in range(calls):
         start = time.perf_counter()
-        answer(images)
+        function(images)
         times.append(time.perf_counter() - start)
     return 1000 * float(np.median(times)) / len(images)

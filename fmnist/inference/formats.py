@@ -1,21 +1,19 @@
-"""A network as the bytes of one file, and such bytes as a function: ONNX and torch.export."""
+"""The export formats: a captured network to the bytes of one file, and such bytes to a function."""
 
 import io
 import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+    from torch.export import ExportedProgram
 
-from fmnist.core.errors import InputError
-from fmnist.models.classifier import Classifier
-
-Answer = Callable[[np.ndarray], np.ndarray]
-"""Images float32 (N, 1, 28, 28) in [0, 1] to logits float32 (N, 10)."""
+NetworkFunction = Callable[["np.ndarray"], "np.ndarray"]
+"""Of images float32 (N, 1, 28, 28) in [0, 1]; returns logits float32 (N, 10)."""
 
 OPSET = 20  # the first with GELU as one operator; ONNX Runtime 1.18 (2024) and newer run such files
 METADATA = "metadata.json"  # its name within a .pt2
@@ -23,12 +21,12 @@ METADATA = "metadata.json"  # its name within a .pt2
 
 @dataclass(frozen=True)
 class Format:
-    """One way to write a network down.
+    """One export format.
 
     Attributes:
-        runtime: What runs it.
+        runtime: What runs its files.
         suffix: How its files end.
-        packages: What it needs besides PyTorch.
+        packages: What it needs besides PyTorch, all part of the extra ``export``.
         write: From the captured network and the metadata to the content of a file.
         read: From that content to a function, on the CPU with as many threads as PyTorch has.
     """
@@ -36,53 +34,16 @@ class Format:
     runtime: str
     suffix: str
     packages: tuple[str, ...]
-    write: Callable[[ExportedProgram, dict[str, str]], bytes]
-    read: Callable[[bytes], Answer]
+    write: "Callable[[ExportedProgram, dict[str, str]], bytes]"
+    read: Callable[[bytes], NetworkFunction]
 
 
-class _Scores(nn.Module):
-    """The logits that a run's predictions go by, as a module's ``forward``."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        super().__init__()
-        self.classifier = classifier
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.classifier.evaluation_logits(images)
+# The functions import what they need themselves: the help text lists FORMATS and must not wait for torch.
 
 
-def capture(classifier: Classifier) -> ExportedProgram:
-    """Return the computation from images (N, 1, 28, 28) to logits (N, 10), for any N.
+def _to_onnx(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
+    import torch
 
-    Raises:
-        InputError: torch.export cannot follow the network.
-    """
-    example = torch.zeros(2, 1, 28, 28)  # of one image, it would take the batch for a constant
-    shapes = {"images": {0: Dim("batch")}}
-    try:
-        program = torch.export.export(_Scores(classifier).eval(), (example,), dynamic_shapes=shapes)
-    except Exception as error:  # whatever a network of one's own provokes
-        reason = " ".join(str(error).split())
-        name = type(classifier).__name__
-        raise InputError(
-            f"{name}: torch.export cannot follow it for any batch size ({reason:.300})"
-        ) from None
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # it would carry this machine's paths away
-    return program
-
-
-def answer_of(function: Callable[[Tensor], Tensor]) -> Answer:
-    """Return a function of tensors as one of arrays, without gradients."""
-
-    def answer(images: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return function(torch.from_numpy(images)).numpy()
-
-    return answer
-
-
-def _to_onnx(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
     exported = torch.onnx.export(
         program, dynamo=True, opset_version=OPSET, verbose=False,
         input_names=["images"], output_names=["logits"], dynamic_shapes={"images": {0: "batch"}},
@@ -94,8 +55,9 @@ def _to_onnx(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
     return model.SerializeToString()
 
 
-def _from_onnx(content: bytes) -> Answer:
+def _from_onnx(content: bytes) -> NetworkFunction:
     import onnxruntime
+    import torch
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -103,7 +65,9 @@ def _from_onnx(content: bytes) -> Answer:
     return lambda images: session.run(["logits"], {"images": images})[0]
 
 
-def _to_torch(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
+def _to_torch(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
+    import torch
+
     file = io.BytesIO()
     with warnings.catch_warnings():  # about weights whose channels lie innermost; they are saved whole
         warnings.filterwarnings("ignore", "No complete tensor found")
@@ -111,11 +75,25 @@ def _to_torch(program: ExportedProgram, metadata: dict[str, str]) -> bytes:
     return file.getvalue()
 
 
-def _from_torch(content: bytes) -> Answer:
-    return answer_of(torch.export.load(io.BytesIO(content)).module())
+def _from_torch(content: bytes) -> NetworkFunction:
+    import torch
+
+    return on_arrays(torch.export.load(io.BytesIO(content)).module())
+
+
+def on_arrays(function: "Callable[[Tensor], Tensor]") -> NetworkFunction:
+    """Return a function of tensors as one of arrays, without gradients."""
+    import torch
+
+    def apply(images: "np.ndarray") -> "np.ndarray":
+        with torch.inference_mode():
+            return function(torch.from_numpy(images)).numpy()
+
+    return apply
 
 
 FORMATS = {
     "onnx": Format("ONNX Runtime", ".onnx", ("onnx", "onnxscript", "onnxruntime"), _to_onnx, _from_onnx),
     "torch": Format("torch.export", ".pt2", (), _to_torch, _from_torch),
 }
+"""Every format by the name that ``--format`` takes; the first is the default."""

@@ -1,6 +1,9 @@
-"""Any finished run as a function: images in, logits out."""
+"""A finished run as a function, whatever its kind: images in, logits out."""
 
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,49 +13,97 @@ from fmnist.core.images import check_images
 from fmnist.core.runs import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
-
-    from fmnist.baselines.estimators import FittedEstimator
     from fmnist.models.classifier import Classifier
 
 
-class Predictor:
-    """A finished run, network or scikit-learn estimator, that answers for images.
+@dataclass(frozen=True)
+class Model:
+    """A trained model as functions of images uint8 (N, 28, 28).
+
+    Attributes:
+        logits: To float32 (N, 10); of an estimator, log-probabilities or decision scores.
+        embeddings: To float32 (N, D), the input of a network's last layer; pixels for any other model.
+        classifier: The LightningModule in evaluation mode; None for any other model.
+    """
+
+    logits: Callable[[np.ndarray], np.ndarray]
+    embeddings: Callable[[np.ndarray], np.ndarray]
+    classifier: "Classifier | None" = None
+
+
+def load_model(folder: Path, device: str = "cpu") -> Model:
+    """Load the network, estimator or blend of a run folder, or of a copy that another run holds.
 
     Args:
-        run: The run; its model is loaded at the first call.
-        device: Where a network works.
+        folder: Holds ``config.yaml`` and ``checkpoints/``.
+        device: Runs a network; estimators always run on the processor.
+
+    Raises:
+        InputError: There is no model in it, or a damaged one.
+    """
+    if (folder / "checkpoints" / "best.ckpt").exists():
+        return _load_network(folder, device)
+    # PyTorch and scikit-learn are imported by those who need them: each takes seconds
+    from fmnist.baselines import blend, estimator
+    from fmnist.data.arrays import as_pixels
+
+    if (folder / estimator.FILE).exists():
+        return Model(estimator.load_estimator(folder).logits, as_pixels)
+    if (folder / blend.FILE).exists():
+        members = partial(load_logits, device=device)
+        return Model(blend.load_blend(folder, members).logits, as_pixels)
+    raise InputError(
+        f"{folder / 'checkpoints'}: holds no model: no best.ckpt, {estimator.FILE.name} or {blend.FILE.name}"
+    )
+
+
+def load_logits(folder: Path, device: str = "cpu") -> Callable[[np.ndarray], np.ndarray]:
+    """Load the model of a folder as a function of images uint8 (N, 28, 28) to logits float32 (N, 10)."""
+    return load_model(folder, device).logits
+
+
+def _load_network(folder: Path, device: str) -> Model:
+    from fmnist.models.loading import in_batches, load_classifier
+
+    classifier = load_classifier(folder).to(device)
+    network: Any = classifier.network
+    return Model(
+        partial(in_batches, classifier.evaluation_logits, device=device),
+        partial(in_batches, network.features, device=device),
+        classifier,
+    )
+
+
+class Predictor:
+    """The model of a finished run; it is loaded at the first call.
+
+    Args:
+        run: The run.
+        device: Runs a network.
 
     Raises:
         InputError: The run is not finished.
     """
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
-        status = run.record.get("status")
-        if status != "finished":
-            raise InputError(f"{run.path}: is {status}, and only a finished run has a model to ask")
+        if run.status != "finished":
+            raise InputError(f"{run.path}: is {run.status}, and only a finished run has a model")
         self.run, self.device = run, device
 
     @cached_property
+    def _model(self) -> Model:
+        return load_model(self.run.path, self.device)
+
+    @property
     def classifier(self) -> "Classifier":
         """The trained LightningModule, in evaluation mode.
 
         Raises:
             InputError: The run holds no network, or a damaged one.
         """
-        from fmnist.models.loading import load_classifier
-
-        if self.run.record.get("kind") != "lightning":
-            raise InputError(f"{self.run.path}: is a {self.run.record.get('kind')} run, it holds no network")
-        return load_classifier(self.run.path).to(self.device)
-
-    @cached_property
-    def _estimator(self) -> "FittedEstimator":
-        from fmnist.baselines.estimators import load_estimator
-
-        return load_estimator(self.run)
+        if self.run.kind != "lightning" or self._model.classifier is None:
+            raise InputError(f"{self.run.path}: is a {self.run.kind} run, it holds no network")
+        return self._model.classifier
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return what the run's ``predictions/`` hold, for other images.
@@ -67,20 +118,16 @@ class Predictor:
             InputError: The images have another shape or type, or the model is damaged.
         """
         check_images(images)
-        if self.run.record.get("kind") == "scikit-learn":
-            return self._estimator.scores(images)
-        return self._apply(self.classifier.evaluation_logits, images)
+        return self._model.logits(images)
 
     def embeddings(self, images: np.ndarray) -> np.ndarray:
-        """Return the input of the network's last layer, float32 (N, D), for images uint8 (N, 28, 28).
+        """Return the input of a network's last layer, or the pixels for another model, float32 (N, D).
+
+        Args:
+            images: uint8 (N, 28, 28).
 
         Raises:
-            InputError: The run holds no network, or the images have another shape or type.
+            InputError: The images have another shape or type, or the model is damaged.
         """
-        network: Any = self.classifier.network
-        return self._apply(network.features, images)
-
-    def _apply(self, function: "Callable[[Tensor], Tensor]", images: np.ndarray) -> np.ndarray:
-        from fmnist.models.loading import in_batches
-
-        return in_batches(function, images, device=self.device)
+        check_images(images)
+        return self._model.embeddings(images)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from fmnist.core.errors import InputError
 from fmnist.data.arrays import Images, images_of
 from fmnist.data.datamodule import FashionMNISTDataModule, stratified_split
-from fmnist.inference.detection import ACCEPTED, ENERGY, look, references_of, scores_of
+from fmnist.inference.detection import ACCEPTED, references_of, run_model, scores_of
 from fmnist.inference.predictor import Predictor
 from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS, corrupt, severities_of
 from fmnist.robustness.ood_images import OOD_IMAGES
@@ -156,13 +156,11 @@ def measure_detection(
         A row for each kind of OOD images and each score: ``outsiders``, the kind of OOD images; ``score``,
         its name; and what `separation` returns.
     """
-    scores = scores_of(references_of(predictor, data))
-    if predictor.run.score_type == "log-probabilities":
-        del scores[ENERGY]  # 0 for every image
-    test = look(predictor, images_of(data, "test").images)
+    scores = scores_of(references_of(predictor, data), predictor.run.score_type)
+    test = run_model(predictor, images_of(data, "test").images)
     rows = []
     for kind, draw in OOD_IMAGES.items():
-        ood = look(predictor, draw(count, OOD_SEED))
+        ood = run_model(predictor, draw(count, OOD_SEED))
         rows += [
             {"outsiders": kind, "score": name, **separation(score(test), score(ood))}
             for name, score in scores.items()

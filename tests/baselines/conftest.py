@@ -5,24 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.baselines import report, worker
+from fmnist.baselines import fitting, report
 from fmnist.baselines.config import configure
 from fmnist.baselines.fit import fit_baseline
 from fmnist.core.runs import Run
+from fmnist.inference.predictor import load_logits
 from tests.baselines.network import write_network
 
 
 @pytest.fixture
 def fit(synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     """Fit with flags on the drawn set, in this process; figures, the slowest part, are left out."""
-    monkeypatch.setattr(worker, "fit_apart", worker.fit)
+    monkeypatch.setattr(fitting, "fit_in_subprocess", fitting.fit)
     monkeypatch.setattr(report, "draw_figures", lambda *_: {})
     monkeypatch.setattr(report, "write_tensorboard", lambda *_: None)
 
     def run(*flags: str) -> Run:
         data = ["--data.root", str(synthetic_root), "--data.val_size", "100"]
         config = configure(["--logs", str(tmp_path / "logs"), *data, *flags])
-        return Run(fit_baseline(config, "a test").path)
+        return Run(fit_baseline(config, "a test", load_logits).path)
 
     return run
 

@@ -1,104 +1,136 @@
-"""Objects of scikit-learn from a configuration, and what is said of wrong ones."""
+"""From a configuration to scikit-learn's objects and feature steps, and the messages for wrong ones."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.ensemble import BaggingClassifier
-from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.kernel_approximation import Nystroem
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from fmnist.baselines.building import build, build_classifier
+from fmnist.baselines.building import build, build_classifier, build_transformers
+from fmnist.baselines.features import first_step, load_extractor
+from fmnist.baselines.hog import hog
 from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
+from fmnist.data.arrays import as_pixels
+from fmnist.models.loading import in_batches, load_classifier
+
+IMAGES = np.random.default_rng(0).integers(256, size=(4, 28, 28)).astype(np.uint8)
+NYSTROEM = {"class_path": "sklearn.kernel_approximation.Nystroem", "init_args": {"gamma": 0.1}}
 
 
-def test_arguments_arrive() -> None:
-    spec = {"class_path": "sklearn.svm.SVC", "init_args": {"C": 3, "kernel": "poly"}}
-    made: Any = build_classifier(spec, seed=5)
-    assert type(made) is SVC
-    assert (made.C, made.kernel, made.random_state) == (3, "poly", 5)
+def spec(path: str, **arguments: Any) -> dict[str, Any]:
+    return {"class_path": f"sklearn.{path}", "init_args": arguments}
 
 
-def test_a_given_random_state_stays() -> None:
-    spec = {"class_path": "sklearn.svm.SVC", "init_args": {"random_state": 0}}
-    assert build(spec, 7, "--estimator").random_state == 0
+def test_arguments_arrive_and_a_seed_is_only_a_default() -> None:
+    classifier: Any = build_classifier(spec("svm.SVC", C=3, kernel="poly"), seed=5)
+    assert type(classifier) is SVC
+    assert (classifier.C, classifier.kernel, classifier.random_state) == (3, "poly", 5)
+    assert build(spec("svm.SVC", random_state=0), 7, "--estimator").random_state == 0
 
 
 def test_arguments_may_be_objects() -> None:
-    kernel = {"class_path": "sklearn.gaussian_process.kernels.RBF", "init_args": {"length_scale": 2.0}}
-    spec = {
-        "class_path": "sklearn.gaussian_process.GaussianProcessClassifier",
-        "init_args": {"kernel": kernel},
-    }
-    made: Any = build_classifier(spec, 0)
-    assert type(made) is GaussianProcessClassifier
-    assert made.kernel.length_scale == 2.0
-    inner = {"class_path": "sklearn.neural_network.MLPClassifier", "init_args": {"hidden_layer_sizes": [64]}}
-    bagging = {"class_path": "sklearn.ensemble.BaggingClassifier", "init_args": {"estimator": inner}}
-    bagged: Any = build_classifier(bagging, 3)
-    assert (type(bagged), type(bagged.estimator)) == (BaggingClassifier, MLPClassifier)
-    assert bagged.estimator.random_state == 3
+    kernel = spec("gaussian_process.kernels.RBF", length_scale=2.0)
+    process: Any = build_classifier(spec("gaussian_process.GaussianProcessClassifier", kernel=kernel), 0)
+    assert process.kernel.length_scale == 2.0
+    inner = spec("neural_network.MLPClassifier", hidden_layer_sizes=[64])
+    bagging: Any = build_classifier(spec("ensemble.BaggingClassifier", estimator=inner), 3)
+    assert (type(bagging), type(bagging.estimator)) == (BaggingClassifier, MLPClassifier)
+    assert bagging.estimator.random_state == 3
+    steps = [["scale", spec("preprocessing.StandardScaler")], ["svc", spec("svm.LinearSVC")]]
+    pipeline = build_classifier(spec("pipeline.Pipeline", steps=steps), 0)
+    assert isinstance(pipeline, Pipeline)
+    assert isinstance(pipeline[0], StandardScaler)
 
 
-def test_a_pipeline_is_a_classifier() -> None:
-    steps = [["scale", {"class_path": "sklearn.preprocessing.StandardScaler"}]]
-    steps.append(["svc", {"class_path": "sklearn.svm.LinearSVC"}])
-    made = build_classifier({"class_path": "sklearn.pipeline.Pipeline", "init_args": {"steps": steps}}, 0)
-    assert isinstance(made, Pipeline)
-    assert isinstance(made[0], StandardScaler)
+@pytest.mark.parametrize("features", [[], ["pixels"], ["standardize"], [{"pca": 3}], [NYSTROEM]])
+def test_without_another_extractor_there_are_pixels(features: list[Any]) -> None:
+    assert first_step(features) == ("pixels", None)
+    assert load_extractor(features, Path("none")) is as_pixels
+
+
+def test_hog_takes_arguments() -> None:
+    assert np.array_equal(load_extractor(["hog"], Path())(IMAGES), hog(IMAGES))
+    small = load_extractor([{"hog": {"cell": 7, "orientations": 4}}, "standardize"], Path())
+    assert np.array_equal(small(IMAGES), hog(IMAGES, cell=7, orientations=4))
+
+
+def test_an_embedding_is_the_input_of_the_last_layer(network: Run) -> None:
+    features = load_extractor([{"embedding": str(network.path)}], network.path)(IMAGES)
+    model: Any = load_classifier(network.path)
+    head = model.network.head
+    assert features.shape == (4, 16)
+    logits = features @ head.weight.detach().numpy().T + head.bias.detach().numpy()
+    np.testing.assert_allclose(logits, in_batches(model, IMAGES), rtol=1e-4, atol=1e-5)
+
+
+def test_transformers_are_built_in_order() -> None:
+    steps: Any = build_transformers(["hog", "standardize", {"pca": 20}, NYSTROEM], seed=9)
+    assert [type(step) for step in steps] == [StandardScaler, PCA, Nystroem]
+    assert (steps[1].n_components, steps[1].random_state) == (20, 9)
+    assert (steps[2].gamma, steps[2].random_state) == (0.1, 9)
+    (pca,) = build_transformers([{"pca": {"n_components": 0.9, "whiten": True}}], 0)
+    assert pca.get_params()["whiten"] is True
+
+
+WRONG_CLASSIFIERS = [
+    (
+        spec("svm.SCV"),
+        " sklearn.svm.SCV: is no class of scikit-learn, like sklearn.svm.SVC; did you mean sklearn.svm.SVC?",
+    ),
+    ({"class_path": "os.system"}, " os.system: is no class of scikit-learn"),
+    (spec("svm.l1_min_c"), " sklearn.svm.l1_min_c: is no class"),
+    (spec("svm.SVR"), " sklearn.svm.SVR: is no classifier"),
+    ({"class_path": 3}, " 3: is no class of scikit-learn"),
+    ({"C": 3}, ": names no class_path"),
+    (spec("svm.SVC", gama=3), ".gama: SVC takes no such argument; did you mean --estimator.gamma?"),
+    (spec("svm.SVC", C=-1), ".C -1: The 'C' parameter of SVC must be"),
+    (spec("svm.SVC", kernel="rfb"), ".kernel 'rfb': The 'kernel' parameter of SVC must be"),
+    ({**spec("svm.SVC"), "init_args": [1]}, ".init_args [1]: must hold arguments by name"),
+    ({**spec("svm.SVC"), "args": {}}, ".args: is no key here, only class_path and init_args are"),
+    (
+        spec("ensemble.BaggingClassifier", estimator=spec("svm.SVC", C="x")),
+        ".estimator.C 'x': The 'C' parameter of SVC",
+    ),
+    (spec("ensemble.VotingClassifier"), " VotingClassifier: "),
+]
+WRONG_STEPS = [
+    ("hog", " 'hog': must be a list of steps"),
+    (["standardise"], " standardise: no such step; there are pixels, hog, embedding, standardize, pca, and"),
+    (["standardize", "hog"], " hog: must be the first of the steps"),
+    (["pixels", "hog"], " hog: must be the first of the steps"),
+    ([3], " 3: a step is a name, or {name: value}"),
+    ([{"pca": 3, "hog": 1}], " {'pca': 3, 'hog': 1}: a step is a name"),
+    (["embedding"], " embedding: needs the RUN of a network, like {embedding: logs/cnn}"),
+    ([{"embedding": 3}], " embedding: needs the RUN"),
+    ([{"pixels": 3}], " pixels 3: takes no arguments"),
+    ([{"hog": 3}], " hog 3: takes arguments by name: orientations, cell, block"),
+    ([{"hog": {"cels": 3}}], " hog {'cels': 3}: takes arguments by name"),
+    ([{"hog": {"cell": "x"}}], " hog cell 'x': must be a whole number"),
+    ([{"standardize": 3}], " standardize 3: takes arguments by name only"),
+    ([{"pca": {"n": 3}}], " pca.n: PCA takes no such argument"),
+    ([{"pca": "x"}], " pca.n_components 'x': The 'n_components' parameter of PCA"),
+    ([spec("svm.SVC")], " sklearn.svm.SVC: is no transformer"),
+    ([spec("decomposition.PAC")], " sklearn.decomposition.PAC: is no class"),
+]
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("function", "content", "message"),
     [
-        (
-            {"class_path": "sklearn.svm.SCV"},
-            "--estimator sklearn.svm.SCV: is no class of scikit-learn, like sklearn.svm.SVC; did you mean "
-            "sklearn.svm.SVC?",
-        ),
-        ({"class_path": "os.system"}, "--estimator os.system: is no class of scikit-learn"),
-        ({"class_path": "sklearn.svm.l1_min_c"}, "--estimator sklearn.svm.l1_min_c: is no class"),
-        ({"class_path": "sklearn.svm.SVR"}, "--estimator sklearn.svm.SVR: is no classifier"),
-        ({"class_path": "sklearn.cluster.KMeans"}, "--estimator sklearn.cluster.KMeans: is no classifier"),
-        ({"class_path": 3}, "--estimator 3: is no class of scikit-learn"),
-        ({"C": 3}, "--estimator: names no class_path"),
-        (
-            {"class_path": "sklearn.svm.SVC", "init_args": {"gama": 3}},
-            "--estimator.gama: SVC takes no such argument; did you mean --estimator.gamma?",
-        ),
-        (
-            {"class_path": "sklearn.svm.SVC", "init_args": {"C": -1}},
-            "--estimator.C -1: The 'C' parameter of SVC must be a float in the range (0.0, inf",
-        ),
-        (
-            {"class_path": "sklearn.svm.SVC", "init_args": {"kernel": "rfb"}},
-            "--estimator.kernel 'rfb': The 'kernel' parameter of SVC must be a str among",
-        ),
-        (
-            {"class_path": "sklearn.svm.SVC", "init_args": [1]},
-            "--estimator.init_args [1]: must hold arguments by name",
-        ),
-        (
-            {"class_path": "sklearn.svm.SVC", "args": {}},
-            "--estimator.args: is no key here, only class_path and init_args are",
-        ),
-        (
-            {
-                "class_path": "sklearn.ensemble.BaggingClassifier",
-                "init_args": {"estimator": {"class_path": "sklearn.svm.SVC", "init_args": {"C": "x"}}},
-            },
-            "--estimator.estimator.C 'x': The 'C' parameter of SVC must be a float",
-        ),
-        (
-            {"class_path": "sklearn.ensemble.VotingClassifier"},
-            "--estimator VotingClassifier: VotingClassifier.__init__() missing 1 required",
-        ),
+        *((build_classifier, content, f"--estimator{message}") for content, message in WRONG_CLASSIFIERS),
+        *((build_transformers, content, f"--features{message}") for content, message in WRONG_STEPS),
     ],
-)  # fmt: skip
-def test_what_cannot_be_built_is_said(spec: dict[str, Any], said: str) -> None:
+)
+def test_what_cannot_be_built_is_refused_in_one_line(function: Any, content: Any, message: str) -> None:
     with pytest.raises(InputError) as error:
-        build_classifier(spec, 0)
-    assert str(error.value).startswith(said)
+        function(content, 0)
+    assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)

@@ -11,14 +11,18 @@ import pytest
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fmnist.baselines import worker
-from fmnist.baselines.estimators import FittedEstimator, load_estimator
+from fmnist.baselines import fitting, report
+from fmnist.baselines.config import configure
+from fmnist.baselines.estimator import ScoreType, load_estimator
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
-from fmnist.core.runs import Run
+from fmnist.core.runs import Predictions, Run
 from fmnist.data.arrays import arrays_of, images_of
 from fmnist.data.datamodule import FashionMNISTDataModule
+from fmnist.inference.predictor import load_logits
+from fmnist.models.loading import in_batches, load_classifier
 
 LOGISTIC = ["--name", "logistic", "--estimator", "sklearn.linear_model.LogisticRegression"]
 MLP = ["--name", "mlp", "--estimator", "sklearn.neural_network.MLPClassifier", "--estimator.max_iter", "3"]
@@ -36,7 +40,7 @@ def test_the_folder_holds_what_is_promised(fit: Callable[..., Run]) -> None:
     run = fit(*MLP, "--seed", "4")
     files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
     named = {"config.yaml", "run.json", "metrics.csv", "checkpoints/estimator.skops"}
-    assert files == {*named, "predictions/val.npz", "predictions/test.npz"}  # figures: see test_report
+    assert files == {*named, "predictions/val.npz", "predictions/test.npz"}  # figures: see below
     record = run.record
     assert (record["name"], record["kind"], record["status"]) == ("mlp", "scikit-learn", "finished")
     assert (record["command"], record["seed"], record["epochs"]) == ("a test", 4, 3)
@@ -59,31 +63,25 @@ def test_predictions_are_those_of_the_estimator_on_the_split(
     run = fit(*LOGISTIC, "--estimator.C", "0.5")
     model = LogisticRegression(C=0.5, random_state=0).fit(*arrays_of(data, "train"))
     for part in ("val", "test"):
-        made = run.predictions(part)
+        predictions = run.predictions(part)
         x, y = arrays_of(data, part)
-        assert np.array_equal(made.labels, y)
-        assert np.array_equal(made.indices, images_of(data, part).indices)
-        assert (made.logits.argmax(1) == model.predict(x)).all()
-        probabilities = model.predict_proba(x)
-        np.testing.assert_allclose(np.exp(made.logits), probabilities, atol=1e-5)
-        said = run.record["metrics"][part]
-        assert said["images"] == len(y)
-        assert said["accuracy"] == pytest.approx(model.score(x, y), abs=1e-6)
-        assert said["loss"] == pytest.approx(metrics.log_loss(y, probabilities), rel=1e-3)
-        f1 = metrics.f1_score(y, model.predict(x), average="macro")
-        assert said["f1"] == pytest.approx(f1, abs=1e-6)
+        assert np.array_equal(predictions.labels, y)
+        assert np.array_equal(predictions.indices, images_of(data, part).indices)
+        assert (predictions.logits.argmax(1) == model.predict(x)).all()
+        np.testing.assert_allclose(np.exp(predictions.logits), model.predict_proba(x), atol=1e-5)
+        recorded = run.record["metrics"][part]
+        assert recorded["images"] == len(y)
+        assert recorded["accuracy"] == pytest.approx(model.score(x, y), abs=1e-6)
 
 
 @pytest.mark.parametrize("flags", [LOGISTIC, MLP, SVM], ids=lambda flags: flags[1])
-def test_a_loaded_estimator_says_the_same(
+def test_a_loaded_estimator_predicts_the_same(
     fit: Callable[..., Run], data: FashionMNISTDataModule, flags: list[str]
 ) -> None:
     run = fit(*flags)
-    loaded = load_estimator(Run(run.path))
-    assert isinstance(loaded, FittedEstimator)
-    assert loaded.kind == run.record["scores"]
-    test = run.predictions("test")
-    np.testing.assert_allclose(loaded.scores(images_of(data, "test").images), test.logits, atol=1e-5)
+    assert load_estimator(run.path).score_type == run.score_type
+    logits = load_logits(run.path)(images_of(data, "test").images)
+    np.testing.assert_allclose(logits, run.predictions("test").logits, atol=1e-5)
 
 
 def test_what_is_written_runs_again(fit: Callable[..., Run]) -> None:
@@ -99,8 +97,6 @@ def test_decision_scores_have_no_loss(fit: Callable[..., Run]) -> None:
     assert run.record["parameters"] is None
     assert run.record["epochs"] is None
     assert "loss" not in run.record["metrics"]["test"]
-    assert "calibration_error" not in run.record["metrics"]["test"]
-    assert {"accuracy", "top2_accuracy", "f1", "class_accuracy"} <= run.record["metrics"]["test"].keys()
 
 
 def test_the_table_has_a_row_an_epoch(fit: Callable[..., Run]) -> None:
@@ -121,13 +117,12 @@ def test_without_validation(fit: Callable[..., Run]) -> None:
     assert run.history().keys() == {"seconds"}
 
 
-def test_an_svm_is_the_same_by_both_engines(fit: Callable[..., Run], data: FashionMNISTDataModule) -> None:
+def test_an_svm_is_the_same_by_both_backends(fit: Callable[..., Run]) -> None:
     pytest.importorskip("sklearnex", reason="needs the extra 'fast'")
     fast, stock = fit(*SVM, "--engine", "fast"), fit(*SVM, "--engine", "stock")
     assert fast.record["engine"].startswith("scikit-learn-intelex ")
     assert stock.record["engine"].startswith("scikit-learn ")
-    classifier: Any = load_estimator(fast).pipeline[-1]
-    assert type(classifier) is SVC
+    assert type(load_estimator(fast.path).pipeline[-1]) is SVC
     same = fast.predictions("test").logits.argmax(1) == stock.predictions("test").logits.argmax(1)
     assert same.mean() >= 0.995
 
@@ -140,15 +135,13 @@ def test_an_embedding_is_the_networks(
     assert f"embedding: {network.path}" in (run.path / "config.yaml").read_text()
     kept = {path.name for path in (run.path / "checkpoints" / "network").rglob("*")}
     assert kept == {"config.yaml", "checkpoints", "best.ckpt"}
-    from fmnist.models.loading import in_batches, load_classifier
-
     embed: Any = load_classifier(network.path).network.features
     x = in_batches(embed, images_of(data, "test").images)
-    (network.path / "config.yaml").unlink()  # the new run stands alone
-    loaded = load_estimator(run)
+    (network.path / "config.yaml").unlink()  # the new run does not need it
+    loaded = load_estimator(run.path)
     np.testing.assert_array_equal(loaded.extract(images_of(data, "test").images), x)
-    scores = loaded.scores(images_of(data, "test").images)
-    np.testing.assert_allclose(scores, run.predictions("test").logits, atol=1e-5)
+    logits = loaded.logits(images_of(data, "test").images)
+    np.testing.assert_allclose(logits, run.predictions("test").logits, atol=1e-5)
 
 
 def test_a_blend_is_weighted_on_validation(
@@ -162,11 +155,8 @@ def test_a_blend_is_weighted_on_validation(
     assert (run.record["kind"], run.record["scores"]) == ("scikit-learn", "log-probabilities")
     for member in (network, logistic):
         (member.path / "config.yaml").unlink()
-    blend = load_estimator(run)
-    test = run.predictions("test")
-    np.testing.assert_allclose(blend.scores(images_of(data, "test").images), test.logits, atol=1e-5)
-    combined = blend.combine([member.predictions("test").logits for member in (network, logistic)])
-    np.testing.assert_allclose(combined, test.logits, atol=1e-4)
+    logits = load_logits(run.path)(images_of(data, "test").images)
+    np.testing.assert_allclose(logits, run.predictions("test").logits, atol=1e-5)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FashionMNISTDataModule, "setup", lambda *_: pytest.fail("data were loaded"))
         with pytest.raises(InputError, match=r"is a blend itself; name the runs of its config.yaml"):
@@ -188,8 +178,7 @@ def test_the_end_is_recorded(
     def end(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(worker, "fit", end)
-    monkeypatch.setattr(worker, "fit_apart", end)
+    monkeypatch.setattr(fitting, "fit_in_subprocess", end)
     with pytest.raises(type(error)):
         fit(*LOGISTIC)
     run = Run(tmp_path / "logs" / "logistic" / "version_0")
@@ -197,33 +186,32 @@ def test_the_end_is_recorded(
     assert run.record["finished"]
 
 
-def test_warnings_are_passed_on(fit: Callable[..., Run], capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_and_results_are_printed(
+    fit: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+) -> None:
     fit(*MLP)
-    said = capsys.readouterr().out
-    assert "  warning: Stochastic Optimizer: Maximum iterations (3) reached" in said
-    assert "fitted in " in said
-    assert "weighted avg" in said
-    assert "test accuracy 0." in said
+    printed = capsys.readouterr().out
+    for text in ("  warning: Stochastic", "fitted in ", "weighted avg", "test accuracy 0."):
+        assert text in printed
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ([*LOGISTIC, "--data.train_size", "7"], "--data.train_size 7: leaves out classes; take at least 10"),
         ([*LOGISTIC, "--data.val_size", "600"], "--data.val_size 600: must lie between 0 and 599"),
         ([*LOGISTIC, "--features", "[embedding]"], "--features embedding: needs the RUN of a network"),
         ([*LOGISTIC, "--features", "[embedding: nowhere]"], "--features embedding nowhere: is no run folder"),
         (["--blend", "[nowhere, there]"], "--blend nowhere: is no run folder"),
-        ([*LOGISTIC, "--features", "[hog: {cell: x}]"], "--features hog cell 'x': must be a whole number"),
         ([*LOGISTIC, "--features", "[pca: -3]"], "--features pca.n_components -3: The 'n_components' param"),
     ],
 )
 def test_bad_input_leaves_nothing_behind(
-    fit: Callable[..., Run], tmp_path: Path, flags: list[str], said: str
+    fit: Callable[..., Run], tmp_path: Path, flags: list[str], message: str
 ) -> None:
     with pytest.raises(InputError) as error:
         fit(*flags)
-    assert str(error.value).startswith(said)
+    assert str(error.value).startswith(message)
     assert not list(tmp_path.iterdir())
 
 
@@ -237,6 +225,60 @@ def test_runs_that_will_not_do_are_refused(fit: Callable[..., Run], network: Run
         fit(*LOGISTIC, "--features", f"[embedding: {network.path}]", "--data.split_seed", "1")
     with pytest.raises(InputError, match=r"there 100\)"):
         fit(*LOGISTIC, "--features", f"[embedding: {network.path}]", "--data.val_size", "120")
-    network.update(status="failed")
-    with pytest.raises(InputError, match=r"is failed, and only a finished run will do"):
-        fit(*LOGISTIC, "--features", f"[embedding: {network.path}]")
+    for status in ("running", "failed", "stopped"):
+        network.update(status=status)
+        with pytest.raises(InputError, match=rf"^--blend \S+: is {status}, and only a finished run will do"):
+            fit("--blend", f"[{network.path}, {logistic.path}]")
+        with pytest.raises(InputError, match=r"^--features embedding \S+: holds no finished run"):
+            fit(*LOGISTIC, "--features", f"[embedding: {network.path.parent}]")
+
+
+@pytest.fixture
+def predictions() -> Predictions:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(10, size=300)
+    logits = generator.normal(size=(300, 10)) + 1.5 * np.eye(10)[labels]
+    log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    return Predictions(log_probabilities.astype(np.float32), labels, np.arange(300))
+
+
+def test_metrics_are_scikit_learns(predictions: Predictions) -> None:
+    measured = report.measure(predictions, "log-probabilities")
+    labels, predicted = predictions.labels, predictions.logits.argmax(1)
+    expected = {
+        "accuracy": metrics.accuracy_score(labels, predicted),
+        "top2_accuracy": metrics.top_k_accuracy_score(labels, predictions.logits, k=2),
+        "f1": metrics.f1_score(labels, predicted, average="macro"),
+        "loss": metrics.log_loss(labels, predictions.probabilities),
+    }
+    assert {name: measured[name] for name in expected} == pytest.approx(expected, abs=1e-5)
+    assert 0 < measured["calibration_error"] < 1
+    unknown: list[tuple[ScoreType, set[str]]] = [
+        ("decision scores", {"loss", "calibration_error"}),
+        ("decisions", {"loss", "calibration_error", "top2_accuracy"}),
+    ]
+    for score_type, missing in unknown:
+        known = {name: value for name, value in measured.items() if name not in missing}
+        assert report.measure(predictions, score_type) == known
+
+
+@pytest.mark.parametrize("losses", [[2.0, 1.0, 0.5], []], ids=["epochs", "no epochs"])
+def test_figures_and_tensorboard(predictions: Predictions, tmp_path: Path, losses: list[float]) -> None:
+    score_type: ScoreType = "log-probabilities" if losses else "decision scores"
+    measured = report.measure(predictions, score_type)
+    record = {"metrics": {"val": measured, "test": measured}, "fit_seconds": 1.5, "scores": score_type}
+    run = Run.create(tmp_path, "mlp", **record)
+    report.write_table(run, losses)
+    images = np.random.default_rng(0).integers(256, size=(300, 28, 28)).astype(np.uint8)
+    drawn = report.draw_figures(run, predictions, images)
+    assert drawn.keys() - {"curves"} == {"confusion_matrix", "class_f1", "worst_errors"}
+    assert ("curves" in drawn) == bool(losses)
+    assert {path.stem for path in (run.path / "figures").iterdir()} == drawn.keys()
+    config = configure(["--estimator", "sklearn.svm.SVC", "--estimator.C", "3"])
+    report.write_tensorboard(run, drawn, config)
+    events = EventAccumulator(str(run.path))
+    events.Reload()
+    if losses:
+        assert [event.value for event in events.Scalars("train/loss")] == losses
+    assert [event.step for event in events.Scalars("val/accuracy")] == [max(0, len(losses) - 1)]
+    assert set(events.Tags()["images"]) == {f"figures/{name}" for name in drawn}

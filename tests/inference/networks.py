@@ -24,10 +24,10 @@ def make_model(kind: type[Classifier], **arguments: Any) -> Classifier:
     return model.eval()
 
 
-def make_run(logs: Path, kind: type[Classifier], **arguments: Any) -> Run:
+def make_run(logs: Path, kind: type[Classifier], name: str = "small", **arguments: Any) -> Run:
     """Make a finished run of such a network, with predictions that are right in 60 of 100 cases."""
     model = make_model(kind, **arguments)
-    run = Run.create(logs, "small", kind="lightning", classes=list(CLASSES), git_commit="0123abcd")
+    run = Run.create(logs, name, kind="lightning", classes=list(CLASSES), git_commit="0123abcd")
     (run.path / "checkpoints").mkdir()
     config = {"model": {"class_path": f"{kind.__module__}.{kind.__name__}", "init_args": arguments}}
     (run.path / "config.yaml").write_text(yaml.safe_dump(config))

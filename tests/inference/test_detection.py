@@ -1,4 +1,4 @@
-"""Distances are as by hand, thresholds accept what they say, and what a run keeps is mended."""
+"""Scores are as by hand, thresholds accept the promised share, and a damaged file is made again."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.data.datamodule import stratified_split
 from fmnist.inference import detection
-from fmnist.inference.detection import PIXEL_WEIGHT, References, Seen, find_detector, look
+from fmnist.inference.detection import PIXEL_WEIGHT, ModelOutputs, References, find_detector, run_model
 from fmnist.inference.predictor import Predictor
 from fmnist.robustness.ood_images import noise_images
 from tests.inference.asked import SPLIT, make_asked
@@ -23,42 +23,53 @@ def run(tmp_path: Path, synthetic_root: Path) -> Run:
 
 
 @pytest.fixture
-def seen() -> tuple[References, Seen]:
+def example() -> tuple[References, ModelOutputs]:
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (50, 28, 28), np.uint8)
     points = generator.normal(size=(50, 6)).astype(np.float32)
     known = References(images[:40], np.arange(40) % 4, points[:40] + np.arange(40)[:, None] % 4, 1.0)
-    return known, Seen(images[40:], generator.normal(size=(10, 10)).astype(np.float32), points[40:])
+    logits = generator.normal(size=(10, 10)).astype(np.float32)
+    return known, ModelOutputs(images[40:], logits, points[40:])
 
 
-def test_logits_alone_give_the_published_scores(seen) -> None:
-    logits = seen[1].logits.astype(float)
+def test_logits_alone_give_the_published_scores(example) -> None:
+    outputs = example[1]
+    logits = outputs.logits.astype(float)
     exponentials = np.exp(logits)
     expected = exponentials.max(1) / exponentials.sum(1)
-    np.testing.assert_allclose(detection.maximum_probability(seen[1]), -expected)
-    np.testing.assert_allclose(detection.energy(seen[1]), -np.log(exponentials.sum(1)))
+    np.testing.assert_allclose(detection.maximum_probability(outputs), -expected)
+    np.testing.assert_allclose(detection.energy(outputs), -np.log(exponentials.sum(1)))
 
 
-def test_class_means_are_the_mahalanobis_distance_to_the_nearest(seen) -> None:
-    known, asked = seen
+def test_class_means_are_the_mahalanobis_distance_to_the_nearest(example) -> None:
+    known, outputs = example
     means = np.stack([known.embeddings[known.labels == label].mean(0) for label in range(4)])
     fitted = EmpiricalCovariance(assume_centered=True).fit(known.embeddings - means[known.labels])
     precision = np.linalg.inv(fitted.covariance_ * 40 / 39)
-    expected = cdist(asked.embeddings, means, "mahalanobis", VI=precision).min(1) ** 2
-    np.testing.assert_allclose(detection.class_means(known)(asked), expected, rtol=1e-3)
+    expected = cdist(outputs.embeddings, means, "mahalanobis", VI=precision).min(1) ** 2
+    np.testing.assert_allclose(detection.class_means(known)(outputs), expected, rtol=1e-3)
 
 
-def test_the_nearest_neighbour_is_near_in_embedding_and_pixels(seen) -> None:
-    known, asked = seen
+def test_the_nearest_neighbour_is_near_in_embedding_and_pixels(example) -> None:
+    known, outputs = example
 
-    def place(of: References | Seen) -> np.ndarray:
+    def point(of: References | ModelOutputs) -> np.ndarray:
         unit = of.embeddings / np.linalg.norm(of.embeddings, axis=1)[:, None]
         return np.hstack([unit, PIXEL_WEIGHT * of.images.reshape(-1, 784) / 255])
 
-    expected = cdist(place(asked), place(known)).min(1) ** 2
+    expected = cdist(point(outputs), point(known)).min(1) ** 2
     score = detection.nearest_neighbour(known)
-    np.testing.assert_allclose(score(asked), expected, rtol=1e-3)
-    np.testing.assert_allclose(score(Seen(known.images, known.labels, known.embeddings)), 0, atol=1e-5)
+    np.testing.assert_allclose(score(outputs), expected, rtol=1e-3)
+    np.testing.assert_allclose(
+        score(ModelOutputs(known.images, known.labels, known.embeddings)), 0, atol=1e-5
+    )
+
+
+def test_log_probabilities_have_no_energy(example) -> None:
+    scores = detection.scores_of(example[0])
+    assert scores.keys() == detection.OOD_SCORES.keys()
+    assert detection.scores_of(example[0], "log-probabilities").keys() == scores.keys() - {"energy"}
+    assert all(score(example[1]).shape == (10,) for score in scores.values())
 
 
 def test_the_threshold_accepts_95_percent_of_validation(run: Run, synthetic_root: Path) -> None:
@@ -67,38 +78,44 @@ def test_the_threshold_accepts_95_percent_of_validation(run: Run, synthetic_root
     assert detector is not None
     assert (detector.name, detector.note) == ("nearest neighbour", "")
     train, val = stratified_split(data.train_labels.numpy(), 100, 400, 0)
-    scores = detector.score(look(predictor, data.train_images.numpy()[val]))
-    assert np.mean(scores <= detector.threshold) == 0.95
-    np.testing.assert_allclose(
-        detector.score(look(predictor, data.train_images.numpy()[train])), 0, atol=1e-5
-    )
-    assert (detector.score(look(predictor, noise_images(30, 0))) > detector.threshold).mean() > 0.9
+
+    def distances(images: np.ndarray) -> np.ndarray:
+        return detector.score(run_model(predictor, images))
+
+    images = data.train_images.numpy()
+    assert np.mean(distances(images[val]) <= detector.threshold) == 0.95
+    np.testing.assert_allclose(distances(images[train]), 0, atol=1e-5)
+    assert (distances(noise_images(30, 0)) > detector.threshold).mean() > 0.9
 
 
-def test_a_run_keeps_what_it_needs_and_mends_it(run: Run, synthetic_root: Path, tmp_path: Path) -> None:
+def test_a_run_keeps_what_it_needs_and_makes_it_again(run: Run, synthetic_root: Path, tmp_path: Path) -> None:
     predictor, path = Predictor(run), run.path / detection.FILE
     first = find_detector(predictor, str(synthetic_root))
     content = path.read_bytes()
     again = find_detector(predictor, str(tmp_path / "no data"))
     path.write_bytes(content[: len(content) // 2])
-    mended = find_detector(predictor, str(synthetic_root))
+    remade = find_detector(predictor, str(synthetic_root))
     assert first is not None
     assert again is not None
-    assert mended is not None
-    assert first.threshold == again.threshold == mended.threshold
-    assert not list(run.path.glob(".*tmp"))
+    assert remade is not None
+    assert first.threshold == again.threshold == remade.threshold
+    assert path.read_bytes() == content
 
 
-def test_without_data_the_energy_takes_over_and_says_so(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("score_type", "name"), [("logits", "energy"), ("log-probabilities", "maximum probability")]
+)
+def test_without_data_the_logits_decide_and_a_note_says_so(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, score_type: str, name: str
 ) -> None:
     monkeypatch.setattr(source, "find", lambda root: None)
+    run.record["scores"] = score_type
     detector = find_detector(Predictor(run), str(tmp_path / "none"))
     assert detector is not None
-    assert detector.name == "energy"
-    assert "holds no data set; so" in detector.note
-    val = run.predictions("val")
-    scores = detector.score(Seen(np.zeros(0), val.logits, np.zeros(0)))
+    assert detector.name == name
+    assert f"holds no data set; so the {name} alone" in detector.note
+    logits = run.predictions("val").logits
+    scores = detector.score(ModelOutputs(np.zeros(0), logits, np.zeros(0)))
     assert np.mean(scores <= detector.threshold) == 0.95
     assert not (run.path / detection.FILE).exists()
 
@@ -121,19 +138,3 @@ def test_without_validation_images_training_images_choose_the_threshold(
     detector = find_detector(Predictor(run), str(synthetic_root))
     assert detector is not None
     assert 0 < detector.threshold < np.inf
-
-
-def test_pixels_are_the_embedding_of_an_estimator(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Predictor, "logits", lambda self, images: np.zeros((len(images), 10), np.float32))
-    run.update(kind="scikit-learn")
-    images = noise_images(3, 0)
-    np.testing.assert_allclose(look(Predictor(run), images).embeddings, images.reshape(3, 784) / 255)
-
-
-def test_without_data_normalised_scores_fall_back_on_the_largest_probability(
-    run: Run, tmp_path: Path
-) -> None:
-    run.record["scores"] = "log-probabilities"
-    found = find_detector(Predictor(run), str(tmp_path / "nowhere"))
-    assert found is not None
-    assert found.name == "maximum probability"

@@ -1,6 +1,7 @@
-"""An export is kept only if it answers as the network does."""
+"""An export is kept only if it computes what the network does."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from fmnist.core.calibration import log_loss
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
+from fmnist.core.statistics import softmax
 from fmnist.data import source
 from fmnist.inference import export, formats
 from fmnist.inference.export import as_input, compare, export_run, metadata
@@ -38,8 +40,8 @@ def test_an_export_is_compared_on_the_test_images_and_kept(name: str, run: Run, 
     lines = export_run(run, name, root=str(synthetic_root))
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     images = source.load(synthetic_root).test_images.numpy()
-    answer = form.read(path.read_bytes())
-    np.testing.assert_allclose(answer(as_input(images)), Predictor(run).logits(images), atol=1e-4)
+    function = form.read(path.read_bytes())
+    np.testing.assert_allclose(function(as_input(images)), Predictor(run).logits(images), atol=1e-4)
     assert lines[0] == f"{path}: {path.stat().st_size / 1e6:.2f} MB"
     assert lines[1].startswith("same class as PyTorch on 200 test images, logits within ")
     assert lines[1].endswith(", in batches of 1, 7, 250")
@@ -47,7 +49,7 @@ def test_an_export_is_compared_on_the_test_images_and_kept(name: str, run: Run, 
     assert all(float(value) > 0 for line in lines[3:5] for value in line.split()[-2:])
 
 
-def test_without_data_noise_serves_and_nothing_is_downloaded(
+def test_without_data_noise_is_compared_and_nothing_is_downloaded(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source, "find", lambda root: None)
@@ -58,20 +60,20 @@ def test_without_data_noise_serves_and_nothing_is_downloaded(
 
 @pytest.mark.parametrize("size", [1, 7, 250])
 @pytest.mark.parametrize("fault", ["class", "logit", "nan"])
-def test_an_export_that_answers_otherwise_is_refused(size: int, fault: str) -> None:
+def test_an_export_that_computes_something_else_is_refused(size: int, fault: str) -> None:
     images = np.zeros((300, 28, 28), np.uint8)
     logits = np.zeros((300, 10), np.float32)
     logits[:, 0] = 0.1 if fault != "class" else 1e-6
 
-    def answer(inputs: np.ndarray) -> np.ndarray:
-        found = logits[: len(inputs)].copy()
+    def exported(inputs: np.ndarray) -> np.ndarray:
+        computed = logits[: len(inputs)].copy()
         if len(inputs) == size:
-            found[0] = {"class": np.eye(10)[1] * 2e-6, "logit": found[0] + 2e-4, "nan": np.nan}[fault]
-        return found
+            computed[0] = {"class": np.eye(10)[1] * 2e-6, "logit": computed[0] + 2e-4, "nan": np.nan}[fault]
+        return computed
 
     wrong = f"in batches of {size}, another class for "
     with pytest.raises(InputError, match=wrong) as caught:
-        compare(answer, images, logits, "onnx")
+        compare(exported, images, logits, "onnx")
     assert ("another class for 0 of" in str(caught.value)) == (fault == "logit" or (fault == "nan"))
     assert compare(lambda inputs: logits[: len(inputs)] + 5e-5, images, logits, "onnx") < 1e-4
 
@@ -84,14 +86,10 @@ def test_a_wrong_export_leaves_what_was_there(
     if before:
         path.parent.mkdir()
         path.write_bytes(before)
-    right = formats._from_torch
-
-    def wrong(content: bytes) -> formats.Answer:
-        return lambda images: right(content)(images)[:, ::-1]
-
-    form = formats.Format("torch.export", ".pt2", (), formats._to_torch, wrong)
-    monkeypatch.setitem(formats.FORMATS, "torch", form)
-    with pytest.raises(InputError, match="--format torch: what was exported does not answer as the network"):
+    right = formats.FORMATS["torch"]
+    wrong = replace(right, read=lambda content: lambda images: right.read(content)(images)[:, ::-1])
+    monkeypatch.setitem(formats.FORMATS, "torch", wrong)
+    with pytest.raises(InputError, match="--format torch: the exported file differs from the network: "):
         export_run(run, "torch", root=str(synthetic_root))
     assert [file.read_bytes() for file in path.parent.iterdir()] == ([before] if before else [])
 
@@ -107,7 +105,7 @@ def test_a_full_disk_leaves_nothing(run: Run, synthetic_root: Path, monkeypatch:
     assert not list((run.path / "export").iterdir())
 
 
-def test_the_metadata_tell_what_a_user_must_know(run: Run) -> None:
+def test_the_metadata_hold_what_a_user_must_know(run: Run) -> None:
     known = metadata(run)
     assert tuple(json.loads(known["classes"])) == CLASSES
     assert known["run"] == "small/version_0"

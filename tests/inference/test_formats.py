@@ -1,4 +1,4 @@
-"""Every network, written in every format and read again, answers as before."""
+"""Every network, written in every format and read again, computes the same."""
 
 import io
 import json
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from fmnist.core.errors import InputError
-from fmnist.inference.formats import FORMATS, METADATA, OPSET, answer_of, capture
+from fmnist.inference.export import capture
+from fmnist.inference.formats import FORMATS, METADATA, OPSET, on_arrays
 from fmnist.models.classifier import Classifier
 from fmnist.models.cnn import LitCNN
 from fmnist.models.lenet5 import LitLeNet5
@@ -36,22 +37,22 @@ def form(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_is_read_answers_as_the_network_for_any_batch(name: str, form: Any) -> None:
+def test_what_is_read_computes_the_same_for_any_batch_size(name: str, form: Any) -> None:
     kind, arguments = MODELS[name]
     model = make_model(kind, **arguments)
     content = form.write(capture(model), {"run": "small"})
-    answer = form.read(content)
+    function = form.read(content)
     images = np.random.default_rng(0).random((9, 1, 28, 28), dtype=np.float32)
-    expected = answer_of(model.evaluation_logits)(images)
+    expected = on_arrays(model.evaluation_logits)(images)
     assert expected.std(0).min() > 0  # the images matter
     for size in (1, 2, 9):
-        found = answer(images[:size])
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, expected[:size], atol=1e-5)
-    assert not np.allclose(answer(images * 255), expected)  # [0, 1] goes in: normalisation is inside
+        logits = function(images[:size])
+        assert logits.dtype == np.float32
+        np.testing.assert_allclose(logits, expected[:size], atol=1e-5)
+    assert not np.allclose(function(images * 255), expected)  # [0, 1] goes in: normalisation is inside
 
 
-def test_nothing_of_this_machine_travels(form: Any) -> None:
+def test_no_path_of_this_machine_is_written(form: Any) -> None:
     content = form.write(capture(make_model(LitLeNet5)), {})
     assert b"layers.py" not in content
     assert b"site-packages" not in content

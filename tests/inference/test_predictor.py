@@ -1,48 +1,77 @@
-"""A finished run answers as it did when it was evaluated."""
+"""A finished run of any kind computes what it did when it was evaluated."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
 
+from fmnist.baselines.blend import MEMBERS, Blend
+from fmnist.baselines.estimator import FittedEstimator
+from fmnist.baselines.members import copy_model
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
-from fmnist.data import source
+from fmnist.data.arrays import as_pixels
 from fmnist.inference.predictor import Predictor
-from fmnist.training import report
-from fmnist.training.train import main
+from fmnist.models.cnn import LitCNN
+from fmnist.models.loading import in_batches
+from tests.inference.networks import make_model, make_run
+
+IMAGES = np.random.default_rng(0).integers(256, size=(20, 28, 28)).astype(np.uint8)
+CNN = {"widths": [8], "flip_average": True}
 
 
-@pytest.fixture(scope="module")
-def run(synthetic_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    logs = tmp_path_factory.mktemp("logs")
-    flags = ["--model", "fmnist.models.cnn.LitCNN", "--model.widths", "[8]", "--model.flip_average", "true"]
-    flags += ["--data.root", str(synthetic_root), "--data.batch_size", "100", "--data.val_size", "100"]
-    flags += ["--trainer.accelerator", "cpu", "--trainer.precision", "32-true", "--trainer.max_epochs", "1"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["train.py"])
-        patch.setattr(report, "draw_figures", lambda *_: {})  # they take most of the time
-        patch.setattr(report, "write_tensorboard", lambda *_: None)
-        made = main([*flags, "--logs", str(logs)])
-    assert made is not None
-    return Run(made.path)
+def make_estimator(logs: Path) -> Run:
+    """Make a finished run of a small estimator that knows ten images."""
+    run = Run.create(logs, "bayes", kind="scikit-learn", status="finished", scores="log-probabilities")
+    classifier = GaussianNB(var_smoothing=1.0).fit(as_pixels(IMAGES), np.arange(20) % 10)
+    FittedEstimator([], make_pipeline(classifier), run.path).save(run.path)
+    (run.path / "config.yaml").write_text("estimator: {class_path: sklearn.naive_bayes.GaussianNB}\n")
+    return run
 
 
-def test_logits_are_those_of_the_saved_predictions(run: Run, synthetic_root: Path) -> None:
-    images = source.load(synthetic_root).test_images.numpy()
-    predictor = Predictor(run)
-    np.testing.assert_allclose(predictor.logits(images), run.predictions("test").logits, atol=1e-5)
-    assert predictor.embeddings(images[:3]).shape == (3, 8)
+def make_network(logs: Path) -> Run:
+    return make_run(logs, LitCNN, **CNN)
 
 
-def test_the_head_of_the_embeddings_gives_the_logits(run: Run, synthetic_root: Path) -> None:
-    images = source.load(synthetic_root).test_images.numpy()[:20]
-    predictor = Predictor(run)
+def make_blend(logs: Path) -> Run:
+    """Make a finished run of a blend of a network and an estimator."""
+    run = Run.create(logs, "blend", kind="scikit-learn", status="finished", scores="log-probabilities")
+    for place, member in enumerate((make_network(logs), make_estimator(logs))):
+        copy_model(member, run.path / MEMBERS / str(place))
+    Blend([2.0, 0.5], [0.25, 0.75], []).save(run.path)
+    return run
+
+
+def test_a_network_computes_its_logits_and_embeddings(tmp_path: Path) -> None:
+    predictor = Predictor(make_network(tmp_path))
+    logits = predictor.logits(IMAGES)
+    np.testing.assert_allclose(
+        logits, in_batches(make_model(LitCNN, **CNN).evaluation_logits, IMAGES), atol=1e-6
+    )
     head = predictor.classifier.network.head
-    mirrored = np.ascontiguousarray(images[:, :, ::-1])
-    embeddings = (predictor.embeddings(images) + predictor.embeddings(mirrored)) / 2
+    mirrored = np.ascontiguousarray(IMAGES[:, :, ::-1])
+    embeddings = (predictor.embeddings(IMAGES) + predictor.embeddings(mirrored)) / 2
+    assert embeddings.shape == (20, 8)
     weight, bias = head.weight.detach().numpy(), head.bias.detach().numpy()
-    np.testing.assert_allclose(embeddings @ weight.T + bias, predictor.logits(images), atol=1e-5)
+    np.testing.assert_allclose(embeddings @ weight.T + bias, logits, atol=1e-5)
+
+
+def test_a_blend_combines_its_members(tmp_path: Path) -> None:
+    network, estimator = Predictor(make_network(tmp_path)), Predictor(make_estimator(tmp_path))
+    members = [network.logits(IMAGES), estimator.logits(IMAGES)]
+    expected = Blend([2.0, 0.5], [0.25, 0.75], []).combine(members)
+    np.testing.assert_allclose(Predictor(make_blend(tmp_path)).logits(IMAGES), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [make_estimator, make_blend])
+def test_pixels_are_the_embedding_of_any_other_model(make: Callable[[Path], Run], tmp_path: Path) -> None:
+    predictor = Predictor(make(tmp_path))
+    np.testing.assert_array_equal(predictor.embeddings(IMAGES), as_pixels(IMAGES))
+    with pytest.raises(InputError, match="is a scikit-learn run, it holds no network"):
+        predictor.classifier  # noqa: B018
 
 
 @pytest.mark.parametrize("status", ["running", "failed", "stopped"])
@@ -51,7 +80,10 @@ def test_a_run_that_is_not_finished_is_refused(status: str, tmp_path: Path) -> N
         Predictor(Run.create(tmp_path, "half", kind="lightning", status=status))
 
 
-def test_an_estimator_has_no_network(tmp_path: Path) -> None:
-    run = Run.create(tmp_path, "svm", kind="scikit-learn", status="finished")
-    with pytest.raises(InputError, match="is a scikit-learn run, it holds no network"):
-        Predictor(run).embeddings(np.zeros((1, 28, 28), np.uint8))
+def test_bad_input_is_refused(tmp_path: Path) -> None:
+    predictor = Predictor(make_network(tmp_path))
+    with pytest.raises(InputError, match=r"images: must be uint8 \(N, 28, 28\)"):
+        predictor.logits(IMAGES.astype(float))
+    empty = Run.create(tmp_path, "empty", kind="scikit-learn", status="finished")
+    with pytest.raises(InputError, match=r"checkpoints: holds no model: no best.ckpt, estimator.skops or"):
+        Predictor(empty).logits(IMAGES)

@@ -1,0 +1,174 @@
+"""Fitting: the subprocess returns, reports and survives; the fast backend agrees; memory is checked."""
+
+import multiprocessing
+import os
+import re
+import signal
+import time
+from importlib import metadata
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import skops.io
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.datasets import load_digits
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import LabelPropagation, LabelSpreading
+from sklearn.svm import SVC
+
+from fmnist.baselines import fitting
+from fmnist.baselines.estimator import svc_decision_scores
+from fmnist.core.errors import InputError
+
+X = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+Y = np.arange(60) % 10
+SLEEP = 120.0
+
+
+class Sleeper(ClassifierMixin, BaseEstimator):
+    """Does in ``fit`` what its argument says."""
+
+    def __init__(self, does: str) -> None:
+        self.does = does
+
+    def fit(self, x: Any, y: Any) -> "Sleeper":
+        if self.does == "sleep":
+            print("epoch 7\nhalf a li", end="", flush=True)
+            time.sleep(SLEEP)
+        if self.does == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.does == "exit":
+            os._exit(3)
+        raise {"value": ValueError, "memory": MemoryError, "defect": ZeroDivisionError}[self.does](
+            "so it\nis"
+        )
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    x, y = load_digits(return_X_y=True)
+    return (x[:600] / 16).astype(np.float32), y[:600]
+
+
+def test_a_subprocess_fits_the_same() -> None:
+    pipeline = make_pipeline(StandardScaler(), RandomForestClassifier(3, random_state=0))
+    fit = fitting.fit_in_subprocess(pipeline, X, Y, "stock")
+    here = make_pipeline(StandardScaler(), RandomForestClassifier(3, random_state=0)).fit(X, Y)
+    assert np.array_equal(fit.pipeline.predict_proba(X), here.predict_proba(X))
+    assert fit.pipeline[-1].verbose == 0
+    assert fit.backend.startswith("scikit-learn ")
+    assert fit.seconds > 0
+
+
+def test_a_warning_is_returned_once_in_one_line() -> None:
+    (warning,) = fitting.fit(make_pipeline(LogisticRegression(max_iter=1)), X, Y, "stock").warnings
+    assert "converge" in warning
+    assert "\n" not in warning
+
+
+@pytest.mark.parametrize(
+    ("does", "error", "message"),
+    [
+        ("value", InputError, r"^--estimator: cannot be fitted \(so it is\)$"),
+        ("memory", InputError, r"^--estimator: out of memory .*--data\.train_size$"),
+        ("die", InputError, r"^--estimator: the fit was killed, most likely for want of memory"),
+        ("defect", RuntimeError, r"(?s)^the fit failed:.*ZeroDivisionError"),
+        ("exit", RuntimeError, r"ended with exit status 3"),
+    ],
+)
+def test_a_failure_is_reported(does: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        fitting.fit_in_subprocess(make_pipeline(Sleeper(does)), X, Y, "stock")
+
+
+def test_progress_is_printed_and_an_interrupt_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = []
+
+    def interrupt(line: str, flush: bool) -> None:
+        lines.append(line)
+        if "epoch" in line:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting, "PROGRESS_SECONDS", 0.1)
+    monkeypatch.setattr(fitting, "print", interrupt, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        fitting.fit_in_subprocess(make_pipeline(Sleeper("sleep")), X, Y, "stock")
+    assert not multiprocessing.active_children()
+    assert re.fullmatch(r" +\d+ s  epoch 7", lines[-1])
+
+
+def test_both_backends_fit_the_same_svm(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    pytest.importorskip("sklearnex", reason="needs the extra 'fast'")
+    x, y = digits
+    fast, used = fitting.fit_classifier(SVC(C=10), x, y, "fast")
+    stock, other = fitting.fit_classifier(SVC(C=10), x, y, "stock")
+    assert used.startswith(fitting.PACKAGE)
+    assert other == f"scikit-learn {metadata.version('scikit-learn')}"
+    assert type(fast) is SVC
+    assert fast.get_params() == stock.get_params()
+    assert np.array_equal(fast.predict(x), stock.predict(x))
+    for scores in (fast.decision_function(x), svc_decision_scores(fast, x)):
+        # both stop within a tolerance of the solution, and level pairs of classes may fall either way
+        same = np.isclose(scores, stock.decision_function(x), atol=1e-3).all(axis=1)
+        assert same.mean() > 0.98
+    content = skops.io.dumps(fast)
+    assert not skops.io.get_untrusted_types(data=content)
+    loaded = skops.io.loads(content)
+    assert np.array_equal(loaded.decision_function(x), fast.decision_function(x))
+    assert loaded.fit(x, y).score(x, y) == 1  # it can be fitted again
+
+
+@pytest.mark.parametrize("classifier", [RandomForestClassifier(5, random_state=0), SVC(kernel="precomputed")])
+def test_what_is_not_faster_and_equal_stays_with_scikit_learn(
+    digits: tuple[np.ndarray, np.ndarray], classifier: Any
+) -> None:
+    x, y = digits
+    fitted, used = fitting.fit_classifier(classifier, x @ x.T, y, "auto")
+    assert type(fitted) is type(classifier)
+    assert used.startswith("scikit-learn ")
+
+
+def test_without_the_package(digits: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    version = metadata.version
+
+    def missing(name: str) -> str:
+        if name == fitting.PACKAGE:
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    assert fitting.fit_classifier(SVC(), *digits, "auto")[1].startswith("scikit-learn ")
+    with pytest.raises(InputError, match=r"^--engine fast: scikit-learn-intelex is not installed"):
+        fitting.intelex_version("fast")
+
+
+@pytest.mark.parametrize(
+    ("step", "images", "expected"),
+    [
+        (GaussianProcessClassifier(), 60_000, 3 * 60_000**2 * 8),
+        (LabelPropagation(), 60_000, 2 * 60_000**2 * 8),
+        (LabelSpreading(kernel="knn"), 60_000, 0),
+        (SVC(cache_size=200), 60_000, 200 * 2**20),
+        (SVC(cache_size=10_000), 1_000, 1_000**2 * 4),  # a cache holds no more than the kernel
+        (Nystroem(n_components=1000), 60_000, 60_000 * 1000 * 4),
+        (LogisticRegression(), 60_000, 0),
+    ],
+)
+def test_bytes_of_a_kernel(step: Any, images: int, expected: int) -> None:
+    assert fitting.kernel_bytes(step, images) == expected
+
+
+def test_a_kernel_larger_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10 * 2**30))
+    fitting.check_memory([GaussianProcessClassifier()], 5_000)
+    message = "--estimator GaussianProcessClassifier: its kernel of 55,000 images needs 72.6 GB, and 10.7 GB"
+    with pytest.raises(InputError, match=f"^{message} are free; take fewer by --data.train_size"):
+        fitting.check_memory([LogisticRegression(), GaussianProcessClassifier()], 55_000)

@@ -1,0 +1,217 @@
+"""``scripts/run_configs.py``: what is finished is skipped, a failure holds nothing up, a table ends it."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fmnist.core.runs import Run
+from scripts import run_configs
+from scripts.run_configs import find_jobs, is_same
+from tests.evaluation.made import make_run
+
+ROOT = Path(__file__).parents[2]
+TRAINER = """
+import json, sys, time, yaml
+from pathlib import Path
+values = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+config = yaml.safe_load(Path(values["--config"]).read_text())
+name, logs = config["name"], values["--logs"]
+if name == "broken":
+    sys.exit("error: it is broken")
+config |= {"logs": logs, "data": {"root": values["--data.root"]}, "seed": values.get("--seed")}
+if "--print_config" in sys.argv:
+    print(yaml.safe_dump(config))
+    sys.exit()
+print("trains", name, flush=True)
+if name == "endless":
+    time.sleep(100)
+path = Path(logs, name, f"version_{len(list(Path(logs, name).glob('*')))}")
+path.mkdir(parents=True)
+(path / "config.yaml").write_text(yaml.safe_dump(config))
+metrics = {"test": {"accuracy": 0.91234, "f1": 0.9}}
+record = {"name": name, "status": "finished", "started": "now", "train_seconds": 125.0, "metrics": metrics}
+(path / "run.json").write_text(json.dumps(record))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Configurations of a trainer that takes no time, one of which cannot be trained."""
+    (tmp_path / "trainer.py").write_text(TRAINER)
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    write(folder, "broken")
+    write(folder, "mlp")
+    write(folder, "a_blend", "blend: [logs/mlp, logs/cnn]\n")
+    write(folder, "cnn")
+    return folder
+
+
+def write(folder: Path, name: str, body: str = "") -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(f"# python {folder.parent / 'trainer.py'} --config {path}\nname: {name}\n{body}")
+    return path
+
+
+@pytest.fixture
+def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the script; return its exit status and what it and its subprocesses printed."""
+    common = ["--logs", str(folder.parent / "logs"), "--data.root", str(folder)]
+
+    def call(*args: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            run_configs.main([*map(str, args), *common])
+        printed = capfd.readouterr()
+        return int(stop.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+def rows(printed: str) -> list[str]:
+    """Return the names in the table."""
+    return [line.split()[0] for line in printed[printed.index("run ") :].splitlines()[1:]]
+
+
+def test_a_failure_holds_nothing_up_and_blends_come_last(
+    run: Callable[..., tuple[int, str, str]], folder: Path
+) -> None:
+    status, printed, errors = run(folder)
+    assert status == 1
+    assert [line for line in printed.splitlines() if "trains" in line] == [
+        "trains cnn", "trains mlp", "trains a_blend",
+    ]  # fmt: skip
+    assert errors.splitlines() == ["error: it is broken", f"failed: {folder / 'broken.yaml'}"]
+    assert rows(printed) == ["cnn", "mlp", "a_blend"]
+    assert "0.9123" in printed
+
+
+def test_what_is_finished_is_skipped(run: Callable[..., tuple[int, str, str]], folder: Path) -> None:
+    (folder / "broken.yaml").unlink()
+    assert run(folder / "cnn.yaml")[0] == 0
+    status, printed, _ = run(folder)
+    assert status == 0
+    assert f"finished already: {folder.parent / 'logs' / 'cnn' / 'version_0'}" in printed
+    assert "trains mlp" in printed
+    status, printed, _ = run(folder)
+    assert (status, printed.count("finished already: ")) == (0, 3)
+    assert rows(printed) == ["cnn", "mlp", "a_blend"]
+
+
+def test_the_finished_runs_are_compared(run: Callable[..., tuple[int, str, str]], folder: Path) -> None:
+    for name in ("cnn", "mlp"):
+        made = make_run(folder.parent / "logs", name, metrics={"test": {"accuracy": 0.9}})
+        config = {"name": name, "logs": "elsewhere", "data": {"root": "elsewhere"}, "seed": None}
+        (made.path / "config.yaml").write_text(yaml.safe_dump(config))
+    output = folder.parent / "page"
+    status, printed, _ = run("--compare", output, folder / "cnn.yaml", folder / "mlp.yaml")
+    assert status == 0
+    assert "trains" not in printed
+    assert printed.splitlines()[-1] == f"{output / 'compare.html'}: 2 runs"
+    assert (output / "compare.html").exists()
+
+
+@pytest.mark.parametrize("change", ["flag", "file", "status", "damage"])
+def test_a_run_of_another_configuration_or_unfinished_does_not_count(
+    run: Callable[..., tuple[int, str, str]], folder: Path, change: str
+) -> None:
+    path = folder / "cnn.yaml"
+    run(path)
+    first = Run.find(folder.parent / "logs" / "cnn")
+    if change == "file":
+        write(folder, "cnn", "trainer: {max_epochs: 4}\n")
+    if change == "status":
+        first.update(status="stopped")
+    if change == "damage":
+        (first.path / "run.json").write_text("{")
+    status, printed, _ = run(path, *(["--seed", 1] if change == "flag" else []))
+    assert status == 0
+    assert "trains cnn" in printed
+    assert Run.find(first.path.parent).version == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("config", "flags"),
+    [("baselines/naive_bayes", []), ("lenet5", ["--trainer.max_epochs", "1", "--data.batch_size", "50"])],
+)
+def test_the_real_scripts_print_the_configuration_that_their_runs_record(
+    synthetic_root: Path, tmp_path: Path, config: str, flags: list[str]
+) -> None:
+    places = ["--data.root", str(synthetic_root), "--data.val_size", "100", "--logs", str(tmp_path)]
+    (job,), _ = find_jobs([str(ROOT / "configs" / f"{config}.yaml")], [*places, *flags])
+    run = run_configs.run_job(job)
+    assert run is not None
+    assert run_configs.table_of([run]).text().splitlines()[1].startswith(run.record["name"])
+
+
+def test_the_same_configuration_may_have_its_files_elsewhere() -> None:
+    asked = {"logs": "a", "data": {"root": "a", "train_size": None}, "trainer": {"precision": None}}
+    recorded = {
+        "logs": "b",
+        "data": {"root": "b", "train_size": None},
+        "trainer": {"precision": "bf16-mixed"},
+    }
+    assert is_same(asked, recorded)
+    assert not is_same({**asked, "trainer": {"precision": "32-true"}}, recorded)
+    assert not is_same(asked, {**recorded, "data": {"root": "b", "train_size": 100}})
+    assert not is_same(asked, {**recorded, "ema": 0.9})
+
+
+@pytest.mark.parametrize(
+    "text", ["name: x\n", "# Don't run\nname: x\n", "# python scripts/a.py --config y.yaml\n", "a: ["]
+)
+def test_a_file_without_its_command_is_named_and_passed_over(
+    run: Callable[..., tuple[int, str, str]], folder: Path, text: str
+) -> None:
+    (folder / "broken.yaml").write_text(text)
+    status, printed, errors = run(folder)
+    assert status == 1
+    assert f"error: {folder / 'broken.yaml'}: " in errors
+    assert "Traceback" not in errors
+    assert rows(printed) == ["cnn", "mlp", "a_blend"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("missing.yaml", "missing.yaml: cannot be read"), (".", ".: holds no YAML file")]
+)
+def test_nothing_to_run_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        run_configs.main([name])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+def test_sigterm_stops_the_training_too(folder: Path) -> None:
+    path = write(folder, "endless")
+    command = [sys.executable, str(ROOT / "scripts" / "run_configs.py"), str(path)]
+    flags = ["--logs", str(folder.parent / "logs"), "--data.root", "data"]
+    with subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "trains" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)  # ends when nothing writes into the pipe any more
+    assert process.returncode == 143
+
+
+def test_the_projects_own_configurations_begin_with_their_command() -> None:
+    folders = [str(ROOT / "configs" / name) for name in ("published", "baselines")]
+    jobs, failed = find_jobs(folders, [])
+    assert not failed
+    assert all(Path(job.command[0]).is_file() for job in jobs)
+    derived = [job.path.stem for job in jobs if job.is_derived]
+    assert sorted(derived) == ["blend", "cnn_knn", "cnn_logistic_regression", "cnn_svm"]
+    assert derived == [job.path.stem for job in jobs[-4:]]
