@@ -74,11 +74,7 @@ class Blend:
 
 
 def load_blend(folder: Path, load_model: Callable[[Path], ImageFunction]) -> Blend:
-    """Load the blend of a run folder.
-
-    Args:
-        folder: The run folder, which holds a copy of each member.
-        load_model: Loads a member from its folder.
+    """Load the blend of a run folder, each member from its copy there by ``load_model``.
 
     Raises:
         InputError: Its file or a member is damaged.

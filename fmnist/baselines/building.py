@@ -37,7 +37,7 @@ def build_transformers(features: Any, seed: int) -> list[BaseEstimator]:
 
     Args:
         features: The steps: short names, ``{name: value}``, or ``class_path`` and ``init_args``.
-        seed: As above.
+        seed: The ``random_state`` of all that take one and name none.
 
     Raises:
         InputError: A step is unknown, misplaced or no transformer, or does not take its arguments.
@@ -73,7 +73,7 @@ def build(spec: Any, seed: int, flag: str) -> Any:
 
     Args:
         spec: Nested mappings, lists and values.
-        seed: As above.
+        seed: The ``random_state`` of all that take one and name none.
         flag: The flag that sets the value, for messages.
 
     Raises:

@@ -6,7 +6,6 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
@@ -14,6 +13,7 @@ import yaml
 from fmnist.baselines.features import EXTRACTORS, TRANSFORMERS
 from fmnist.core.errors import InputError
 from fmnist.core.runs import check_name
+from fmnist.core.yaml_files import read_yaml
 
 Backend = Literal["auto", "fast", "stock"]
 BACKENDS = get_args(Backend)
@@ -99,36 +99,23 @@ def configure(args: Sequence[str] | None) -> Config:
         raise InputError(f"{error.argument_name}: {error.message}") from None
     merged = copy.deepcopy(DEFAULTS)
     for path in known.config:
-        _update(merged, _read(path), f"--config {path}: ")
+        _update(merged, _numbers(read_yaml(path, "estimator")), f"--config {path}: ")
     for key, value in _parse_flags(rest):
         _update(merged, _nested(key, value), "--")
     return _check(merged)
 
 
-def _read(path: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise InputError(f"--config {path}: cannot be read ({error.strerror})") from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise InputError(f"--config {path}: is no YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"--config {path}: must hold keys like 'estimator:', holds {content!r:.40}")
-    return _numbers(content)
-
-
 def _parse_flags(args: list[str]) -> list[tuple[str, Any]]:
     """Return key and value of ``--key value`` and ``--key=value``; values are YAML."""
     pairs = []
-    words = list(args)
-    while words:
-        flag, equals, value = words.pop(0).partition("=")
+    remaining = iter(args)
+    for flag, equals, value in (argument.partition("=") for argument in remaining):
         if not flag.startswith("--"):
             raise InputError(f"{flag}: no such flag (--help lists them)")
         if not equals:
-            if not words:
+            value = next(remaining, None)
+            if value is None:
                 raise InputError(f"{flag}: expected one argument")
-            value = words.pop(0)
         try:
             pairs.append((flag[2:], _numbers(yaml.safe_load(value))))
         except yaml.YAMLError:

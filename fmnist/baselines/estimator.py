@@ -1,4 +1,4 @@
-"""A fitted estimator as a function of images, and the file that it is kept in."""
+"""A fitted estimator as a function of images, and its file."""
 
 import zipfile
 from pathlib import Path
@@ -130,7 +130,7 @@ def _unknown_types(path: Path) -> str:
 
 
 def score_type_of(classifier: Any) -> ScoreType:
-    """Return the best that a fitted classifier has to offer."""
+    """Return what a fitted classifier gives: probabilities, else decision scores, else decisions."""
     # SVC's probabilities come from another fit, with folds, and contradict its decisions
     if hasattr(classifier, "predict_proba") and not isinstance(classifier, SVC | NuSVC):
         return "log-probabilities"

@@ -50,7 +50,7 @@ STYLE: dict[Any, Any] = {
 
 @rc_context(STYLE)
 def save(figure: Figure, path: str | Path) -> None:
-    """Write ``figure`` as a PNG, creating parent folders; ``path`` is complete or as it was."""
+    """Write ``figure`` as a PNG, creating parent folders; a failure leaves ``path`` unchanged."""
     with replacing(Path(path)) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI)
 

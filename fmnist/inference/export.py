@@ -1,4 +1,4 @@
-"""Export a trained network to one file, which is kept only if it computes what the network does."""
+"""Export a trained network to one file, which is kept only if it computes the same as the network."""
 
 import importlib.util
 import json
@@ -33,17 +33,16 @@ NOISE_IMAGES = 1_000
 
 
 def export_run(run: Run, name: str, output: Path | None = None, root: str = "data") -> list[str]:
-    """Write a run's network as one file, if that computes what the network does.
+    """Write a run's network as one file, if that computes the same as the network.
 
     Args:
         run: A finished run of a network.
-        name: Of the format, a key of ``FORMATS``.
-        output: The file, replaced at the very end where there is one; None for ``export/model.onnx``,
-            with the suffix of the format, in the run folder.
+        name: The format, a key of ``FORMATS``.
+        output: The file; None for ``export/model.onnx``, with the suffix of the format, in the run folder.
         root: Folder of the data, whose test images are compared if they are on this machine.
 
     Returns:
-        What was written and measured, in lines for people.
+        Lines that say what was written and measured.
 
     Raises:
         InputError: The run holds no network or a damaged one, a package is missing, the file cannot be
@@ -87,7 +86,7 @@ def _check(run: Run, name: str, form: Format, path: Path) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """Lend a temporary file that replaces ``path`` at the end; refuse at once what cannot be written."""
+    """Yield a temporary file that replaces ``path`` at the end; refuse at once what cannot be written."""
     with reports_unwritable(f"--output {path}"):
         if path.is_dir():
             raise IsADirectoryError(0, "is a folder")
@@ -160,16 +159,13 @@ def capture(classifier: Classifier) -> ExportedProgram:
 
 
 def compare(exported: NetworkFunction, images: np.ndarray, logits: np.ndarray, name: str) -> float:
-    """Compare an export with the network, in batches of several sizes.
+    """Return the largest difference of a logit between export and network, in batches of several sizes.
 
     Args:
         exported: The function of the exported file.
         images: uint8 (N, 28, 28).
-        logits: Of the network, float32 (N, 10).
-        name: Of the format.
-
-    Returns:
-        The largest difference of a logit.
+        logits: The network's, float32 (N, 10).
+        name: The format.
 
     Raises:
         InputError: A class differs, or a logit by more than ``TOLERANCE``.

@@ -36,7 +36,7 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
 
     Args:
         folder: Holds ``config.yaml`` and ``checkpoints/``.
-        device: Runs a network; estimators always run on the processor.
+        device: Of a network; estimators always run on the processor.
 
     Raises:
         InputError: There is no model in it, or a damaged one.
@@ -79,7 +79,7 @@ class Predictor:
 
     Args:
         run: The run.
-        device: Runs a network.
+        device: Of a network.
 
     Raises:
         InputError: The run is not finished.
@@ -106,13 +106,7 @@ class Predictor:
         return self._model.classifier
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Return what the run's ``predictions/`` hold, for other images.
-
-        Args:
-            images: uint8 (N, 28, 28).
-
-        Returns:
-            float32 (N, 10): logits; of an estimator, log-probabilities or decision scores.
+        """Return logits float32 (N, 10) of images uint8 (N, 28, 28); see ``Model``.
 
         Raises:
             InputError: The images have another shape or type, or the model is damaged.
@@ -121,10 +115,7 @@ class Predictor:
         return self._model.logits(images)
 
     def embeddings(self, images: np.ndarray) -> np.ndarray:
-        """Return the input of a network's last layer, or the pixels for another model, float32 (N, D).
-
-        Args:
-            images: uint8 (N, 28, 28).
+        """Return embeddings float32 (N, D) of images uint8 (N, 28, 28); see ``Model``.
 
         Raises:
             InputError: The images have another shape or type, or the model is damaged.

@@ -26,12 +26,9 @@ DRAFT_SIDE = 400
 def find_pictures(paths: list[Path]) -> list[Path]:
     """Return the picture files that files and folders name, each once, in the order given.
 
-    A folder stands for the files in it and in its subfolders whose names end in one of ``SUFFIXES``, sorted
+    A folder yields the files in it and in its subfolders whose names end in one of ``SUFFIXES``, sorted
     by name, without hidden ones and without links to folders. A folder that cannot be read or holds no
     picture is returned itself, so that reading it raises an error that says why.
-
-    Args:
-        paths: Files, with any name, and folders.
     """
     pictures = [picture for path in paths for picture in (_walk(path) if os.path.isdir(path) else [path])]
     return list(dict.fromkeys(pictures))

@@ -1,4 +1,4 @@
-"""The blend's temperatures and weights are the likeliest ones, and it is kept with its members."""
+"""The blend's temperatures and weights are the likeliest ones. See also test_fit."""
 
 from pathlib import Path
 
@@ -19,25 +19,17 @@ def informed_logits(spread: float, signal: float, seed: int) -> np.ndarray:
     return spread * (noise + signal * np.eye(10)[LABELS])
 
 
-def likelihoods(logits: np.ndarray) -> np.ndarray:
-    return softmax(logits, axis=1)[np.arange(800), LABELS]
-
-
 def loss(log_probabilities: np.ndarray) -> float:
     return -float(log_probabilities[np.arange(800), LABELS].mean())
 
 
 def test_the_weights_are_the_likeliest() -> None:
-    columns = np.stack([likelihoods(informed_logits(1, s, seed)) for seed, s in enumerate((3, 2, 0.5))], 1)
+    logits = np.stack([informed_logits(1, signal, seed) for seed, signal in enumerate((3, 2, 0.5))])
+    columns = softmax(logits, axis=2)[:, np.arange(800), LABELS].T
     weights = fit_weights(columns)
     assert weights.sum() == pytest.approx(1)
     optimum = minimize(lambda free: -np.log(columns @ softmax(free)).mean(), np.zeros(3), tol=1e-10).x
     np.testing.assert_allclose(weights, softmax(optimum), atol=2e-3)
-
-
-def test_a_model_that_knows_nothing_gets_no_weight() -> None:
-    columns = np.stack([likelihoods(informed_logits(1, 4.0, 0)), np.full(800, 0.1)], axis=1)
-    assert 0 <= fit_weights(columns)[1] < 0.05
 
 
 def test_combining_is_a_weighted_mean_of_probabilities() -> None:
@@ -55,13 +47,6 @@ def test_two_models_are_better_than_one() -> None:
     single = min(loss(log_softmax(s / t, axis=1)) for s, t in zip(logits, blend.temperatures, strict=True))
     assert loss(blend.combine(logits)) < single
     assert blend.weights == pytest.approx([0.5, 0.5], abs=0.15)
-
-
-def test_it_is_saved_and_loaded_with_its_members(tmp_path: Path) -> None:
-    Blend([2.0, 0.5], [0.25, 0.75], []).save(tmp_path)
-    loaded = load_blend(tmp_path, lambda folder: lambda images: folder.name)  # type: ignore[arg-type, return-value]
-    assert (loaded.temperatures, loaded.weights) == ([2.0, 0.5], [0.25, 0.75])
-    assert [member(LABELS) for member in loaded.members] == ["0", "1"]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"weights": [1]}'])

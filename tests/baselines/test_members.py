@@ -1,4 +1,4 @@
-"""Runs that a baseline is made of: refused where they would leak, and copied. See also test_fit."""
+"""Runs that a baseline builds on: refused where they would leak, and copied. See also test_fit."""
 
 import os
 from pathlib import Path
@@ -13,26 +13,27 @@ from fmnist.core.runs import Run
 from fmnist.inference.predictor import load_logits
 
 IMAGES = np.random.default_rng(0).integers(256, size=(4, 28, 28)).astype(np.uint8)
+SAME, OTHER = "same files", {"train-images-idx3-ubyte": "0"}
+LEAK = r"was trained on images that are validation here; make both with the same --data\.split_seed"
 
 
 @pytest.mark.parametrize(
-    ("split_seed", "val", "is_refused"),
-    [(0, 100, False), (0, 60, False), (3, 0, False), (1, 100, True), (0, 101, True)],
-)
-def test_a_run_that_was_trained_on_validation_images_is_refused(
-    network: Run, split_seed: int, val: int, is_refused: bool
+    ("split_seed", "val", "files", "message"),
+    [
+        (0, 100, SAME, None), (0, 60, SAME, None), (3, 0, SAME, None), (1, 100, SAME, LEAK),
+        (0, 101, SAME, LEAK), (0, 100, OTHER, r"was trained on other files than those of --data\.root"),
+    ],
+)  # fmt: skip
+def test_a_run_that_was_trained_on_validation_images_or_other_files_is_refused(
+    network: Run, split_seed: int, val: int, files: Any, message: str | None
 ) -> None:
-    arguments: Any = ("--blend", network.record["data_sha256"], {"split_seed": split_seed, "val": val})
-    if not is_refused:
-        check_member(network, *arguments)
+    digests = network.record["data_sha256"] if files == SAME else files
+    arguments: Any = (network, "--blend", digests, {"split_seed": split_seed, "val": val})
+    if message is None:
+        check_member(*arguments)
         return
-    with pytest.raises(InputError, match=r"validation here; make both with the same --data\.split_seed"):
-        check_member(network, *arguments)
-
-
-def test_other_files_are_refused(network: Run) -> None:
-    with pytest.raises(InputError, match=r"was trained on other files than those of --data\.root"):
-        check_member(network, "--blend", {"train-images-idx3-ubyte": "0"}, network.record["split"])
+    with pytest.raises(InputError, match=message):
+        check_member(*arguments)
 
 
 @pytest.mark.parametrize("has_links", [True, False])
