@@ -6,9 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from fmnist.core.calibration import fit_temperature
 from fmnist.core.constants import CLASSES, IMAGE_SIZE
-from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
 from fmnist.inference.detection import Detector, run_model
 from fmnist.inference.predictor import Predictor
@@ -45,18 +43,6 @@ class Answer:
     def notes(self) -> list[str]:
         """The picture's problems that are no reason to doubt the answer."""
         return [flag for flag in self.picture.flags if flag not in self.unsure]
-
-
-def find_temperature(run: Run) -> float | None:
-    """Return the temperature that calibrates a run's probabilities, ``None`` without validation images.
-
-    Raises:
-        InputError: Its predictions of the validation images are damaged.
-    """
-    if not run.has_predictions("val"):
-        return None
-    val = run.predictions("val")
-    return fit_temperature(val.logits, val.labels)
 
 
 def classify(

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from fmnist.core.calibration import fit_temperature
 from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError, reports_unwritable
 from fmnist.core.files import replacing
@@ -21,7 +20,7 @@ from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Table, fixed
 from fmnist.data import source
 from fmnist.inference.formats import FORMATS, Format, NetworkFunction, on_arrays
-from fmnist.inference.predictor import Predictor
+from fmnist.inference.predictor import Predictor, find_temperature
 from fmnist.models.classifier import Classifier
 
 TOLERANCE = 1e-4
@@ -119,9 +118,8 @@ def metadata(run: Run) -> dict[str, str]:
     }
     if run.has_predictions("test"):
         known["test_accuracy"] = f"{run.predictions('test').accuracy:.4f}"
-    if run.has_predictions("val"):
-        val = run.predictions("val")
-        known["temperature"] = f"{fit_temperature(val.logits, val.labels):.4f}"
+    if (temperature := find_temperature(run)) is not None:
+        known["temperature"] = f"{temperature:.4f}"
         known["output"] += "; softmax(logits / temperature) are calibrated probabilities"
     return known
 

@@ -15,9 +15,9 @@ from fmnist.core.files import write_file
 from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Row, Table
 from fmnist.figures.contact_sheet import Card, contact_sheet, percent
-from fmnist.inference.answers import LEAST_PROBABILITY, Answer, classify, find_temperature
+from fmnist.inference.answers import LEAST_PROBABILITY, Answer, classify
 from fmnist.inference.detection import Detector, find_detector
-from fmnist.inference.predictor import Predictor
+from fmnist.inference.predictor import Predictor, find_temperature
 from fmnist.pictures import find_pictures, prepare_files
 from fmnist.pictures.parallel import OK
 
