@@ -68,17 +68,6 @@ def test_a_classifier_with_neither_scores_nor_probabilities() -> None:
     assert np.array_equal(module.class_values(plain, as_pixels(IMAGES), "decisions"), np.eye(10)[LABELS])
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_parameters_and_losses(tmp_path: Path) -> None:
-    network = fitted(MLPClassifier(hidden_layer_sizes=(8,), max_iter=3), tmp_path)
-    assert network.parameters == 784 * 8 + 8 + 8 * 10 + 10
-    assert len(network.losses) == 3
-    logistic = fitted(LogisticRegression(max_iter=5), tmp_path)
-    assert (logistic.parameters, logistic.losses) == (7850, [])
-    assert fitted(KNeighborsClassifier(3), tmp_path).parameters is None
-    assert fitted(SVC(kernel="linear"), tmp_path).parameters is None
-
-
 FOREIGN = make_pipeline(FunctionTransformer(np.save), GaussianNB())
 
 

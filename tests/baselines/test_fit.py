@@ -152,9 +152,7 @@ def test_the_end_is_recorded(
     [
         (["--data.train_size", "7"], "--data.train_size 7: leaves out classes; take at least 10"),
         (["--data.val_size", "600"], "--data.val_size 600: must lie between 0 and 599"),
-        (["--features", "[embedding]"], "--features embedding: needs the RUN of a network"),
         (["--features", "[embedding: nowhere]"], "--features embedding nowhere: is no run folder"),
-        (["--features", "[pca: -3]"], "--features pca.n_components -3: The 'n_components' param"),
     ],
 )
 def test_bad_input_leaves_nothing_behind(fit: Fit, tmp_path: Path, flags: list[str], message: str) -> None:

@@ -22,21 +22,6 @@ def contrast(one: np.ndarray, other: np.ndarray) -> float:
     return (bright + 0.05) / (dark + 0.05)
 
 
-def test_confusion_matrix_writes_every_count_in_its_cell() -> None:
-    counts = np.arange(100).reshape(10, 10)
-    figure = confusion_matrix(counts, CLASSES, "Made up")
-    ax = figure.axes[0]
-    written = np.full((10, 10), -1)
-    for text in ax.texts:
-        column, row = map(int, text.get_position())
-        written[row, column] = int(text.get_text())
-    np.testing.assert_array_equal(written, counts)
-    assert ax.get_title() == "Made up: accuracy 0.1000 (495 of 4,950)"
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")
-    assert [label.get_text() for label in ax.get_yticklabels()] == list(CLASSES)
-    assert len(figure.axes) == 3  # the matrix and the keys of its two colours
-
-
 def test_confusion_matrix_shows_recall_by_row_and_survives_empty_ones() -> None:
     assert {"0.750", "1.000"} <= set(texts(confusion_matrix([[3, 1], [0, 7]], ("a", "b"), "x")))
     with np.errstate(all="raise"):
@@ -49,9 +34,11 @@ def test_confusion_matrix_shows_recall_by_row_and_survives_empty_ones() -> None:
 def test_cells_are_blue_where_right_and_orange_where_wrong_and_legible() -> None:
     counts = np.diag([900] * 10) + np.eye(10, k=1, dtype=int) * 100
     ax = confusion_matrix(counts, CLASSES, "x").axes[0]
+    assert ax.get_title() == "x: accuracy 0.9091 (9,000 of 9,900)"
     colours = np.asarray(ax.images[0].get_array())[..., :3]
     for text in ax.texts:
         column, row = map(int, text.get_position())
+        assert text.get_text() == str(counts[row, column])
         red, _, blue = colours[row, column]
         assert (blue > red) if row == column else (red >= blue)
         if counts[row, column]:
@@ -68,11 +55,7 @@ def test_bars_have_the_values_and_their_numbers_in_the_published_order() -> None
     assert [text.get_text() for text in ax.texts[:10]] == [f"{value:.3f}" for value in values]
     assert [label.get_text() for label in ax.get_yticklabels()] == list(CLASSES)
     assert ax.yaxis_inverted()
-    assert ax.get_xlabel() == "F1"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["MLP", "CNN"]
-
-
-def test_one_series_needs_no_legend_and_a_missing_value_says_so() -> None:
     figure = per_class_bars({"F1": [0.5, np.nan]}, ("a", "b"), "F1")
     assert not figure.legends
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.500", "n/a"]

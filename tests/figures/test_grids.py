@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from fmnist.figures import as_image, augmented_grid, image_grid, worst_errors
@@ -32,23 +31,12 @@ def test_images_are_drawn_in_rows() -> None:
 
 def test_every_image_pixel_becomes_a_square_of_output_pixels_dark_on_white() -> None:
     output = as_image(image_grid(IMAGES[:3]))[..., 0]
+    np.testing.assert_array_equal(as_image(image_grid(IMAGES[:3] / 255))[..., 0], output)
     gap = 140 + 14
     for place, image in enumerate(IMAGES[:3]):
         tile = output[24 : 24 + 140, 24 + place * gap : 24 + place * gap + 140]
         centres = tile.reshape(28, 5, 28, 5)[1:-1, 2, 1:-1, 2].astype(int)  # the frame covers the rim
         np.testing.assert_allclose(centres, 255 - image[1:-1, 1:-1].astype(int), atol=2)
-
-
-def test_floats_and_bytes_look_alike() -> None:
-    np.testing.assert_array_equal(as_image(image_grid(IMAGES)), as_image(image_grid(IMAGES / 255)))
-
-
-def test_titles_heading_and_frames() -> None:
-    figure = image_grid(IMAGES[:2], ["one", "two\nlines"], title="Heading", frame_colours=["#ff0000", None])
-    assert titles(figure) == ["Heading", "one", "lines", "two"]
-    framed, plain = figure.axes[0].patches
-    assert framed.get_edgecolor()[:3] == to_rgb("#ff0000")
-    assert framed.get_linewidth() > plain.get_linewidth()
 
 
 def test_long_titles_do_not_overlap_and_nothing_leaves_the_figure() -> None:
@@ -68,13 +56,9 @@ def test_worst_errors_come_first_and_right_answers_never() -> None:
     heading, *lines = titles(figure)
     assert heading == "The 2 most confident of 3 errors in 5 images (true → predicted)"
     assert lines == ["Coat 0.99", "Bag →", "Bag 0.75", "Shirt →"]
-
-
-def test_a_run_without_errors_says_so() -> None:
-    labels = np.zeros(12, int)
-    figure = worst_errors(IMAGES, labels, labels, np.ones(12), NAMES)
-    assert titles(figure) == ["No errors in 12 images"]
-    assert as_image(figure).shape[1] < 600
+    without = worst_errors(IMAGES[:5], true, true, probability, NAMES)
+    assert titles(without) == ["No errors in 5 images"]
+    assert as_image(without).shape[1] < 600
 
 
 def test_augmented_images_are_beside_their_original() -> None:
@@ -97,15 +81,11 @@ def test_wrong_shapes_are_refused_by_name() -> None:
         image_grid(IMAGES.astype(np.int64))
     with pytest.raises(ValueError, match=r"titles must have 12 entries.*got 1"):
         image_grid(IMAGES, ["one"])
-    with pytest.raises(ValueError, match=r"frame_colours must have 12 entries.*got 2"):
-        image_grid(IMAGES, frame_colours=["red", None])
     with pytest.raises(ValueError, match="columns must be at least 1, got 0"):
         image_grid(IMAGES, columns=0)
     with pytest.raises(ValueError, match=r"probability must have the shape \(12,\).*got \(12, 3\)"):
         worst_errors(IMAGES, labels, labels, np.ones((12, 3)), NAMES)
-    with pytest.raises(
-        ValueError, match=r"augmented must have the shape \(rows, k, 28, 28\), got \(12, 28, 28\)"
-    ):
+    with pytest.raises(ValueError, match=r"augmented must have the shape \(rows, k, 28, 28\), got"):
         augmented_grid(IMAGES, IMAGES)
     with pytest.raises(ValueError, match=r"12 rows like originals, got the shape \(3, 2, 28, 28\)"):
         augmented_grid(IMAGES, np.zeros((3, 2, 28, 28)))

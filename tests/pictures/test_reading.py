@@ -62,10 +62,8 @@ def test_folders_are_searched_in_name_order(tmp_path: Path) -> None:
 
 def test_files_are_found_once_in_the_order_given_whatever_their_names(tmp_path: Path) -> None:
     second, first = touch(tmp_path / "b", tmp_path / "a.png")
-    missing, impossible = tmp_path / "missing.png", Path("x" * 5000)
-    assert find_pictures([second, missing, first, impossible, tmp_path, second]) == [
-        second, missing, first, impossible,
-    ]  # fmt: skip
+    files = [second, tmp_path / "missing.png", first, Path("x" * 5000)]
+    assert find_pictures([*files, tmp_path, second]) == files
 
 
 def test_a_folder_without_pictures_is_returned_itself(tmp_path: Path) -> None:
@@ -85,16 +83,15 @@ def test_what_may_not_be_read_is_found_and_refused(tmp_path: Path) -> None:
     assert "Permission denied" in refusal(closed_folder)
 
 
-@pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "webp", "gif"])
-def test_lossless_formats_are_read_exactly(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "mode"),
+    [(s, "RGB") for s in ("png", "bmp", "tiff", "webp", "jpg")] + [("jpg", "CMYK"), ("tiff", "CMYK")],
+)
+def test_formats_and_modes_keep_the_colours(tmp_path: Path, suffix: str, mode: str) -> None:
+    image, lossless = Image.fromarray(COLOURS).convert(mode), mode == "RGB" and suffix != "jpg"
     options = {"lossless": True} if suffix == "webp" else {}
-    assert np.array_equal(read_picture(save(tmp_path / f"a.{suffix}", BLOCK, **options)), BLOCK)
-
-
-@pytest.mark.parametrize(("suffix", "mode"), [("jpg", "RGB"), ("jpg", "CMYK"), ("tiff", "CMYK")])
-def test_colours_keep_their_order(tmp_path: Path, suffix: str, mode: str) -> None:
-    path = save(tmp_path / f"a.{suffix}", Image.fromarray(COLOURS).convert(mode))
-    assert np.abs(read_picture(path).astype(int) - COLOURS).mean() < 4
+    picture = read_picture(save(tmp_path / f"a.{suffix}", image, **options))
+    assert np.abs(picture.astype(int) - COLOURS).mean() <= (0 if lossless else 4)
 
 
 def test_grey_stays_grey(tmp_path: Path) -> None:
@@ -158,10 +155,7 @@ def test_the_picture_is_turned_upright(tmp_path: Path, suffix: str, orientation:
     exif[0x0112] = orientation
     path = save(tmp_path / f"a.{suffix}", np.rot90(RAMP, quarter_turns).copy(), exif=exif)
     assert np.abs(read_picture(path).astype(int) - RAMP).mean() < 3
-
-
-def test_a_picture_with_damaged_exif_data_is_read(tmp_path: Path) -> None:
-    assert read_picture(save(tmp_path / "a.jpg", RAMP, exif=b"Exif\0\0nonsense")).shape == RAMP.shape
+    assert read_picture(save(path, RAMP, exif=b"Exif\0\0nonsense")).shape == RAMP.shape
 
 
 def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
@@ -213,7 +207,3 @@ def test_files_that_are_no_pictures_are_refused(tmp_path: Path) -> None:
     assert refusal(pipe) == "is no regular file"
     assert "No such file" in refusal(tmp_path / "missing.png")
     assert refusal(tmp_path / "two\nlines.png")
-
-
-def test_names_of_every_kind_are_read(tmp_path: Path) -> None:
-    assert read_picture(save(tmp_path / "a coat, größe 38 👕.png", RAMP)).shape == RAMP.shape
