@@ -75,10 +75,7 @@ class Config:
 
 
 def configure(args: Sequence[str] | None) -> Config:
-    """Parse the command line.
-
-    Args:
-        args: Without the program; ``None`` takes the process's own.
+    """Parse the command line; ``None`` takes the process's arguments.
 
     Raises:
         InputError: A file, a key or a value is wrong.
@@ -86,7 +83,7 @@ def configure(args: Sequence[str] | None) -> Config:
     parser = argparse.ArgumentParser(
         prog="baseline.py",
         usage="%(prog)s --config FILE [--KEY VALUE ...]",
-        description="Fit a classifier of scikit-learn, as one YAML describes it, and leave a run folder.",
+        description="Fit a classifier of scikit-learn, as one YAML describes it, and write a run folder.",
         epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False, exit_on_error=False,
     )  # fmt: skip
@@ -185,7 +182,7 @@ def _check(config: dict[str, Any]) -> Config:
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
             raise InputError(f"--{flag} {value}: must be a whole number, {low} or more")
     if config["estimator"] and config["blend"]:
-        raise InputError("--estimator or --blend: one of them is wanted, not both")
+        raise InputError("--estimator or --blend: choose one of them")
     if not (config["estimator"] or config["blend"]):
         raise InputError(
             "--estimator or --blend: one of them is required; --config configs/baselines/svm.yaml has one"

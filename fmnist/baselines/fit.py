@@ -40,7 +40,11 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
         InputError: Something about it is wrong; nearly always before any data are loaded.
     """
     config, members = find_members(config)
-    steps = _build(config)
+    fitting.intelex_version(config.engine)  # refuses a backend that is not installed
+    steps: list[BaseEstimator] = []  # a blend has none
+    if config.estimator is not None:
+        steps = build_transformers(config.features, config.seed)
+        steps.append(build_classifier(config.estimator, config.seed))
     data = FashionMNISTDataModule(**config.data)
     data.prepare_data()
     data.setup()
@@ -64,17 +68,6 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
         f"{record['predict_seconds']:.1f} s, {record['size_bytes'] / 1e6:.1f} MB; run folder {run.path}"
     )
     return run
-
-
-def _build(config: Config) -> list[BaseEstimator]:
-    """Return the unfitted transformers and classifier; a blend has none."""
-    fitting.intelex_version(config.engine)
-    if config.estimator is None:
-        return []
-    return [
-        *build_transformers(config.features, config.seed),
-        build_classifier(config.estimator, config.seed),
-    ]
 
 
 def _check(

@@ -83,12 +83,9 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str], title: str) -> F
 
 @rc_context(STYLE)
 def per_class_bars(values: Mapping[str, Sequence[float]], classes: Sequence[str], ylabel: str) -> Figure:
-    """Draw one horizontal bar a class and series, from 0, with its number, in the order of ``classes``.
+    """Draw horizontal bars from 0 with their numbers, the classes from top to bottom.
 
-    Args:
-        values: For each series, say a model or a measure, one value in [0, 1] a class.
-        classes: The names, from top to bottom.
-        ylabel: What the values measure, written along their axis.
+    Each series has one value in [0, 1] a class; ``ylabel`` says what they measure.
     """
     if not 1 <= len(values) <= len(COLOURS):
         raise ValueError(f"values must hold 1 to {len(COLOURS)} series, got {len(values)}")
@@ -128,12 +125,8 @@ def heat_map(
 ) -> Figure:
     """Draw rows of accuracies in [0, 1], shaded by the distance from 1, with the mean of each row.
 
-    Args:
-        rows: By name, one value a column; a single value spans all columns.
-        columns: Names, from left to right.
-        title: A heading.
-        xlabel: What the columns are.
-        breaks: Rows before which a gap is left.
+    A row has one value a column, or a single value that spans all columns. ``xlabel`` says what the columns
+    are, ``breaks`` lists the rows that have a gap before them.
 
     Raises:
         ValueError: A row has neither one value nor as many as there are columns.

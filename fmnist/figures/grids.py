@@ -76,16 +76,10 @@ def worst_errors(
     number: int = 32,
     written: bool = True,
 ) -> Figure:
-    """Draw the most confident mistakes first, each with true class, predicted class and probability.
+    """Draw the most confident errors first, each with true class, predicted class and probability.
 
-    Args:
-        images: ``(N, 28, 28)``, uint8 or floats in [0, 1].
-        true: Labels ``(N,)``.
-        predicted: Predicted labels ``(N,)``.
-        probability: Probabilities of the predicted classes ``(N,)``.
-        classes: The names of the labels.
-        number: Mistakes to draw at most.
-        written: Write the probabilities; False where they only give an order.
+    Images are as in ``image_grid``. Labels, predicted labels and the probabilities of these are ``(N,)``;
+    with ``written=False`` the probabilities only give the order. At most ``number`` errors are drawn.
     """
     pixels = _checked(images, "images", ndim=3)
     true, predicted, probability = np.asarray(true), np.asarray(predicted), np.asarray(probability)
@@ -111,9 +105,7 @@ def worst_errors(
 def augmented_grid(originals: ArrayLike, augmented: ArrayLike) -> Figure:
     """Draw each original at the left of its row and its augmented versions beside it.
 
-    Args:
-        originals: ``(rows, 28, 28)``, uint8 or floats in [0, 1].
-        augmented: ``(rows, k, 28, 28)``, likewise.
+    The originals are ``(rows, 28, 28)``, the others ``(rows, k, 28, 28)``, uint8 or floats in [0, 1].
     """
     firsts, versions = _checked(originals, "originals", ndim=3), _checked(augmented, "augmented", ndim=4)
     if len(firsts) != len(versions):

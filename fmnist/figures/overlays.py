@@ -80,14 +80,9 @@ def panel_grid(panels: Sequence[Panel], title: str, columns: int = 2, limit: flo
 
 @rc_context(STYLE)
 def comparison(rows: Sequence[Sequence[Panel]], names: Sequence[str], title: str) -> Figure:
-    """Draw images explained by several models: the image, then an overlay of every model.
+    """Draw a row for each image: the image, then its overlay by every model that ``names`` lists.
 
     The colour scales of the overlays differ, because the logits of two models have no common unit.
-
-    Args:
-        rows: For each image, its panels, one a model.
-        names: Of the models.
-        title: A heading for the whole figure.
 
     Raises:
         ValueError: There is nothing to draw, or a row has another number of panels than there are models.
@@ -110,11 +105,7 @@ def comparison(rows: Sequence[Sequence[Panel]], names: Sequence[str], title: str
 
 @rc_context(STYLE)
 def class_averages(panels: Sequence[Panel], title: str) -> Figure:
-    """Draw mean image, mean evidence and overlay of every class, one class a column.
-
-    Args:
-        panels: One a class; all share one colour scale.
-        title: A heading for the whole figure.
+    """Draw mean image, mean evidence and overlay of every class, one class a column, on one colour scale.
 
     Raises:
         ValueError: There is no panel, or an array has another shape.
@@ -148,14 +139,8 @@ def _layout(
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure of square tiles and its cells, row by row: ``blocks`` a row, ``tiles`` axes each.
 
-    Args:
-        rows: Rows of cells.
-        blocks: Cells in a row.
-        tiles: Axes in a cell.
-        title: Of the whole figure; its lines are broken to fit.
-        caption: Height above every row, in inches.
-        top: More height above the first row, in inches.
-        space: Width at the right of every cell, in inches.
+    In inches, ``caption`` is the height above every row, ``top`` more height above the first row, and
+    ``space`` the width at the right of every cell. The lines of the title are broken to fit.
     """
     across = tiles * (TILE + GAP) + space
     width = 2 * MARGIN + blocks * across - GAP

@@ -81,7 +81,7 @@ def test_what_is_dumped_is_read_again(tmp_path: Path, flags: list[str]) -> None:
         (["--data.train_size", "0"], "--data.train_size 0: must be a whole number, 1 or more"),
         (
             ["--estimator", "a.B", "--blend", "[a, b]"],
-            "--estimator or --blend: one of them is wanted, not both",
+            "--estimator or --blend: choose one of them",
         ),
         ([], "--estimator or --blend: one of them is required"),
         (["--blend", "[a]"], "--blend ['a']: must list two runs or more"),

@@ -43,7 +43,6 @@ def test_an_export_is_compared_on_the_test_images_and_kept(name: str, run: Run, 
     assert lines[1].startswith("same class as PyTorch on 200 test images, logits within ")
     assert lines[1].endswith(", in batches of 1, 7, 250")
     assert [line.split()[0] for line in lines[2:]] == ["ms", "PyTorch", form.runtime.split()[0], "on"]
-    assert all(float(value) > 0 for line in lines[3:5] for value in line.split()[-2:])
 
 
 def test_without_data_noise_is_compared_and_nothing_is_downloaded(
