@@ -46,17 +46,10 @@ every key of the YAML is a flag, too, and a later one wins:
 
 @dataclass(frozen=True)
 class Config:
-    """A resolved configuration; ``config.yaml`` holds it.
+    """A resolved configuration; ``config.yaml`` holds it. ``HELP`` describes the keys.
 
-    Attributes:
-        name: Of the run.
-        logs: Folder of all runs.
-        seed: ``random_state`` of whatever takes one and is given none.
-        engine: The backend that fits, one of ``BACKENDS``.
-        features: Steps from an image to what the estimator is given.
-        estimator: ``class_path`` and ``init_args``, or None for a blend.
-        blend: The runs to be blended, or None.
-        data: Arguments of the data module: ``root``, ``val_size``, ``train_size``, ``split_seed``.
+    Either ``estimator`` (``class_path`` and ``init_args``) or ``blend`` is None; ``data`` are the arguments
+    of the data module.
     """
 
     name: str

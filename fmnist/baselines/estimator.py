@@ -157,11 +157,8 @@ def svc_decision_scores(svc: SVC, x: np.ndarray) -> np.ndarray:
     """Return what ``svc.decision_function`` does, by matrix products in float32.
 
     libsvm evaluates the kernel pair by pair in float64 on one core: 92 s for the 10,000 test images,
-    where this takes a few.
-
-    Args:
-        svc: Fitted on more than two classes, with one of ``KERNELS``.
-        x: float32 (N, D).
+    where this takes a few. The SVC is fitted on more than two classes, with one of ``KERNELS``; ``x`` is
+    float32 (N, D).
 
     Returns:
         float32 (N, C): the pairs of classes that each class wins, plus a share below 1/3 that ranks ties.

@@ -195,16 +195,10 @@ def intelex_version(backend: Backend) -> str | None:
 def fit_classifier(
     classifier: BaseEstimator, x: np.ndarray, y: np.ndarray, backend: Backend
 ) -> tuple[Any, str]:
-    """Fit a classifier of scikit-learn by the backend.
+    """Return a fitted classifier of scikit-learn, and the name and version of the backend that fitted it.
 
-    Args:
-        classifier: Unfitted; it is left so where scikit-learn-intelex fits in its place.
-        x: float32 (N, D).
-        y: int64 (N,).
-        backend: ``stock`` is scikit-learn; ``auto`` and ``fast`` take ``FASTER`` where it applies.
-
-    Returns:
-        The fitted classifier, always one of scikit-learn's own, and the name and version of what fitted it.
+    The backend ``stock`` is scikit-learn; ``auto`` and ``fast`` use ``FASTER`` where it applies, and then
+    ``classifier`` itself stays unfitted.
     """
     version = intelex_version(backend)
     if version is not None and type(classifier) in FASTER:

@@ -188,10 +188,7 @@ def references_of(predictor: Predictor, data: "FashionMNISTDataModule") -> Refer
 
 
 def _choose(predictor: Predictor, data: "FashionMNISTDataModule") -> References:
-    """Choose training images, and the threshold by validation images.
-
-    For a run without validation images, training images that were not chosen replace them.
-    """
+    """Choose training images, and the threshold by validation images or else by other training images."""
     from fmnist.data.arrays import images_of
 
     train, val = images_of(data, "train"), images_of(data, "val")

@@ -104,10 +104,7 @@ def _comparison_images(root: str) -> tuple[np.ndarray, str]:
 
 
 def metadata(run: Run) -> dict[str, str]:
-    """Return what a user of the file must know: classes, conventions, origin, accuracy and temperature.
-
-    A run without predictions of test or validation has no accuracy or temperature.
-    """
+    """Return classes, conventions and origin and, where there are predictions, accuracy and temperature."""
     known = {
         "classes": json.dumps(run.record.get("classes")),
         "input": "images: float32 (N, 1, 28, 28) in [0, 1], grey, bright garment on black; "

@@ -33,11 +33,9 @@ class Model:
 
 
 def load_model(folder: Path, device: str = "cpu") -> Model:
-    """Load the network, estimator or blend of a run folder, or of a copy that another run holds.
+    """Load the network, estimator or blend of a folder with ``config.yaml`` and ``checkpoints/``.
 
-    Args:
-        folder: Holds ``config.yaml`` and ``checkpoints/``.
-        device: Of a network; estimators always run on the processor.
+    Only networks use the device.
 
     Raises:
         InputError: There is no model in it, or a damaged one.
@@ -88,11 +86,7 @@ def find_temperature(run: Run) -> float | None:
 
 
 class Predictor:
-    """The model of a finished run; it is loaded at the first call.
-
-    Args:
-        run: The run.
-        device: Of a network.
+    """The model of a finished run; it is loaded at the first call. Only networks use the device.
 
     Raises:
         InputError: The run is not finished.

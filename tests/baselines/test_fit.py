@@ -43,16 +43,16 @@ def test_the_folder_holds_what_is_promised(fit: Fit, capsys: pytest.CaptureFixtu
     named = {"config.yaml", "run.json", "metrics.csv", "checkpoints/estimator.skops"}
     assert files == {*named, "predictions/val.npz", "predictions/test.npz"}  # figures: see below
     record = run.record
-    assert (record["name"], record["kind"], record["status"]) == ("mlp", "scikit-learn", "finished")
-    assert (record["command"], record["seed"], record["epochs"]) == ("a test", 4, 3)
-    assert record["split"] == {"split_seed": 0, "train": 500, "val": 100, "test": 200}
-    assert record["classes"] == list(CLASSES)
-    assert record["parameters"] == 784 * 100 + 100 + 100 * 10 + 10
+    expected = {
+        "name": "mlp", "kind": "scikit-learn", "status": "finished", "command": "a test", "seed": 4,
+        "split": {"split_seed": 0, "train": 500, "val": 100, "test": 200}, "classes": list(CLASSES), "epochs": 3,
+        "parameters": 784 * 100 + 100 + 100 * 10 + 10, "scores": "log-probabilities", "predict_agreement": 1,
+    }  # fmt: skip
+    assert {key: record[key] for key in expected} == expected
     assert record["train_seconds"] == record["fit_seconds"] > 0
     assert record["predict_seconds"] >= 0
     assert record["size_bytes"] == (run.path / "checkpoints" / "estimator.skops").stat().st_size
     assert record["engine"].startswith("scikit-learn ")
-    assert (record["scores"], record["predict_agreement"]) == ("log-probabilities", 1)
     assert record["versions"]["scikit-learn"]
     assert json.dumps(record, allow_nan=False)
     with (run.path / "metrics.csv").open(newline="") as file:

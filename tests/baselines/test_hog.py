@@ -15,20 +15,15 @@ def ramp(angle: float) -> np.ndarray:
     return np.rint(127 + 4 * (x * np.cos(angle) + y * np.sin(angle))).astype(np.uint8)[None]
 
 
-def histograms(image: np.ndarray, orientations: int) -> np.ndarray:
-    """Return the shares in each block's bins, (b, b, orientations)."""
-    return (hog(image, orientations, cell=7, block=1).reshape(4, 4, orientations)) ** 2
+def histograms(image: np.ndarray) -> np.ndarray:
+    """Return the shares in each block's eight bins, (4, 4, 8)."""
+    return (hog(image, orientations=8, cell=7, block=1).reshape(4, 4, 8)) ** 2
 
 
-@pytest.mark.parametrize("direction", range(8))
-def test_a_ramp_fills_the_bin_of_its_direction(direction: int) -> None:
-    shares = histograms(ramp(direction * np.pi / 4), 8)
-    assert (shares[..., direction] > 0.85).all()
-
-
-def test_between_two_bins_both_count() -> None:
-    shares = histograms(ramp(np.pi / 8), 8)
-    assert (shares[1:3, 1:3, :2] > 0.3).all()
+def test_a_ramp_fills_the_bin_of_its_direction_or_the_two_beside_it() -> None:
+    for direction in range(8):
+        assert (histograms(ramp(direction * np.pi / 4))[..., direction] > 0.85).all()
+    assert (histograms(ramp(np.pi / 8))[1:3, 1:3, :2] > 0.3).all()
 
 
 def test_each_block_sums_to_one_except_flat_ones() -> None:

@@ -15,18 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from fmnist import figures
 from fmnist.core.constants import CLASSES
-from fmnist.figures import (
-    as_image,
-    confusion_matrix,
-    heat_map,
-    learning_curves,
-    outcome_figures,
-    per_class_bars,
-    reliability_diagram,
-    risk_coverage,
-    save,
-)
 from fmnist.figures.canvas import BLUE, FAINT, INK, VERMILLION
 from fmnist.figures.checks import change_curves, measure_intervals, randomisation
 
@@ -55,7 +45,7 @@ def texts(figure: Figure) -> list[str]:
 
 def legend(figure: Figure) -> list[str]:
     """Return the texts of the legend, which must lie within the figure."""
-    as_image(figure)
+    figures.as_image(figure)
     box = figure.legends[0].get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.x1
@@ -72,9 +62,9 @@ def contrast(one: np.ndarray, other: np.ndarray) -> float:
 
 def test_a_saved_figure_equals_the_array(tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
-    figure, path = learning_curves(HISTORY), tmp_path / "new" / "folder" / "a.png"
-    save(figure, path)
-    image = as_image(figure)
+    figure, path = figures.learning_curves(HISTORY), tmp_path / "new" / "folder" / "a.png"
+    figures.save(figure, path)
+    image = figures.as_image(figure)
     assert (image.dtype, image.ndim, image.shape[2]) == (np.uint8, 3, 3)
     assert (image[0, 0] == 255).all()
     with Image.open(path) as picture:
@@ -95,17 +85,17 @@ def test_nothing_heavy_is_imported_and_no_figure_stays_open() -> None:
 
 
 def test_confusion_matrix_shows_recall_by_row_and_survives_empty_ones() -> None:
-    assert {"0.750", "1.000"} <= set(texts(confusion_matrix([[3, 1], [0, 7]], ("a", "b"), "x")))
+    assert {"0.750", "1.000"} <= set(texts(figures.confusion_matrix([[3, 1], [0, 7]], ("a", "b"), "x")))
     with np.errstate(all="raise"):
-        figure = confusion_matrix([[0, 0], [1, 1]], ("a", "b"), "x")
-        empty = confusion_matrix(np.zeros((2, 2), int), ("a", "b"), "x")
+        figure = figures.confusion_matrix([[0, 0], [1, 1]], ("a", "b"), "x")
+        empty = figures.confusion_matrix(np.zeros((2, 2), int), ("a", "b"), "x")
     assert {"n/a", "0.500"} <= set(texts(figure))
     assert empty.axes[0].get_title() == "x: no samples"
 
 
 def test_cells_are_blue_where_right_and_orange_where_wrong_and_legible() -> None:
     counts = np.diag([900] * 10) + np.eye(10, k=1, dtype=int) * 100
-    ax = confusion_matrix(counts, CLASSES, "x").axes[0]
+    ax = figures.confusion_matrix(counts, CLASSES, "x").axes[0]
     assert ax.get_title() == "x: accuracy 0.9091 (9,000 of 9,900)"
     colours = np.asarray(ax.images[0].get_array())[..., :3]
     for text in ax.texts:
@@ -119,7 +109,7 @@ def test_cells_are_blue_where_right_and_orange_where_wrong_and_legible() -> None
 
 def test_bars_have_the_values_and_their_numbers_in_the_published_order() -> None:
     values = np.linspace(0.5, 0.95, 10)
-    figure = per_class_bars({"MLP": values.tolist(), "CNN": (values / 2).tolist()}, CLASSES, "F1")
+    figure = figures.per_class_bars({"MLP": values.tolist(), "CNN": (values / 2).tolist()}, CLASSES, "F1")
     ax = figure.axes[0]
     first, second = ax.containers
     np.testing.assert_allclose([bar.get_width() for bar in first], values)
@@ -128,14 +118,14 @@ def test_bars_have_the_values_and_their_numbers_in_the_published_order() -> None
     assert [label.get_text() for label in ax.get_yticklabels()] == list(CLASSES)
     assert ax.yaxis_inverted()
     assert legend(figure) == ["MLP", "CNN"]
-    figure = per_class_bars({"F1": [0.5, np.nan]}, ("a", "b"), "F1")
+    figure = figures.per_class_bars({"F1": [0.5, np.nan]}, ("a", "b"), "F1")
     assert not figure.legends
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.500", "n/a"]
 
 
 def test_heat_map_writes_and_shades_every_value_and_mean() -> None:
     rows = {"noise": [1.0, 0.5, 0.0], "inverse": [0.2], "flip": [0.9]}
-    ax = heat_map(rows, ["1", "2", "3"], "a title", "severity", breaks=[2]).axes[0]
+    ax = figures.heat_map(rows, ["1", "2", "3"], "a title", "severity", breaks=[2]).axes[0]
     expected = ["1.000", "0.500", "0.000", "0.500", "0.200", "0.200", "0.900", "0.900"]
     assert [text.get_text() for text in ax.texts] == expected
     assert [label.get_text() for label in ax.get_yticklabels()] == list(rows)
@@ -153,23 +143,23 @@ def test_the_figures_of_a_run_show_what_was_predicted() -> None:
     confidences = generator.normal(size=(200, 10)) + 2 * np.eye(10)[labels]
     predicted = confidences.argmax(1)
     images = generator.integers(256, size=(200, 28, 28)).astype(np.uint8)
-    figures = outcome_figures(images, labels, confidences, CLASSES, "svm")
+    drawn = figures.outcome_figures(images, labels, confidences, CLASSES, "svm")
     f1 = sklearn.metrics.f1_score(labels, predicted, average=None, labels=range(10), zero_division=0)
-    bars = figures["class_f1"].axes[0].patches
+    bars = drawn["class_f1"].axes[0].patches
     np.testing.assert_allclose([bar.get_bbox().width for bar in bars], f1, rtol=1e-6)
-    cells = figures["confusion_matrix"].axes[0]
+    cells = drawn["confusion_matrix"].axes[0]
     counts = sklearn.metrics.confusion_matrix(labels, predicted, labels=range(10))
     assert [int(text.get_text()) for text in cells.texts[:100]] == counts.ravel().tolist()
     assert cells.get_title().startswith("svm on the test set")
     worst = f"{np.floor(confidences.max(1)[predicted != labels].max() * 100) / 100:.2f}"
-    assert worst in " ".join(texts(figures["worst_errors"]))
-    plain = outcome_figures(images, labels, confidences, CLASSES, "svm", probabilities=False)
+    assert worst in " ".join(texts(drawn["worst_errors"]))
+    plain = figures.outcome_figures(images, labels, confidences, CLASSES, "svm", probabilities=False)
     assert worst not in " ".join(texts(plain["worst_errors"]))
 
 
 def test_learning_curves_draw_the_history_and_name_the_first_best_epoch() -> None:
     more = {"learning_rate": (EPOCHS, 0.1 / EPOCHS), "val/f1": ([1], [0.1, 0.2])}  # other keys are ignored
-    figure = learning_curves(HISTORY | more)
+    figure = figures.learning_curves(HISTORY | more)
     loss, accuracy, rate = figure.axes
     for ax, name in ((loss, "loss"), (accuracy, "accuracy")):
         for line, stage in zip(ax.lines, ("train", "val"), strict=False):
@@ -199,7 +189,7 @@ def test_learning_curves_draw_the_history_and_name_the_first_best_epoch() -> Non
 def test_an_incomplete_history_is_drawn_as_far_as_it_goes(
     history: dict[str, Any], points: int, names: list[str]
 ) -> None:
-    figure = learning_curves(history)
+    figure = figures.learning_curves(history)
     (ax,) = figure.axes
     assert len(ax.lines[0].get_xydata()) == points
     assert ax.lines[0].get_marker() == "o"  # few points are marked
@@ -208,7 +198,7 @@ def test_an_incomplete_history_is_drawn_as_far_as_it_goes(
 
 
 def test_reliability_draws_the_filled_bins_and_the_diagonal() -> None:
-    figure = reliability_diagram(
+    figure = figures.reliability_diagram(
         {"stated": ([0.1, np.nan, 0.9], [0.2, np.nan, 0.8]), "scaled": ([0.5], [0.5])}
     )
     diagonal, first, second = figure.axes[0].lines
@@ -218,9 +208,9 @@ def test_reliability_draws_the_filled_bins_and_the_diagonal() -> None:
 
 
 def test_risk_is_drawn_over_coverage() -> None:
-    (line,) = risk_coverage([0, 0.5, 1 / 3, 0.25]).axes[0].lines
+    (line,) = figures.risk_coverage([0, 0.5, 1 / 3, 0.25]).axes[0].lines
     np.testing.assert_allclose(line.get_xydata(), [[0.25, 0], [0.5, 0.5], [0.75, 1 / 3], [1, 0.25]])
-    assert risk_coverage(np.zeros(5)).axes[0].get_ylim()[1] > 0
+    assert figures.risk_coverage(np.zeros(5)).axes[0].get_ylim()[1] > 0
 
 
 def test_changes_are_drawn_with_references_in_grey() -> None:
@@ -267,16 +257,25 @@ def test_randomisation_starts_at_one_and_many_methods_look_different() -> None:
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: confusion_matrix(np.zeros((10, 9), int), CLASSES, "x"), r"\(10, 10\).*\(10, 9\)"),
-        (lambda: per_class_bars({"F1": [0.5] * 9}, CLASSES, "F1"), r"'F1' .* shape \(10,\), got \(9,\)"),
-        (lambda: per_class_bars({}, CLASSES, "F1"), "1 to 6 series, got 0"),
-        (lambda: heat_map({"noise": [1, 0.5, 0]}, ["1", "2"], "x"), "'noise' must have 1 or 2 values, got 3"),
-        (lambda: learning_curves({"val/loss": ([1, 2, 3], [0.1, 0.2])}), r"val/loss.*\(3,\) and \(2,\)"),
-        (lambda: learning_curves({"val/loss": ([1], [np.nan])}), "no finite loss or accuracy"),
-        (lambda: learning_curves({"learning_rate": ([1], [0.1])}), "no finite loss or accuracy"),
-        (lambda: reliability_diagram({"stated": ([0.1, 0.2], [0.2])}), r"stated: .* must be alike"),
-        (lambda: reliability_diagram({}), "1 to 6 series, got 0"),
-        (lambda: risk_coverage([]), r"must have the shape \(N,\)"),
+        (lambda: figures.confusion_matrix(np.zeros((10, 9), int), CLASSES, "x"), r"\(10, 10\).*\(10, 9\)"),
+        (
+            lambda: figures.per_class_bars({"F1": [0.5] * 9}, CLASSES, "F1"),
+            r"'F1' .* shape \(10,\), got \(9,\)",
+        ),
+        (lambda: figures.per_class_bars({}, CLASSES, "F1"), "1 to 6 series, got 0"),
+        (
+            lambda: figures.heat_map({"noise": [1, 0.5, 0]}, ["1", "2"], "x"),
+            "'noise' must have 1 or 2 values, got 3",
+        ),
+        (
+            lambda: figures.learning_curves({"val/loss": ([1, 2, 3], [0.1, 0.2])}),
+            r"val/loss.*\(3,\) and \(2,\)",
+        ),
+        (lambda: figures.learning_curves({"val/loss": ([1], [np.nan])}), "no finite loss or accuracy"),
+        (lambda: figures.learning_curves({"learning_rate": ([1], [0.1])}), "no finite loss or accuracy"),
+        (lambda: figures.reliability_diagram({"stated": ([0.1, 0.2], [0.2])}), r"stated: .* must be alike"),
+        (lambda: figures.reliability_diagram({}), "1 to 6 series, got 0"),
+        (lambda: figures.risk_coverage([]), r"must have the shape \(N,\)"),
         (lambda: change_curves({}, (), ""), "series must hold at least one method"),
         (
             lambda: measure_intervals(MEANS, {"ROAD": "lower"}, "other", ""),

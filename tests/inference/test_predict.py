@@ -54,8 +54,7 @@ def test_the_table_has_a_line_for_every_file() -> None:
 
 
 def test_the_sheet_shows_the_first_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = []
-    draw = module.contact_sheet
+    drawn, draw = [], module.contact_sheet
     monkeypatch.setattr(module, "SHEET_CARDS", 1)
     monkeypatch.setattr(module, "contact_sheet", lambda *args: drawn.append(args) or draw(*args))
     write_sheet([UNSURE, SURE, FAILED], "cnn", str(tmp_path / "sheet.png"))

@@ -43,23 +43,12 @@ def test_a_polynomial_background_is_fitted_exactly(degree: int) -> None:
     y, x = np.meshgrid(np.linspace(-1, 1, 80), np.linspace(-1, 1, 60), indexing="ij")
     exact = np.stack([0.5 + 0.2 * x, 0.4 - 0.1 * y + 0.3 * x * y, 0.3 + 0.2 * y**2], axis=2)
     picture = exact.astype(np.float32)
-    picture[20:60, 20:40] = 1
+    picture[20:, 20:40] = 1  # a garment that touches the border
     assert fit_background(picture, border_mask(picture.shape), degree) == pytest.approx(exact, abs=1e-5)
 
 
-def test_a_garment_that_touches_the_border_is_not_fitted() -> None:
-    noise = np.random.default_rng(0).normal(0, 0.01, (80, 60, 3))
-    picture = (0.8 + noise).astype(np.float32)
-    picture[50:, 20:50] = (0.1, 0.2, 0.6)
-    background = fit_background(picture, border_mask(picture.shape), 2)
-    assert background == pytest.approx(np.full_like(picture, 0.8), abs=0.02)
-
-
 @pytest.mark.parametrize("colour", [NAVY, (150, 20, 20)])
-@pytest.mark.parametrize(
-    "background", [(255, 255, 255), (90, 200, 90), RAMP, CONE, NOISE, STRIPES],
-    ids=["white", "green", "ramp", "cone", "noise", "stripes"],
-)  # fmt: skip
+@pytest.mark.parametrize("background", [(90, 200, 90), RAMP, CONE, NOISE, STRIPES])
 def test_a_shirt_is_cut_out(colour: tuple[int, ...], background: object) -> None:
     cut = cut_out(shirt(colour, background))
     assert overlap(cut.garment, MASK) > 0.9
@@ -67,14 +56,14 @@ def test_a_shirt_is_cut_out(colour: tuple[int, ...], background: object) -> None
 
 
 @pytest.mark.parametrize("method", ["border", "grabcut"])
-def test_a_shirt_in_front_of_clutter_is_cut_out_the_same_each_time(method: str) -> None:
+@pytest.mark.parametrize("seed", range(3))
+def test_a_shirt_in_front_of_clutter_is_cut_out_the_same_each_time(method: str, seed: int) -> None:
     if method == "grabcut":
         pytest.importorskip("cv2")
-    for seed in range(3):
-        picture = shirt((30, 30, 110), clutter(seed))
-        garment = cut_out(picture, how=method).garment
-        assert overlap(garment, MASK) > 0.85, seed
-        assert np.array_equal(cut_out(picture, how=method).garment, garment)
+    picture = shirt((30, 30, 110), clutter(seed))
+    garment = cut_out(picture, how=method).garment
+    assert overlap(garment, MASK) > 0.85
+    assert np.array_equal(cut_out(picture, how=method).garment, garment)
 
 
 def test_the_object_in_the_middle_is_the_garment() -> None:
