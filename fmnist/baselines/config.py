@@ -99,13 +99,13 @@ def _parse_flags(args: list[str]) -> list[tuple[str, Any]]:
     """Return key and value of ``--key value`` and ``--key=value``; values are YAML."""
     pairs = []
     remaining = iter(args)
-    for flag, equals, value in (argument.partition("=") for argument in remaining):
+    for argument in remaining:
+        flag, equals, text = argument.partition("=")
         if not flag.startswith("--"):
             raise InputError(f"{flag}: no such flag (--help lists them)")
-        if not equals:
-            value = next(remaining, None)
-            if value is None:
-                raise InputError(f"{flag}: expected one argument")
+        value = text if equals else next(remaining, None)
+        if value is None:
+            raise InputError(f"{flag}: expected one argument")
         try:
             pairs.append((flag[2:], _numbers(yaml.safe_load(value))))
         except yaml.YAMLError:

@@ -1,6 +1,8 @@
-"""The blend's temperatures and weights are the likeliest ones. See also test_fit."""
+"""Blends weight their members by likelihood; members that would leak are refused. See also test_fit."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +10,15 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from fmnist.baselines.blend import Blend, fit_weights, load_blend
+from fmnist.baselines.members import check_member, copy_model
 from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
+from fmnist.inference.predictor import load_logits
 
 LABELS = np.arange(800) % 10
+IMAGES = np.random.default_rng(0).integers(256, size=(4, 28, 28)).astype(np.uint8)
+SAME, OTHER = "same files", {"train-images-idx3-ubyte": "0"}
+LEAK = r"was trained on images that are validation here; make both with the same --data\.split_seed"
 
 
 def informed_logits(spread: float, signal: float, seed: int) -> np.ndarray:
@@ -55,3 +63,42 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "checkpoints" / "blend.json").write_text(content)
     with pytest.raises(InputError, match=r"blend\.json: is damaged"):
         load_blend(tmp_path, lambda _: pytest.fail("a member was loaded"))
+
+
+@pytest.mark.parametrize(
+    ("split_seed", "val", "files", "message"),
+    [
+        (0, 100, SAME, None), (0, 60, SAME, None), (3, 0, SAME, None), (1, 100, SAME, LEAK),
+        (0, 101, SAME, LEAK), (0, 100, OTHER, r"was trained on other files than those of --data\.root"),
+    ],
+)  # fmt: skip
+def test_a_run_that_was_trained_on_validation_images_or_other_files_is_refused(
+    network: Run, split_seed: int, val: int, files: Any, message: str | None
+) -> None:
+    digests = network.record["data_sha256"] if files == SAME else files
+    arguments: Any = (network, "--blend", digests, {"split_seed": split_seed, "val": val})
+    if message is None:
+        check_member(*arguments)
+        return
+    with pytest.raises(InputError, match=message):
+        check_member(*arguments)
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_copied_model_needs_nothing_of_its_run(
+    network: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse)
+    copy = tmp_path / "copy"
+    expected = load_logits(network.path)(IMAGES)
+    copy_model(network, copy)
+    checkpoint = Path("checkpoints", "best.ckpt")
+    assert {str(path.relative_to(copy)) for path in copy.rglob("*.*")} == {"config.yaml", str(checkpoint)}
+    assert (copy / checkpoint).samefile(network.path / checkpoint) == has_links
+    for name in ("config.yaml", checkpoint):
+        (network.path / name).unlink()
+    assert np.array_equal(load_logits(copy)(IMAGES), expected)

@@ -45,8 +45,9 @@ def test_the_folder_holds_what_is_promised(fit: Fit, capsys: pytest.CaptureFixtu
     record = run.record
     expected = {
         "name": "mlp", "kind": "scikit-learn", "status": "finished", "command": "a test", "seed": 4,
-        "split": {"split_seed": 0, "train": 500, "val": 100, "test": 200}, "classes": list(CLASSES), "epochs": 3,
-        "parameters": 784 * 100 + 100 + 100 * 10 + 10, "scores": "log-probabilities", "predict_agreement": 1,
+        "split": {"split_seed": 0, "train": 500, "val": 100, "test": 200}, "classes": list(CLASSES),
+        "parameters": 784 * 100 + 100 + 100 * 10 + 10,
+        "epochs": 3, "scores": "log-probabilities", "predict_agreement": 1,
     }  # fmt: skip
     assert {key: record[key] for key in expected} == expected
     assert record["train_seconds"] == record["fit_seconds"] > 0
