@@ -43,10 +43,7 @@ class Blend:
     ) -> "Blend":
         """Choose temperatures, then weights, by the likelihood of the validation labels alone.
 
-        Args:
-            logits: Of the validation images by each model, (N, 10).
-            labels: int64 (N,).
-            members: The models.
+        The logits are those of the validation images by each model, (N, 10), and the labels int64 (N,).
         """
         temperatures = [fit_temperature(rows, labels) for rows in logits]
         likelihoods = [
@@ -74,11 +71,7 @@ class Blend:
 
 
 def load_blend(folder: Path, load_model: Callable[[Path], ImageFunction]) -> Blend:
-    """Load the blend of a run folder.
-
-    Args:
-        folder: The run folder, which holds a copy of each member.
-        load_model: Loads a member from its folder.
+    """Load the blend of a run folder, each member from its copy there by ``load_model``.
 
     Raises:
         InputError: Its file or a member is damaged.
@@ -102,8 +95,7 @@ def load_members(
 def fit_weights(likelihoods: np.ndarray) -> np.ndarray:
     """Return the weights (M,) of the mixture under which the labels are likeliest, a convex problem.
 
-    Args:
-        likelihoods: What each of M models gives the right class of each image, (N, M), above 0.
+    ``likelihoods`` (N, M) are the probabilities, above 0, that M models give the right class of each image.
     """
     weights = np.full(likelihoods.shape[1], 1 / likelihoods.shape[1])
     for _ in range(STEPS):  # expectation maximisation: each step raises the likelihood

@@ -37,7 +37,7 @@ def build_transformers(features: Any, seed: int) -> list[BaseEstimator]:
 
     Args:
         features: The steps: short names, ``{name: value}``, or ``class_path`` and ``init_args``.
-        seed: As above.
+        seed: The ``random_state`` of all that take one and name none.
 
     Raises:
         InputError: A step is unknown, misplaced or no transformer, or does not take its arguments.
@@ -69,15 +69,12 @@ def _build_transformer(step: Any, seed: int) -> BaseEstimator:
 
 
 def build(spec: Any, seed: int, flag: str) -> Any:
-    """Build what a configuration describes; values without ``class_path`` are taken as they are.
+    """Build the objects in nested mappings and lists; values without ``class_path`` stay as they are.
 
-    Args:
-        spec: Nested mappings, lists and values.
-        seed: As above.
-        flag: The flag that sets the value, for messages.
+    ``flag`` is the flag that sets the value, for messages.
 
     Raises:
-        InputError: It cannot be built.
+        InputError: An object cannot be built.
     """
     if isinstance(spec, list):
         return [build(value, seed, flag) for value in spec]

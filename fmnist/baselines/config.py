@@ -6,7 +6,6 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
@@ -14,6 +13,7 @@ import yaml
 from fmnist.baselines.features import EXTRACTORS, TRANSFORMERS
 from fmnist.core.errors import InputError
 from fmnist.core.runs import check_name
+from fmnist.core.yaml_files import read_yaml
 
 Backend = Literal["auto", "fast", "stock"]
 BACKENDS = get_args(Backend)
@@ -46,17 +46,10 @@ every key of the YAML is a flag, too, and a later one wins:
 
 @dataclass(frozen=True)
 class Config:
-    """A resolved configuration; ``config.yaml`` holds it.
+    """A resolved configuration; ``config.yaml`` holds it. ``HELP`` describes the keys.
 
-    Attributes:
-        name: Of the run.
-        logs: Folder of all runs.
-        seed: ``random_state`` of whatever takes one and is given none.
-        engine: The backend that fits, one of ``BACKENDS``.
-        features: Steps from an image to what the estimator is given.
-        estimator: ``class_path`` and ``init_args``, or None for a blend.
-        blend: The runs to be blended, or None.
-        data: Arguments of the data module: ``root``, ``val_size``, ``train_size``, ``split_seed``.
+    Either ``estimator`` (``class_path`` and ``init_args``) or ``blend`` is None; ``data`` are the arguments
+    of the data module.
     """
 
     name: str
@@ -75,10 +68,7 @@ class Config:
 
 
 def configure(args: Sequence[str] | None) -> Config:
-    """Parse the command line.
-
-    Args:
-        args: Without the program; ``None`` takes the process's own.
+    """Parse the command line; ``None`` takes the process's arguments.
 
     Raises:
         InputError: A file, a key or a value is wrong.
@@ -86,7 +76,7 @@ def configure(args: Sequence[str] | None) -> Config:
     parser = argparse.ArgumentParser(
         prog="baseline.py",
         usage="%(prog)s --config FILE [--KEY VALUE ...]",
-        description="Fit a classifier of scikit-learn, as one YAML describes it, and leave a run folder.",
+        description="Fit a classifier of scikit-learn, as one YAML describes it, and write a run folder.",
         epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False, exit_on_error=False,
     )  # fmt: skip
@@ -99,36 +89,23 @@ def configure(args: Sequence[str] | None) -> Config:
         raise InputError(f"{error.argument_name}: {error.message}") from None
     merged = copy.deepcopy(DEFAULTS)
     for path in known.config:
-        _update(merged, _read(path), f"--config {path}: ")
+        _update(merged, _numbers(read_yaml(path, "estimator")), f"--config {path}: ")
     for key, value in _parse_flags(rest):
         _update(merged, _nested(key, value), "--")
     return _check(merged)
 
 
-def _read(path: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise InputError(f"--config {path}: cannot be read ({error.strerror})") from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise InputError(f"--config {path}: is no YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"--config {path}: must hold keys like 'estimator:', holds {content!r:.40}")
-    return _numbers(content)
-
-
 def _parse_flags(args: list[str]) -> list[tuple[str, Any]]:
     """Return key and value of ``--key value`` and ``--key=value``; values are YAML."""
     pairs = []
-    words = list(args)
-    while words:
-        flag, equals, value = words.pop(0).partition("=")
+    remaining = iter(args)
+    for argument in remaining:
+        flag, equals, text = argument.partition("=")
         if not flag.startswith("--"):
             raise InputError(f"{flag}: no such flag (--help lists them)")
-        if not equals:
-            if not words:
-                raise InputError(f"{flag}: expected one argument")
-            value = words.pop(0)
+        value = text if equals else next(remaining, None)
+        if value is None:
+            raise InputError(f"{flag}: expected one argument")
         try:
             pairs.append((flag[2:], _numbers(yaml.safe_load(value))))
         except yaml.YAMLError:
@@ -198,7 +175,7 @@ def _check(config: dict[str, Any]) -> Config:
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
             raise InputError(f"--{flag} {value}: must be a whole number, {low} or more")
     if config["estimator"] and config["blend"]:
-        raise InputError("--estimator or --blend: one of them is wanted, not both")
+        raise InputError("--estimator or --blend: choose one of them")
     if not (config["estimator"] or config["blend"]):
         raise InputError(
             "--estimator or --blend: one of them is required; --config configs/baselines/svm.yaml has one"

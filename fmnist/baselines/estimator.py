@@ -1,4 +1,4 @@
-"""A fitted estimator as a function of images, and the file that it is kept in."""
+"""A fitted estimator as a function of images, and its file."""
 
 import zipfile
 from pathlib import Path
@@ -130,7 +130,7 @@ def _unknown_types(path: Path) -> str:
 
 
 def score_type_of(classifier: Any) -> ScoreType:
-    """Return the best that a fitted classifier has to offer."""
+    """Return what a fitted classifier gives: probabilities, else decision scores, else decisions."""
     # SVC's probabilities come from another fit, with folds, and contradict its decisions
     if hasattr(classifier, "predict_proba") and not isinstance(classifier, SVC | NuSVC):
         return "log-probabilities"
@@ -157,11 +157,8 @@ def svc_decision_scores(svc: SVC, x: np.ndarray) -> np.ndarray:
     """Return what ``svc.decision_function`` does, by matrix products in float32.
 
     libsvm evaluates the kernel pair by pair in float64 on one core: 92 s for the 10,000 test images,
-    where this takes a few.
-
-    Args:
-        svc: Fitted on more than two classes, with one of ``KERNELS``.
-        x: float32 (N, D).
+    where this takes a few. The SVC is fitted on more than two classes, with one of ``KERNELS``; ``x`` is
+    float32 (N, D).
 
     Returns:
         float32 (N, C): the pairs of classes that each class wins, plus a share below 1/3 that ranks ties.

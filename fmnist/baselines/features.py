@@ -114,11 +114,9 @@ def first_step(features: Any) -> tuple[str, Any]:
 
 
 def load_extractor(features: Any, network: Path) -> ImageFunction:
-    """Return the function of images that the steps begin with.
+    """Return the function of images that checked steps begin with.
 
-    Args:
-        features: The steps, checked.
-        network: Folder of the network for ``embedding``, with its ``config.yaml`` and checkpoint.
+    ``network`` is the folder of the network for ``embedding``, with its ``config.yaml`` and checkpoint.
 
     Raises:
         InputError: The network cannot be loaded.

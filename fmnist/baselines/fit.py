@@ -28,22 +28,23 @@ from fmnist.data.datamodule import FashionMNISTDataModule
 
 
 def fit_baseline(config: Config, command: str, load_model: Callable[[Path], ImageFunction]) -> Run:
-    """Fit what a configuration describes, and leave its run folder.
+    """Fit what a configuration describes, in a new run folder.
 
     Args:
-        config: As it was parsed.
-        command: What to record as the command.
+        config: The configuration.
+        command: The command line, to be recorded.
         load_model: From a folder with configuration and model to the function of images uint8
             (N, 28, 28) to logits float32 (N, 10); loads the members of a blend, whatever their kind.
-
-    Returns:
-        The finished run.
 
     Raises:
         InputError: Something about it is wrong; nearly always before any data are loaded.
     """
     config, members = find_members(config)
-    steps = _build(config)
+    fitting.intelex_version(config.engine)  # refuses a backend that is not installed
+    steps: list[BaseEstimator] = []  # a blend has none
+    if config.estimator is not None:
+        steps = build_transformers(config.features, config.seed)
+        steps.append(build_classifier(config.estimator, config.seed))
     data = FashionMNISTDataModule(**config.data)
     data.prepare_data()
     data.setup()
@@ -69,21 +70,10 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
     return run
 
 
-def _build(config: Config) -> list[BaseEstimator]:
-    """Return the unfitted transformers and classifier; a blend has none."""
-    fitting.intelex_version(config.engine)
-    if config.estimator is None:
-        return []
-    return [
-        *build_transformers(config.features, config.seed),
-        build_classifier(config.estimator, config.seed),
-    ]
-
-
 def _check(
     config: Config, steps: list[BaseEstimator], members: list[Run], data: FashionMNISTDataModule
 ) -> None:
-    """Refuse what the data forbid: too few images or too many, runs that have seen the validation set."""
+    """Refuse too few or too many images, and runs that were trained on the validation images."""
     labels = images_of(data, "train").labels
     if len(np.unique(labels)) < len(CLASSES):
         raise InputError(f"--data.train_size {len(labels)}: leaves out classes; take at least {len(CLASSES)}")
@@ -130,7 +120,7 @@ def _describe(config: Config) -> str:
 def _fit_estimator(
     run: Run, config: Config, steps: list[BaseEstimator], members: list[Run], data: FashionMNISTDataModule
 ) -> tuple[FittedEstimator, dict[str, Any]]:
-    """Fit an estimator; return it with what ``run.json`` says of it."""
+    """Fit an estimator; return it and what to record of it."""
     for member in members:
         copy_model(member, run.path / NETWORK)
     start = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Fitting a pipeline in a process of its own, with scikit-learn or a faster backend, within the memory.
+"""Fitting a pipeline in a subprocess, with scikit-learn or a faster backend, and checks of the memory.
 
-Native code cannot be interrupted: it keeps the interpreter, sees no signal, and is killed when memory
-ends. From outside its process, time is told, Ctrl-C is obeyed, and a lack of memory is reported.
+Native code does not react to signals, and the system kills it when memory runs out. The parent process
+stays able to print progress, to end the fit at Ctrl-C, and to report a lack of memory.
 """
 
 import contextlib
@@ -33,9 +33,9 @@ PACKAGE = "scikit-learn-intelex"
 FASTER = {SVC: "sklearnex.svm"}
 """Estimators that scikit-learn-intelex fits several times faster, to the same solution.
 
-Not for predictions: with ten classes its SVC's differ from libsvm's in one image of 200, and its decision
-function ranks another class first in one of 40, mostly a wrong one. Not its forests, whose trees are
-others, and not its logistic regression, which stops elsewhere when the iterations run out.
+It is not used to predict: with ten classes its SVC's predictions differ from libsvm's in one image of 200,
+and its decision function ranks another class first in one of 40, mostly a wrong one. Its forests have other
+trees, and its logistic regression stops elsewhere when the iterations run out.
 """
 PROGRESS_SECONDS = 10.0  # between two lines of progress
 VERBOSE = {
@@ -45,7 +45,7 @@ VERBOSE = {
     "MLPClassifier": 1,
     "RandomForestClassifier": 2,
 }
-"""The ``verbose`` at which an estimator prints, through Python, at which tree or epoch it is."""
+"""The ``verbose`` at which an estimator prints, through Python, its current tree or epoch."""
 
 
 class Fit(NamedTuple):
@@ -65,13 +65,13 @@ class Fit(NamedTuple):
 
 
 def fit_in_subprocess(pipeline: Pipeline, x: np.ndarray, y: np.ndarray, backend: Backend) -> Fit:
-    """Fit a pipeline in a process of its own, and print every ``PROGRESS_SECONDS`` how far it is.
+    """Fit a pipeline in a subprocess, and print its progress every ``PROGRESS_SECONDS``.
 
     Args:
         pipeline: Transformers and a classifier.
         x: float32 (N, D).
         y: int64 (N,).
-        backend: What may fit the classifier.
+        backend: See ``fit_classifier``.
 
     Raises:
         InputError: scikit-learn refuses the combination of arguments, or the memory did not suffice.
@@ -178,7 +178,7 @@ def intelex_version(backend: Backend) -> str | None:
     """Return the version of scikit-learn-intelex that may be used, or None.
 
     Raises:
-        InputError: It is asked for, and not installed.
+        InputError: The backend is ``fast``, and it is not installed.
     """
     if backend == "stock":
         return None
@@ -195,16 +195,10 @@ def intelex_version(backend: Backend) -> str | None:
 def fit_classifier(
     classifier: BaseEstimator, x: np.ndarray, y: np.ndarray, backend: Backend
 ) -> tuple[Any, str]:
-    """Fit a classifier of scikit-learn by the backend.
+    """Return a fitted classifier of scikit-learn, and the name and version of the backend that fitted it.
 
-    Args:
-        classifier: Unfitted; it is left so where scikit-learn-intelex fits in its place.
-        x: float32 (N, D).
-        y: int64 (N,).
-        backend: ``stock`` is scikit-learn; ``auto`` and ``fast`` take ``FASTER`` where it applies.
-
-    Returns:
-        The fitted classifier, always one of scikit-learn's own, and the name and version of what fitted it.
+    The backend ``stock`` is scikit-learn; ``auto`` and ``fast`` use ``FASTER`` where it applies, and then
+    ``classifier`` itself stays unfitted.
     """
     version = intelex_version(backend)
     if version is not None and type(classifier) in FASTER:
@@ -236,15 +230,7 @@ def _stock_svc(fitted: Any) -> SVC:
 
 
 def check_memory(steps: list[Any], images: int) -> None:
-    """Refuse an estimator whose kernel matrix is larger than the memory that is free.
-
-    Args:
-        steps: Transformers and the classifier.
-        images: Number of training images.
-
-    Raises:
-        InputError: It is.
-    """
+    """Raise an ``InputError`` for a step whose kernel of the training images exceeds the free memory."""
     available = psutil.virtual_memory().available
     for step in steps:
         needed = kernel_bytes(step, images)

@@ -19,8 +19,8 @@ def hog(images: np.ndarray, orientations: int = 8, cell: int = 4, block: int = 2
 
     Written out rather than taken from scikit-image, which takes one image at a time (600 images/s here,
     so a minute and a half for the training set), and has neither of two choices that pay on validation
-    (an SVM on 10,000 images): directions over the whole circle, because it tells clothes apart which
-    side of an edge is the brighter one (0.907 to 0.918), and square roots of histograms that sum to one,
+    (an SVM on 10,000 images): directions over the whole circle, because the brighter side of an edge
+    tells clothes apart (0.907 to 0.918), and square roots of histograms that sum to one,
     Hellinger's kernel as in RootSIFT (Arandjelović & Zisserman 2012), because weak edges count, too,
     beside strong ones (0.910 to 0.918).
 

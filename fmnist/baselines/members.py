@@ -1,4 +1,4 @@
-"""The finished runs that a baseline is made of, for its embedding or blend: found, checked, copied."""
+"""The finished runs that a baseline builds on, for its embedding or blend: find, check and copy them."""
 
 import dataclasses
 import os
@@ -50,12 +50,12 @@ def check_member(run: Run, flag: str, data_sha256: dict[str, str], split: dict[s
 
     Args:
         run: The run.
-        flag: What names it, for messages.
-        data_sha256: The files' digests here.
-        split: The split here: ``split_seed``, ``train``, ``val``.
+        flag: The flag that names it, for messages.
+        data_sha256: Digests of the files of this fit.
+        split: The split of this fit: ``split_seed``, ``train``, ``val``.
 
     Raises:
-        InputError: It was.
+        InputError: It was trained on such images.
     """
     theirs = run.record["split"]
     if run.record["data_sha256"] != data_sha256:
@@ -72,7 +72,7 @@ def check_member(run: Run, flag: str, data_sha256: dict[str, str], split: dict[s
 def copy_model(run: Run, folder: Path) -> None:
     """Copy a run's configuration and model into a folder, the model by hard links where they are possible.
 
-    So a run that is made of others depends on none of their folders.
+    The new run then needs no other run's folder.
     """
     ignored = shutil.ignore_patterns("last.ckpt*", "previous.ckpt*")
     shutil.copytree(run.path / "checkpoints", folder / "checkpoints", ignore=ignored, copy_function=_link)

@@ -1,4 +1,4 @@
-"""What a finished baseline leaves for people and later steps: metrics, figures, TensorBoard's events."""
+"""The results of a finished baseline: metrics, figures, TensorBoard's events."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,11 +33,9 @@ def measure(predictions: Predictions, score_type: ScoreType) -> dict[str, Any]:
 
 
 def write_table(run: Run, losses: Sequence[float]) -> None:
-    """Write ``metrics.csv``: a row for each epoch of an estimator that has losses, the last with the rest.
+    """Write ``metrics.csv``: a row for each epoch's training loss; the last row has the other values, too.
 
-    Args:
-        run: The run, its metrics recorded.
-        losses: Training loss by epoch; empty for estimators without epochs.
+    An estimator without epochs has one row. The run's metrics must have been recorded.
     """
     rows: list[dict[str, Any]] = [{"epoch": epoch, "train/loss": loss} for epoch, loss in enumerate(losses)]
     rows = rows or [{"epoch": 0}]
@@ -52,12 +50,9 @@ def draw_figures(run: Run, test: Predictions, images: np.ndarray) -> dict[str, A
     """Draw confusion matrix, F1 by class, worst errors and, if there is one, the loss into ``figures/``.
 
     Args:
-        run: The run, its record complete and its ``metrics.csv`` written.
-        test: Of the test set.
+        run: The run; its record is complete and its ``metrics.csv`` written.
+        test: Predictions of the test set.
         images: uint8 (N, 28, 28), the test images.
-
-    Returns:
-        The figures by name.
     """
     normalised = run.score_type == "log-probabilities"
     scores = test.probabilities if normalised else test.logits

@@ -52,8 +52,8 @@ def outcome_figures(
 def confusion_matrix(counts: ArrayLike, classes: Sequence[str], title: str) -> Figure:
     """Draw a confusion matrix with recall: blue for right, orange for wrong, shaded by share of the row.
 
-    The errors have a scale of their own that ends at 0.25, the same in every figure, so that neither the
-    diagonal nor a better model hides them.
+    The colour scale of the errors ends at 0.25 in every figure, so that neither the diagonal nor a better
+    model hides them.
 
     Args:
         counts: Whole numbers ``(C, C)``; the row is the true class, the column the predicted one.
@@ -83,12 +83,9 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str], title: str) -> F
 
 @rc_context(STYLE)
 def per_class_bars(values: Mapping[str, Sequence[float]], classes: Sequence[str], ylabel: str) -> Figure:
-    """Draw one horizontal bar a class and series, from 0, with its number, in the order of ``classes``.
+    """Draw horizontal bars from 0 with their numbers, the classes from top to bottom.
 
-    Args:
-        values: For each series, say a model or a measure, one value in [0, 1] a class.
-        classes: The names, from top to bottom.
-        ylabel: What the values measure, written along their axis.
+    Each series has one value in [0, 1] a class; ``ylabel`` says what they measure.
     """
     if not 1 <= len(values) <= len(COLOURS):
         raise ValueError(f"values must hold 1 to {len(COLOURS)} series, got {len(values)}")
@@ -126,14 +123,10 @@ def heat_map(
     xlabel: str = "",
     breaks: Collection[int] = (),
 ) -> Figure:
-    """Draw accuracies in [0, 1], a row each, shaded by what is missing to 1, with the mean of each row.
+    """Draw rows of accuracies in [0, 1], shaded by the distance from 1, with the mean of each row.
 
-    Args:
-        rows: By name, one value a column; a single value stands for all columns.
-        columns: Names, from left to right.
-        title: A heading.
-        xlabel: What the columns are.
-        breaks: Rows before which a gap is left.
+    A row has one value a column, or a single value that spans all columns. ``xlabel`` says what the columns
+    are, ``breaks`` lists the rows that have a gap before them.
 
     Raises:
         ValueError: A row has neither one value nor as many as there are columns.
@@ -202,13 +195,9 @@ def _write_recall(ax: Axes, counts: NDArray[np.int64]) -> None:
 
 def _draw_key(ax: Axes, label: str, colours: ScalarMappable, ticks: Sequence[float]) -> None:
     """Fill ``ax`` with the key of one colour scale; a scale that ends below 1 gets a pointed end."""
+    extend = "max" if ticks[-1] < 1 else "neither"
     bar = ax.figure.colorbar(
-        colours,
-        cax=ax,
-        orientation="horizontal",
-        extend="max" if ticks[-1] < 1 else "neither",
-        ticks=ticks,
-        format="%g",
+        colours, cax=ax, orientation="horizontal", extend=extend, ticks=ticks, format="%g"
     )
     ax.minorticks_off()
     ax.tick_params(labelsize=8)
@@ -217,7 +206,7 @@ def _draw_key(ax: Axes, label: str, colours: ScalarMappable, ticks: Sequence[flo
 
 
 def _legible(background: NDArray[np.float64]) -> str:
-    """Return white or ink, whichever stands out more on an RGB(A) colour (WCAG 2 contrast)."""
+    """Return white or ink, whichever has more contrast to an RGB(A) colour (WCAG 2 contrast)."""
     linear = np.where(
         background[:3] <= 0.04045, background[:3] / 12.92, ((background[:3] + 0.055) / 1.055) ** 2.4
     )

@@ -50,7 +50,7 @@ STYLE: dict[Any, Any] = {
 
 @rc_context(STYLE)
 def save(figure: Figure, path: str | Path) -> None:
-    """Write ``figure`` as a PNG, creating parent folders; ``path`` is complete or as it was."""
+    """Write ``figure`` as a PNG, creating parent folders; a failure leaves ``path`` unchanged."""
     with replacing(Path(path)) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI)
 
@@ -67,11 +67,8 @@ def as_image(figure: Figure) -> NDArray[np.uint8]:
 def pixel_page(width: int, height: int, margin: int, heading: int = 0) -> tuple[Figure, Axes]:
     """Return a figure whose axes count output pixels, y downwards, so that images need no resampling.
 
-    Args:
-        width: Of the content, whose upper left corner is (0, 0).
-        height: Of the content.
-        margin: Around the content.
-        heading: Height between the upper margin and the content.
+    The upper left corner of the content, ``width`` by ``height``, is (0, 0); around it lies the margin, and
+    above it the space for a heading.
     """
     # a hundredth of a pixel more, because matplotlib rounds 55 / 150 * 150 down to 54
     size = (width + 2 * margin + 0.01) / DPI, (height + heading + 2 * margin + 0.01) / DPI

@@ -23,10 +23,8 @@ def change_curves(
 ) -> Figure:
     """Draw how a probability falls or rises while pixels change, a panel a kind of change, a line a method.
 
-    Args:
-        series: By method, by kind of change, probabilities (k,) at shares of the pixels from 0 to 1.
-        references: Methods drawn in grey: what the others have to beat.
-        title: A heading for the whole figure.
+    ``series`` holds by method, by kind of change, probabilities (k,) at shares of the pixels from 0 to 1.
+    The references are the methods that others should surpass; they are grey.
 
     Raises:
         ValueError: There is nothing to draw.
@@ -53,11 +51,8 @@ def measure_intervals(
 ) -> Figure:
     """Draw means with intervals, a panel a measure, a row a method, the reference as a line through all.
 
-    Args:
-        means: By method, by measure.
-        better: By measure, ``"lower"`` or ``"higher"``.
-        reference: The method to beat; the side on which others are better is tinted.
-        title: A heading for the whole figure.
+    ``means`` holds them by method, by measure, and ``better`` the better side of each measure, ``"lower"`` or
+    ``"higher"``. Values on that side of the reference's interval are tinted.
 
     Raises:
         ValueError: The reference is not among the methods.
@@ -97,12 +92,9 @@ def measure_intervals(
 
 @rc_context(STYLE)
 def randomisation(layers: Sequence[str], similarity: Mapping[str, Sequence[Interval]], title: str) -> Figure:
-    """Draw how alike maps stay while more and more layers, from the head down, lose what they learned.
+    """Draw the similarity of maps to those of the trained network while its layers are randomised in order.
 
-    Args:
-        layers: Names, in the order of randomising.
-        similarity: By method, for every layer the mean rank correlation with its interval.
-        title: A heading for the whole figure.
+    ``similarity`` holds by method, for every layer, the mean rank correlation with its interval.
 
     Raises:
         ValueError: A method has another number of values than there are layers.

@@ -57,22 +57,14 @@ class Card:
 
 @rc_context(STYLE)
 def contact_sheet(cards: Sequence[Card], title: str, failed: Sequence[str] = ()) -> Figure:
-    """Draw cards in rows of three, and the files that gave no picture below them, one line each.
-
-    Args:
-        cards: The pictures that were answered.
-        title: A heading for the sheet.
-        failed: Lines about files that gave no picture; of many, the first 25.
+    """Draw cards in rows of three, and below them the lines about failed files; of many, the first 25.
 
     Raises:
         ValueError: A card's picture or image has a wrong shape.
     """
     for card in cards:
-        if (
-            card.image.shape != (IMAGE_SIZE, IMAGE_SIZE)
-            or card.picture.ndim != 3
-            or max(card.picture.shape) > TILE
-        ):
+        picture_fits = card.picture.ndim == 3 and max(card.picture.shape) <= TILE
+        if card.image.shape != (IMAGE_SIZE, IMAGE_SIZE) or not picture_fits:
             shapes = f"{card.image.shape} and {card.picture.shape}"
             raise ValueError(f"image and picture must be (28, 28) and (H, W, 3) up to {TILE}, got {shapes}")
     lines = list(failed[:MOST_FAILED])

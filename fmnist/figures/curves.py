@@ -68,8 +68,7 @@ def learning_curves(history: Mapping[str, Curve]) -> Figure:
 def reliability_diagram(series: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
     """Draw accuracy over confidence, beside the diagonal of a perfectly calibrated model.
 
-    Args:
-        series: By name, mean confidence (bins,) and accuracy (bins,); bins that are NaN are left out.
+    Each series is mean confidence (bins,) and accuracy (bins,); bins that are NaN are left out.
 
     Raises:
         ValueError: The two differ in shape, or there are more series than colours.
@@ -94,8 +93,7 @@ def reliability_diagram(series: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Fi
 def risk_coverage(risk: ArrayLike) -> Figure:
     """Draw the share of wrong answers over the share of the images that is answered.
 
-    Args:
-        risk: Errors among the k most confident answers, k = 1..N, (N,).
+    ``risk`` (N,) is the share of errors among the k most confident answers, k = 1..N.
 
     Raises:
         ValueError: It is empty, or of another shape.

@@ -34,24 +34,21 @@ def image_grid(
     titles: Sequence[str] | None = None,
     columns: int = 8,
     title: str | None = None,
-    frame_colours: Sequence[str | None] | None = None,
 ) -> Figure:
-    """Draw images row by row, dark on white as they were photographed.
+    """Draw images row by row, dark on white as in the photographs.
 
     Args:
         images: ``(N, 28, 28)``, uint8 or floats in [0, 1] (clipped); none at all gives an empty grid.
         titles: One text an image, written above it; lines are split at newlines.
         columns: Images in a row.
         title: A heading for the whole grid.
-        frame_colours: One colour an image for a thick frame; None for the plain one.
 
     Raises:
-        ValueError: The images have another shape, or a sequence another length than the images.
+        ValueError: The images have another shape, or there is another number of titles.
     """
     pixels = _checked(images, "images", ndim=3)
-    for name, sequence in (("titles", titles), ("frame_colours", frame_colours)):
-        if sequence is not None and len(sequence) != len(pixels):
-            raise ValueError(f"{name} must have {len(pixels)} entries, one an image, got {len(sequence)}")
+    if titles is not None and len(titles) != len(pixels):
+        raise ValueError(f"titles must have {len(pixels)} entries, one an image, got {len(titles)}")
     if columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
     columns = max(1, min(columns, len(pixels)))
@@ -64,7 +61,7 @@ def image_grid(
     for place, image in enumerate(pixels):
         row, column = divmod(place, columns)
         centre, top = (column + 0.5) * across - GAP / 2, row * down + text_height
-        _tile(ax, image, centre - SIDE / 2, top, frame_colours[place] if frame_colours else None)
+        _tile(ax, image, centre - SIDE / 2, top)
         for above, line in enumerate(reversed(titles[place].split("\n") if titles else [])):
             ax.text(centre, top - 8 - above * LINE, line, ha="center", va="baseline", size=TITLE_SIZE)
     return figure
@@ -79,16 +76,10 @@ def worst_errors(
     number: int = 32,
     written: bool = True,
 ) -> Figure:
-    """Draw the most confident mistakes first, each with true class, predicted class and probability.
+    """Draw the most confident errors first, each with true class, predicted class and probability.
 
-    Args:
-        images: ``(N, 28, 28)``, uint8 or floats in [0, 1].
-        true: Labels ``(N,)``.
-        predicted: Predicted labels ``(N,)``.
-        probability: Probabilities of the predicted classes ``(N,)``.
-        classes: The names of the labels.
-        number: Mistakes to draw at most.
-        written: Write the probabilities; False where they only give an order.
+    Images are as in ``image_grid``. Labels, predicted labels and the probabilities of these are ``(N,)``;
+    with ``written=False`` the probabilities only give the order. At most ``number`` errors are drawn.
     """
     pixels = _checked(images, "images", ndim=3)
     true, predicted, probability = np.asarray(true), np.asarray(predicted), np.asarray(probability)
@@ -114,9 +105,7 @@ def worst_errors(
 def augmented_grid(originals: ArrayLike, augmented: ArrayLike) -> Figure:
     """Draw each original at the left of its row and its augmented versions beside it.
 
-    Args:
-        originals: ``(rows, 28, 28)``, uint8 or floats in [0, 1].
-        augmented: ``(rows, k, 28, 28)``, likewise.
+    The originals are ``(rows, 28, 28)``, the others ``(rows, k, 28, 28)``, uint8 or floats in [0, 1].
     """
     firsts, versions = _checked(originals, "originals", ndim=3), _checked(augmented, "augmented", ndim=4)
     if len(firsts) != len(versions):
@@ -157,13 +146,10 @@ def _page(width: int, height: int, title: str | None = None) -> tuple[Figure, Ax
     return figure, ax
 
 
-def _tile(ax: Axes, image: NDArray[np.float32], left: float, top: float, frame: str | None = None) -> None:
+def _tile(ax: Axes, image: NDArray[np.float32], left: float, top: float) -> None:
     """Draw one image with its upper left corner at ``(left, top)``, and its frame."""
     paste(ax, image, left, top, ZOOM, cmap="gray_r", vmin=0, vmax=1)
-    thickness = 2.2 if frame else 0.5
-    ax.add_patch(
-        Rectangle((left, top), SIDE, SIDE, fill=False, edgecolor=frame or FRAME, linewidth=thickness)
-    )
+    ax.add_patch(Rectangle((left, top), SIDE, SIDE, fill=False, edgecolor=FRAME, linewidth=0.5))
 
 
 def _width(text: str, size: float) -> float:

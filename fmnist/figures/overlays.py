@@ -39,7 +39,7 @@ class Panel:
         evidence: ``(28, 28)``; None where a model cannot be explained so.
         caption: Up to two lines above the image.
         question: Up to two lines above the evidence: what it is for.
-        right: Whether the prediction is right, told by a frame; None for no frame.
+        right: Whether the prediction is right, shown by a green or red frame; None for a plain one.
     """
 
     image: ArrayLike
@@ -57,7 +57,7 @@ def panel_grid(panels: Sequence[Panel], title: str, columns: int = 2, limit: flo
         panels: At least one.
         title: A heading for the whole figure.
         columns: Panels in a row.
-        limit: Top of the colour scale; None gives every panel one of its own, up to its strongest evidence.
+        limit: Top of the colour scale; None for the strongest evidence of each panel.
 
     Raises:
         ValueError: There is no panel, or an array has another shape.
@@ -80,21 +80,16 @@ def panel_grid(panels: Sequence[Panel], title: str, columns: int = 2, limit: flo
 
 @rc_context(STYLE)
 def comparison(rows: Sequence[Sequence[Panel]], names: Sequence[str], title: str) -> Figure:
-    """Draw images explained by several models: the image, then an overlay of every model.
+    """Draw a row for each image: the image, then its overlay by every model that ``names`` lists.
 
-    Each overlay has a colour scale of its own, because the logits of two models have no common unit.
-
-    Args:
-        rows: For each image, its panels, one a model.
-        names: Of the models.
-        title: A heading for the whole figure.
+    The colour scales of the overlays differ, because the logits of two models have no common unit.
 
     Raises:
         ValueError: There is nothing to draw, or a row has another number of panels than there are models.
     """
     if not rows or any(len(row) != len(names) for row in rows):
         raise ValueError(f"every row must hold {len(names)} panels, got {[len(row) for row in rows]}")
-    figure, cells = _layout(len(rows), 1, len(names) + 1, title, caption=0.5, top=0.25, room=GAP)
+    figure, cells = _layout(len(rows), 1, len(names) + 1, title, caption=0.5, top=0.25, space=GAP)
     for cell, row in zip(cells, rows, strict=True):
         _draw_image(cell[0], row[0].image, row[0].caption)
         for ax, panel in zip(cell[1:], row, strict=True):
@@ -110,11 +105,7 @@ def comparison(rows: Sequence[Sequence[Panel]], names: Sequence[str], title: str
 
 @rc_context(STYLE)
 def class_averages(panels: Sequence[Panel], title: str) -> Figure:
-    """Draw mean image, mean evidence and overlay of every class, one class a column.
-
-    Args:
-        panels: One a class; all share one colour scale.
-        title: A heading for the whole figure.
+    """Draw mean image, mean evidence and overlay of every class, one class a column, on one colour scale.
 
     Raises:
         ValueError: There is no panel, or an array has another shape.
@@ -144,20 +135,14 @@ def _layout(
     title: str,
     caption: float = CAPTION,
     top: float = 0.0,
-    room: float = SCALE,
+    space: float = SCALE,
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure of square tiles and its cells, row by row: ``blocks`` a row, ``tiles`` axes each.
 
-    Args:
-        rows: Rows of cells.
-        blocks: Cells in a row.
-        tiles: Axes in a cell.
-        title: Of the whole figure; its lines are broken to fit.
-        caption: Height above every row, in inches.
-        top: More height above the first row, in inches.
-        room: Width at the right of every cell, in inches.
+    In inches, ``caption`` is the height above every row, ``top`` more height above the first row, and
+    ``space`` the width at the right of every cell. The lines of the title are broken to fit.
     """
-    across = tiles * (TILE + GAP) + room
+    across = tiles * (TILE + GAP) + space
     width = 2 * MARGIN + blocks * across - GAP
     title = "\n".join(fill(line, int(width * 12)) for line in title.split("\n"))
     head = MARGIN + HEADING + LINE * title.count("\n") + top
@@ -177,7 +162,7 @@ def _layout(
 
 
 def _draw_image(ax: Axes, image: ArrayLike, caption: str = "") -> None:
-    """Draw an image dark on white, as it was photographed."""
+    """Draw an image dark on white."""
     ax.imshow(_pixels(image), cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
     _write(ax, caption)
     _frame(ax)

@@ -6,9 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from fmnist.core.calibration import fit_temperature
 from fmnist.core.constants import CLASSES, IMAGE_SIZE
-from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
 from fmnist.inference.detection import Detector, run_model
 from fmnist.inference.predictor import Predictor
@@ -30,8 +28,7 @@ class Answer:
 
     Attributes:
         picture: The prepared file.
-        choices: The likeliest classes with their probabilities, the likeliest first; empty if there is no
-            image.
+        choices: The likeliest classes and their probabilities, in that order; empty without an image.
         unsure: Reasons not to trust the answer.
         distance: Score of the detector, higher for images that are less like the training images; ``None``
             without a detector.
@@ -42,17 +39,10 @@ class Answer:
     unsure: tuple[str, ...] = ()
     distance: float | None = None
 
-
-def find_temperature(run: Run) -> float | None:
-    """Return the temperature that calibrates a run's probabilities, ``None`` without validation images.
-
-    Raises:
-        InputError: Its predictions of the validation images are damaged.
-    """
-    if not run.has_predictions("val"):
-        return None
-    val = run.predictions("val")
-    return fit_temperature(val.logits, val.labels)
+    @property
+    def notes(self) -> list[str]:
+        """The picture's problems that are no reason to doubt the answer."""
+        return [flag for flag in self.picture.flags if flag not in self.unsure]
 
 
 def classify(
@@ -62,19 +52,14 @@ def classify(
     detector: Detector | None = None,
     threshold: float = LEAST_PROBABILITY,
 ) -> Iterator[Answer]:
-    """Classify pictures as they arrive.
-
-    An answer depends on its own picture only, to the last bit.
+    """Classify pictures as they arrive, in order; an answer depends on its own picture only, to the last bit.
 
     Args:
         predictor: The run.
-        pictures: In order.
+        pictures: The prepared files.
         temperature: Divides the logits.
         detector: Tells which images are too unlike the training images.
         threshold: Least probability of the likeliest class that is not a close call.
-
-    Yields:
-        An answer for each picture, in order.
     """
     remaining = iter(pictures)
     while part := list(islice(remaining, BATCH)):

@@ -68,10 +68,10 @@ class Detector:
     """Tells which images are too unlike the training images.
 
     Attributes:
-        name: Of the score.
-        score: Its function.
+        name: Name of the score.
+        score: The score.
         threshold: Images with a higher score are too unlike; 95 % of the validation images are not.
-        note: What users should know of it, or nothing.
+        note: A limitation that users should know of, or nothing.
     """
 
     name: str
@@ -160,11 +160,9 @@ def scores_of(references: References, score_type: str = "logits") -> dict[str, O
 def find_detector(predictor: Predictor, root: str = "data") -> Detector | None:
     """Return the detector of a run: distance to the nearest training image, where those are available.
 
-    The training images it needs are kept in the run folder, from the first call on; until then the data
-    must be on this machine. Where they are not, the energy is used instead, with a note.
-
-    Returns:
-        None for a run whose data are not here, and that has no validation images either.
+    The first call reads the training images from the data on this machine and keeps those that it needs in
+    the run folder. Where there are none, the energy is used instead, with a note; a run without validation
+    images, too, has no detector.
     """
     references = _read(predictor.run.path / FILE)
     if references is None:
@@ -178,12 +176,7 @@ def find_detector(predictor: Predictor, root: str = "data") -> Detector | None:
 
 
 def references_of(predictor: Predictor, data: "FashionMNISTDataModule") -> References:
-    """Return the training images that others are compared with, from the run folder if it keeps them.
-
-    Args:
-        predictor: The run.
-        data: With the run's split.
-    """
+    """Return the training images that others are compared with, from the run folder if it keeps them."""
     path = predictor.run.path / FILE
     references = _read(path)
     if references is None:
@@ -195,10 +188,7 @@ def references_of(predictor: Predictor, data: "FashionMNISTDataModule") -> Refer
 
 
 def _choose(predictor: Predictor, data: "FashionMNISTDataModule") -> References:
-    """Choose training images, and the threshold by validation images.
-
-    For a run without validation images, training images that were not chosen replace them.
-    """
+    """Choose training images, and the threshold by validation images or else by other training images."""
     from fmnist.data.arrays import images_of
 
     train, val = images_of(data, "train"), images_of(data, "val")

@@ -1,4 +1,4 @@
-"""Export a trained network to one file, which is kept only if it computes what the network does."""
+"""Export a trained network to one file, which is kept only if it computes the same as the network."""
 
 import importlib.util
 import json
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from fmnist.core.calibration import fit_temperature
 from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError, reports_unwritable
 from fmnist.core.files import replacing
@@ -21,7 +20,7 @@ from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Table, fixed
 from fmnist.data import source
 from fmnist.inference.formats import FORMATS, Format, NetworkFunction, on_arrays
-from fmnist.inference.predictor import Predictor
+from fmnist.inference.predictor import Predictor, find_temperature
 from fmnist.models.classifier import Classifier
 
 TOLERANCE = 1e-4
@@ -33,17 +32,16 @@ NOISE_IMAGES = 1_000
 
 
 def export_run(run: Run, name: str, output: Path | None = None, root: str = "data") -> list[str]:
-    """Write a run's network as one file, if that computes what the network does.
+    """Write a run's network as one file, if that computes the same as the network.
 
     Args:
         run: A finished run of a network.
-        name: Of the format, a key of ``FORMATS``.
-        output: The file, replaced at the very end where there is one; None for ``export/model.onnx``,
-            with the suffix of the format, in the run folder.
+        name: The format, a key of ``FORMATS``.
+        output: The file; None for ``export/model.onnx``, with the suffix of the format, in the run folder.
         root: Folder of the data, whose test images are compared if they are on this machine.
 
     Returns:
-        What was written and measured, in lines for people.
+        Lines that say what was written and measured.
 
     Raises:
         InputError: The run holds no network or a damaged one, a package is missing, the file cannot be
@@ -87,7 +85,7 @@ def _check(run: Run, name: str, form: Format, path: Path) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """Lend a temporary file that replaces ``path`` at the end; refuse at once what cannot be written."""
+    """Yield a temporary file that replaces ``path`` at the end; refuse at once what cannot be written."""
     with reports_unwritable(f"--output {path}"):
         if path.is_dir():
             raise IsADirectoryError(0, "is a folder")
@@ -106,10 +104,7 @@ def _comparison_images(root: str) -> tuple[np.ndarray, str]:
 
 
 def metadata(run: Run) -> dict[str, str]:
-    """Return what a user of the file must know: classes, conventions, origin, accuracy and temperature.
-
-    A run without predictions of test or validation has no accuracy or temperature.
-    """
+    """Return classes, conventions and origin and, where there are predictions, accuracy and temperature."""
     known = {
         "classes": json.dumps(run.record.get("classes")),
         "input": "images: float32 (N, 1, 28, 28) in [0, 1], grey, bright garment on black; "
@@ -120,9 +115,8 @@ def metadata(run: Run) -> dict[str, str]:
     }
     if run.has_predictions("test"):
         known["test_accuracy"] = f"{run.predictions('test').accuracy:.4f}"
-    if run.has_predictions("val"):
-        val = run.predictions("val")
-        known["temperature"] = f"{fit_temperature(val.logits, val.labels):.4f}"
+    if (temperature := find_temperature(run)) is not None:
+        known["temperature"] = f"{temperature:.4f}"
         known["output"] += "; softmax(logits / temperature) are calibrated probabilities"
     return known
 
@@ -160,16 +154,13 @@ def capture(classifier: Classifier) -> ExportedProgram:
 
 
 def compare(exported: NetworkFunction, images: np.ndarray, logits: np.ndarray, name: str) -> float:
-    """Compare an export with the network, in batches of several sizes.
+    """Return the largest difference of a logit between export and network, in batches of several sizes.
 
     Args:
         exported: The function of the exported file.
         images: uint8 (N, 28, 28).
-        logits: Of the network, float32 (N, 10).
-        name: Of the format.
-
-    Returns:
-        The largest difference of a logit.
+        logits: The network's, float32 (N, 10).
+        name: The format.
 
     Raises:
         InputError: A class differs, or a logit by more than ``TOLERANCE``.

@@ -1,4 +1,4 @@
-"""What ``scripts/predict.py`` does: prepare pictures, classify them, and write or print the answers."""
+"""Prepare pictures, classify them, and write or print the answers."""
 
 import json
 import os
@@ -15,9 +15,9 @@ from fmnist.core.files import write_file
 from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Row, Table
 from fmnist.figures.contact_sheet import Card, contact_sheet, percent
-from fmnist.inference.answers import LEAST_PROBABILITY, Answer, classify, find_temperature
+from fmnist.inference.answers import LEAST_PROBABILITY, Answer, classify
 from fmnist.inference.detection import Detector, find_detector
-from fmnist.inference.predictor import Predictor
+from fmnist.inference.predictor import Predictor, find_temperature
 from fmnist.pictures import find_pictures, prepare_files
 from fmnist.pictures.parallel import OK
 
@@ -90,7 +90,7 @@ def predict(
 def _check_flags(
     threshold: float, output: str | None, sheet: str | None, stages: str | None, pictures: Sequence[Path]
 ) -> None:
-    """Refuse before the work what would fail after it."""
+    """Refuse before any work what would fail after it."""
     if not 0 <= threshold <= 1:
         raise InputError(f"--threshold {threshold:g}: must lie between 0 and 1")
     if output:
@@ -178,11 +178,7 @@ def _remarks(row: Row) -> str:
 
 
 def write_answers(table: Table, path: str) -> None:
-    """Write all values as CSV or JSON, as the path's suffix says.
-
-    Raises:
-        InputError: The file cannot be written.
-    """
+    """Write all values as CSV or JSON, as the path's suffix says."""
     if path.lower().endswith(".csv"):
         content = table.csv()
     else:
@@ -192,23 +188,12 @@ def write_answers(table: Table, path: str) -> None:
 
 
 def write_sheet(answers: Sequence[Answer], title: str, path: str) -> None:
-    """Draw a contact sheet of the first pictures, and a list of all files without an answer.
-
-    Raises:
-        InputError: The file cannot be written.
-    """
+    """Draw a contact sheet of the first pictures, and a list of all files without an answer."""
     answered = [answer for answer in answers if answer.choices]
     cards = [
-        Card(
-            answer.picture.file,
-            answer.picture.thumbnail,
-            answer.picture.image,
-            answer.choices,
-            answer.unsure,
-            [flag for flag in answer.picture.flags if flag not in answer.unsure],
-        )
+        Card(file.file, file.thumbnail, file.image, answer.choices, answer.unsure, answer.notes)
         for answer in answered[:SHEET_CARDS]
-        if answer.picture.thumbnail is not None and answer.picture.image is not None
+        if (file := answer.picture).thumbnail is not None and file.image is not None
     ]
     failed = [f"{answer.picture.file}: {answer.picture.status}" for answer in answers if not answer.choices]
     if len(cards) < len(answered):

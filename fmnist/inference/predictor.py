@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fmnist.core.calibration import fit_temperature
 from fmnist.core.errors import InputError
 from fmnist.core.images import check_images
 from fmnist.core.runs import Run
@@ -32,11 +33,9 @@ class Model:
 
 
 def load_model(folder: Path, device: str = "cpu") -> Model:
-    """Load the network, estimator or blend of a run folder, or of a copy that another run holds.
+    """Load the network, estimator or blend of a folder with ``config.yaml`` and ``checkpoints/``.
 
-    Args:
-        folder: Holds ``config.yaml`` and ``checkpoints/``.
-        device: Runs a network; estimators always run on the processor.
+    Only networks use the device.
 
     Raises:
         InputError: There is no model in it, or a damaged one.
@@ -74,12 +73,20 @@ def _load_network(folder: Path, device: str) -> Model:
     )
 
 
-class Predictor:
-    """The model of a finished run; it is loaded at the first call.
+def find_temperature(run: Run) -> float | None:
+    """Return the temperature that calibrates a run's probabilities, ``None`` without validation images.
 
-    Args:
-        run: The run.
-        device: Runs a network.
+    Raises:
+        InputError: Its predictions of the validation images are damaged.
+    """
+    if not run.has_predictions("val"):
+        return None
+    val = run.predictions("val")
+    return fit_temperature(val.logits, val.labels)
+
+
+class Predictor:
+    """The model of a finished run; it is loaded at the first call. Only networks use the device.
 
     Raises:
         InputError: The run is not finished.
@@ -106,13 +113,7 @@ class Predictor:
         return self._model.classifier
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Return what the run's ``predictions/`` hold, for other images.
-
-        Args:
-            images: uint8 (N, 28, 28).
-
-        Returns:
-            float32 (N, 10): logits; of an estimator, log-probabilities or decision scores.
+        """Return logits float32 (N, 10) of images uint8 (N, 28, 28); see ``Model``.
 
         Raises:
             InputError: The images have another shape or type, or the model is damaged.
@@ -121,10 +122,7 @@ class Predictor:
         return self._model.logits(images)
 
     def embeddings(self, images: np.ndarray) -> np.ndarray:
-        """Return the input of a network's last layer, or the pixels for another model, float32 (N, D).
-
-        Args:
-            images: uint8 (N, 28, 28).
+        """Return embeddings float32 (N, D) of images uint8 (N, 28, 28); see ``Model``.
 
         Raises:
             InputError: The images have another shape or type, or the model is damaged.

@@ -1,4 +1,4 @@
-"""Find which pixels of a picture are the garment, and what the background behind it looks like."""
+"""Find the pixels of a picture that show the garment, and estimate the background behind it."""
 
 from dataclasses import dataclass
 
@@ -64,7 +64,7 @@ def cut_out_garment(picture: np.ndarray, opacity: np.ndarray | None, cut_out: st
         if opacity[border].mean() < 0.5:
             return _cut_out_opaque(picture, opacity)
         backdrop = fit_background(picture, border & (opacity > 0.5), degree=2)
-        picture = _blend(picture, opacity, backdrop)
+        picture = _composite(picture, opacity, backdrop)
     background, objects = _split_smooth_background(picture, border)
     if _is_rough(objects, border):
         objects = grabcut(picture) if cut_out == "grabcut" else segment(picture)
@@ -104,7 +104,7 @@ def fit_background(picture: np.ndarray, known: np.ndarray, degree: int) -> np.nd
     return np.clip(background, 0, 1).astype(np.float32)
 
 
-def _blend(picture: np.ndarray, opacity: np.ndarray, background: np.ndarray) -> np.ndarray:
+def _composite(picture: np.ndarray, opacity: np.ndarray, background: np.ndarray) -> np.ndarray:
     """Return a partly transparent picture in front of a background, (H, W, 3)."""
     return background + opacity[..., None] * (picture - background)
 
@@ -114,7 +114,7 @@ def _cut_out_opaque(picture: np.ndarray, opacity: np.ndarray) -> CutOut:
     objects = opacity > 0.5
     is_light = objects.any() and np.median(picture[objects]) >= 0.75
     background = np.full_like(picture, 0.0 if is_light else 1.0)
-    return CutOut(_blend(picture, opacity, background), background, *_most_central(objects))
+    return CutOut(_composite(picture, opacity, background), background, *_most_central(objects))
 
 
 def _split_smooth_background(picture: np.ndarray, border: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

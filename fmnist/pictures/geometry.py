@@ -19,10 +19,8 @@ def border_mask(shape: tuple[int, ...]) -> np.ndarray:
 def resize(picture: np.ndarray, side: int) -> np.ndarray:
     """Bring the longest side to ``side`` pixels; each new pixel is the mean of those that it covers.
 
-    Args:
-        picture: float32 (H, W), or uint8 (H, W), (H, W, 3) or (H, W, 4). Colours are weighted by their
-            opacity, so the colour of transparent pixels does not matter.
-        side: In pixels.
+    The picture is float32 (H, W), or uint8 (H, W), (H, W, 3) or (H, W, 4). Colours are weighted by their
+    opacity, so the colour of transparent pixels does not matter.
     """
     image = Image.fromarray(picture)
     scale = side / max(image.size)

@@ -82,15 +82,11 @@ def worker_pool(processes: int | None = None) -> ProcessPoolExecutor:
     They are spawned, because forking a process that runs torch can hang, and ignore Ctrl-C, which is handled
     by the process that started them.
     """
+    if processes is None:
+        has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS
+        processes = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(processes or available_cores(), context, initializer=_initialise_worker)
-
-
-def available_cores() -> int:
-    """Return how many cores this program may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return ProcessPoolExecutor(processes, context, initializer=_initialise_worker)
 
 
 def _initialise_worker() -> None:

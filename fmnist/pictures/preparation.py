@@ -82,7 +82,8 @@ def prepare(
     cut = cut_out_garment(*working_copy(picture), cut_out)
     levels, polarity = grey_levels(cut)
     soft_mask = ndimage.uniform_filter(cut.garment.astype(np.float32), 3)
-    trimmed = trim(levels * soft_mask, cut.garment)
+    (bounding_box,) = ndimage.find_objects(cut.garment.astype(int))
+    trimmed = (levels * soft_mask)[bounding_box]
     resized = resize(trimmed, IMAGE_SIZE)
     sharpened = sharpen(resized)
     image = centre(to_uint8(sharpened / max(float(sharpened.max()), 1e-3)))
@@ -99,10 +100,6 @@ def prepare(
 
 def save_stages(folder: Path, stages: dict[str, np.ndarray]) -> None:
     """Write the pictures that ``prepare`` added to ``stages`` as PNG files, numbered in their order.
-
-    Args:
-        folder: Of this picture; created if it is missing.
-        stages: From a step's name to its picture, uint8 (H, W), (H, W, 3) or (H, W, 4).
 
     Raises:
         InputError: The folder cannot be written.
@@ -155,12 +152,6 @@ def grey_levels(cut: CutOut) -> tuple[np.ndarray, str]:
         levels = luma - behind
     brightest = max(float(np.percentile(levels[cut.garment], 99)), 1e-3)
     return np.clip(levels / brightest, 0, 1), "dark-on-light" if dark else "light-on-dark"
-
-
-def trim(levels: np.ndarray, garment: np.ndarray) -> np.ndarray:
-    """Cut the levels to the garment's bounding box."""
-    rows, columns = np.flatnonzero(garment.any(axis=1)), np.flatnonzero(garment.any(axis=0))
-    return levels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def sharpen(levels: np.ndarray) -> np.ndarray:

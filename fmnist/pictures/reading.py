@@ -26,12 +26,9 @@ DRAFT_SIDE = 400
 def find_pictures(paths: list[Path]) -> list[Path]:
     """Return the picture files that files and folders name, each once, in the order given.
 
-    A folder stands for the files in it and in its subfolders whose names end in one of ``SUFFIXES``, sorted
+    A folder yields the files in it and in its subfolders whose names end in one of ``SUFFIXES``, sorted
     by name, without hidden ones and without links to folders. A folder that cannot be read or holds no
     picture is returned itself, so that reading it raises an error that says why.
-
-    Args:
-        paths: Files, with any name, and folders.
     """
     pictures = [picture for path in paths for picture in (_walk(path) if os.path.isdir(path) else [path])]
     return list(dict.fromkeys(pictures))
@@ -43,12 +40,9 @@ def _walk(folder: Path) -> list[Path]:
     walk = os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename)))
     for parent, folders, names in walk:
         folders[:] = [name for name in folders if not name.startswith(".")]
-        pictures += [Path(parent, name) for name in names if _is_picture(name)]
+        visible = (name for name in names if not name.startswith("."))
+        pictures += [Path(parent, name) for name in visible if name.lower().endswith(SUFFIXES)]
     return sorted(pictures + unreadable) or [folder]
-
-
-def _is_picture(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -85,7 +79,7 @@ def printable(path: Path) -> str:
 
 def _reason(error: Exception) -> str:
     """Return what is wrong with a file, in one line."""
-    if isinstance(error, _RefusedError):
+    if isinstance(error, InputError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
         return "is no PNG, JPEG, WebP, BMP, TIFF or GIF file, or is damaged"
@@ -99,30 +93,26 @@ def _reason(error: Exception) -> str:
     return f"is damaged ({message:.100})"
 
 
-class _RefusedError(Exception):
-    """The reason why a file is not decoded."""
-
-
 def _check_file(path: Path) -> None:
     """Refuse whatever is no file with content before it is opened; opening a pipe could wait for ever."""
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         os.listdir(path)  # raises PermissionError where it may not be read
-        raise _RefusedError("is a folder without pictures")
+        raise InputError("is a folder without pictures")
     if not stat.S_ISREG(status.st_mode):
-        raise _RefusedError("is no regular file")
+        raise InputError("is no regular file")
     if not status.st_size:
-        raise _RefusedError("is empty (0 bytes)")
+        raise InputError("is empty (0 bytes)")
 
 
 def _check_size(width: int, height: int) -> None:
     size = f"{width:,} x {height:,} pixels"
     if width * height > MAX_PIXELS:
-        raise _RefusedError(f"has {size}, more than {MAX_PIXELS:,}; make it smaller")
+        raise InputError(f"has {size}, more than {MAX_PIXELS:,}; make it smaller")
     if min(width, height) < MIN_SIDE:
-        raise _RefusedError(f"has {size}, and no side may be shorter than {MIN_SIDE}")
+        raise InputError(f"has {size}, and no side may be shorter than {MIN_SIDE}")
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise _RefusedError(f"has {size}, and no side may be more than {MAX_ASPECT} times the other")
+        raise InputError(f"has {size}, and no side may be more than {MAX_ASPECT} times the other")
 
 
 def _decode(image: Image.Image) -> np.ndarray:
@@ -155,7 +145,7 @@ def _scale_levels(levels: np.ndarray) -> np.ndarray:
     if levels.dtype.kind == "u":
         return np.round(levels / 257).astype(np.uint8)
     if not np.isfinite(levels).all():
-        raise _RefusedError("holds levels that are NaN or infinite")
+        raise InputError("holds levels that are NaN or infinite")
     low, high = float(levels.min()), float(levels.max())
     whites = (1.0, 255.0, 65535.0) if levels.dtype.kind == "f" else (255.0, 65535.0)
     if low >= 0 and high <= whites[-1]:

@@ -1,6 +1,8 @@
-"""The blend's temperatures and weights are the likeliest ones, and it is kept with its members."""
+"""Blends weight their members by likelihood; members that would leak are refused. See also test_fit."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +10,15 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from fmnist.baselines.blend import Blend, fit_weights, load_blend
+from fmnist.baselines.members import check_member, copy_model
 from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
+from fmnist.inference.predictor import load_logits
 
 LABELS = np.arange(800) % 10
+IMAGES = np.random.default_rng(0).integers(256, size=(4, 28, 28)).astype(np.uint8)
+SAME, OTHER = "same files", {"train-images-idx3-ubyte": "0"}
+LEAK = r"was trained on images that are validation here; make both with the same --data\.split_seed"
 
 
 def informed_logits(spread: float, signal: float, seed: int) -> np.ndarray:
@@ -19,25 +27,17 @@ def informed_logits(spread: float, signal: float, seed: int) -> np.ndarray:
     return spread * (noise + signal * np.eye(10)[LABELS])
 
 
-def likelihoods(logits: np.ndarray) -> np.ndarray:
-    return softmax(logits, axis=1)[np.arange(800), LABELS]
-
-
 def loss(log_probabilities: np.ndarray) -> float:
     return -float(log_probabilities[np.arange(800), LABELS].mean())
 
 
 def test_the_weights_are_the_likeliest() -> None:
-    columns = np.stack([likelihoods(informed_logits(1, s, seed)) for seed, s in enumerate((3, 2, 0.5))], 1)
+    logits = np.stack([informed_logits(1, signal, seed) for seed, signal in enumerate((3, 2, 0.5))])
+    columns = softmax(logits, axis=2)[:, np.arange(800), LABELS].T
     weights = fit_weights(columns)
     assert weights.sum() == pytest.approx(1)
     optimum = minimize(lambda free: -np.log(columns @ softmax(free)).mean(), np.zeros(3), tol=1e-10).x
     np.testing.assert_allclose(weights, softmax(optimum), atol=2e-3)
-
-
-def test_a_model_that_knows_nothing_gets_no_weight() -> None:
-    columns = np.stack([likelihoods(informed_logits(1, 4.0, 0)), np.full(800, 0.1)], axis=1)
-    assert 0 <= fit_weights(columns)[1] < 0.05
 
 
 def test_combining_is_a_weighted_mean_of_probabilities() -> None:
@@ -57,16 +57,48 @@ def test_two_models_are_better_than_one() -> None:
     assert blend.weights == pytest.approx([0.5, 0.5], abs=0.15)
 
 
-def test_it_is_saved_and_loaded_with_its_members(tmp_path: Path) -> None:
-    Blend([2.0, 0.5], [0.25, 0.75], []).save(tmp_path)
-    loaded = load_blend(tmp_path, lambda folder: lambda images: folder.name)  # type: ignore[arg-type, return-value]
-    assert (loaded.temperatures, loaded.weights) == ([2.0, 0.5], [0.25, 0.75])
-    assert [member(LABELS) for member in loaded.members] == ["0", "1"]
-
-
 @pytest.mark.parametrize("content", ["{", "[]", '{"weights": [1]}'])
 def test_a_damaged_file_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "blend.json").write_text(content)
     with pytest.raises(InputError, match=r"blend\.json: is damaged"):
         load_blend(tmp_path, lambda _: pytest.fail("a member was loaded"))
+
+
+@pytest.mark.parametrize(
+    ("split_seed", "val", "files", "message"),
+    [
+        (0, 100, SAME, None), (0, 60, SAME, None), (3, 0, SAME, None), (1, 100, SAME, LEAK),
+        (0, 101, SAME, LEAK), (0, 100, OTHER, r"was trained on other files than those of --data\.root"),
+    ],
+)  # fmt: skip
+def test_a_run_that_was_trained_on_validation_images_or_other_files_is_refused(
+    network: Run, split_seed: int, val: int, files: Any, message: str | None
+) -> None:
+    digests = network.record["data_sha256"] if files == SAME else files
+    arguments: Any = (network, "--blend", digests, {"split_seed": split_seed, "val": val})
+    if message is None:
+        check_member(*arguments)
+        return
+    with pytest.raises(InputError, match=message):
+        check_member(*arguments)
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_copied_model_needs_nothing_of_its_run(
+    network: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse)
+    copy = tmp_path / "copy"
+    expected = load_logits(network.path)(IMAGES)
+    copy_model(network, copy)
+    checkpoint = Path("checkpoints", "best.ckpt")
+    assert {str(path.relative_to(copy)) for path in copy.rglob("*.*")} == {"config.yaml", str(checkpoint)}
+    assert (copy / checkpoint).samefile(network.path / checkpoint) == has_links
+    for name in ("config.yaml", checkpoint):
+        (network.path / name).unlink()
+    assert np.array_equal(load_logits(copy)(IMAGES), expected)

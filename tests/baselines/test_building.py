@@ -6,20 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
-from sklearn.ensemble import BaggingClassifier
 from sklearn.kernel_approximation import Nystroem
-from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from fmnist.baselines.building import build, build_classifier, build_transformers
-from fmnist.baselines.features import first_step, load_extractor
+from fmnist.baselines.features import load_extractor
 from fmnist.baselines.hog import hog
 from fmnist.core.errors import InputError
-from fmnist.core.runs import Run
 from fmnist.data.arrays import as_pixels
-from fmnist.models.loading import in_batches, load_classifier
 
 IMAGES = np.random.default_rng(0).integers(256, size=(4, 28, 28)).astype(np.uint8)
 NYSTROEM = {"class_path": "sklearn.kernel_approximation.Nystroem", "init_args": {"gamma": 0.1}}
@@ -42,7 +38,6 @@ def test_arguments_may_be_objects() -> None:
     assert process.kernel.length_scale == 2.0
     inner = spec("neural_network.MLPClassifier", hidden_layer_sizes=[64])
     bagging: Any = build_classifier(spec("ensemble.BaggingClassifier", estimator=inner), 3)
-    assert (type(bagging), type(bagging.estimator)) == (BaggingClassifier, MLPClassifier)
     assert bagging.estimator.random_state == 3
     steps = [["scale", spec("preprocessing.StandardScaler")], ["svc", spec("svm.LinearSVC")]]
     pipeline = build_classifier(spec("pipeline.Pipeline", steps=steps), 0)
@@ -50,25 +45,14 @@ def test_arguments_may_be_objects() -> None:
     assert isinstance(pipeline[0], StandardScaler)
 
 
-@pytest.mark.parametrize("features", [[], ["pixels"], ["standardize"], [{"pca": 3}], [NYSTROEM]])
+@pytest.mark.parametrize("features", [[], ["pixels"], [{"pca": 3}], [NYSTROEM]])
 def test_without_another_extractor_there_are_pixels(features: list[Any]) -> None:
-    assert first_step(features) == ("pixels", None)
     assert load_extractor(features, Path("none")) is as_pixels
 
 
 def test_hog_takes_arguments() -> None:
-    assert np.array_equal(load_extractor(["hog"], Path())(IMAGES), hog(IMAGES))
     small = load_extractor([{"hog": {"cell": 7, "orientations": 4}}, "standardize"], Path())
     assert np.array_equal(small(IMAGES), hog(IMAGES, cell=7, orientations=4))
-
-
-def test_an_embedding_is_the_input_of_the_last_layer(network: Run) -> None:
-    features = load_extractor([{"embedding": str(network.path)}], network.path)(IMAGES)
-    model: Any = load_classifier(network.path)
-    head = model.network.head
-    assert features.shape == (4, 16)
-    logits = features @ head.weight.detach().numpy().T + head.bias.detach().numpy()
-    np.testing.assert_allclose(logits, in_batches(model, IMAGES), rtol=1e-4, atol=1e-5)
 
 
 def test_transformers_are_built_in_order() -> None:
@@ -81,44 +65,31 @@ def test_transformers_are_built_in_order() -> None:
 
 
 WRONG_CLASSIFIERS = [
-    (
-        spec("svm.SCV"),
-        " sklearn.svm.SCV: is no class of scikit-learn, like sklearn.svm.SVC; did you mean sklearn.svm.SVC?",
-    ),
+    (spec("svm.SCV"), " sklearn.svm.SCV: is no class of scikit-learn, like sklearn.svm.SVC; did you mean"),
     ({"class_path": "os.system"}, " os.system: is no class of scikit-learn"),
     (spec("svm.l1_min_c"), " sklearn.svm.l1_min_c: is no class"),
     (spec("svm.SVR"), " sklearn.svm.SVR: is no classifier"),
-    ({"class_path": 3}, " 3: is no class of scikit-learn"),
     ({"C": 3}, ": names no class_path"),
     (spec("svm.SVC", gama=3), ".gama: SVC takes no such argument; did you mean --estimator.gamma?"),
     (spec("svm.SVC", C=-1), ".C -1: The 'C' parameter of SVC must be"),
-    (spec("svm.SVC", kernel="rfb"), ".kernel 'rfb': The 'kernel' parameter of SVC must be"),
     ({**spec("svm.SVC"), "init_args": [1]}, ".init_args [1]: must hold arguments by name"),
     ({**spec("svm.SVC"), "args": {}}, ".args: is no key here, only class_path and init_args are"),
-    (
-        spec("ensemble.BaggingClassifier", estimator=spec("svm.SVC", C="x")),
-        ".estimator.C 'x': The 'C' parameter of SVC",
-    ),
+    (spec("ensemble.BaggingClassifier", estimator=spec("svm.SVC", C="x")), ".estimator.C 'x': The 'C' param"),
     (spec("ensemble.VotingClassifier"), " VotingClassifier: "),
 ]
 WRONG_STEPS = [
     ("hog", " 'hog': must be a list of steps"),
     (["standardise"], " standardise: no such step; there are pixels, hog, embedding, standardize, pca, and"),
     (["standardize", "hog"], " hog: must be the first of the steps"),
-    (["pixels", "hog"], " hog: must be the first of the steps"),
     ([3], " 3: a step is a name, or {name: value}"),
     ([{"pca": 3, "hog": 1}], " {'pca': 3, 'hog': 1}: a step is a name"),
     (["embedding"], " embedding: needs the RUN of a network, like {embedding: logs/cnn}"),
-    ([{"embedding": 3}], " embedding: needs the RUN"),
     ([{"pixels": 3}], " pixels 3: takes no arguments"),
     ([{"hog": 3}], " hog 3: takes arguments by name: orientations, cell, block"),
-    ([{"hog": {"cels": 3}}], " hog {'cels': 3}: takes arguments by name"),
     ([{"hog": {"cell": "x"}}], " hog cell 'x': must be a whole number"),
     ([{"standardize": 3}], " standardize 3: takes arguments by name only"),
-    ([{"pca": {"n": 3}}], " pca.n: PCA takes no such argument"),
     ([{"pca": "x"}], " pca.n_components 'x': The 'n_components' parameter of PCA"),
     ([spec("svm.SVC")], " sklearn.svm.SVC: is no transformer"),
-    ([spec("decomposition.PAC")], " sklearn.decomposition.PAC: is no class"),
 ]
 
 

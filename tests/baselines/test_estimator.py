@@ -1,7 +1,7 @@
 """Logits of every kind of classifier, and files that are safe to load."""
 
-import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -52,8 +52,9 @@ def test_the_largest_logit_is_the_decision_and_survives_the_file(classifier: Any
     estimator = fitted(classifier, tmp_path)
     logits = estimator.logits(IMAGES)
     assert (logits.shape, logits.dtype) == ((60, 10), np.float32)
-    assert np.isfinite(logits).all()
     assert estimator.agreement(IMAGES) == 1
+    if isinstance(classifier, KNeighborsClassifier | SVC):
+        assert estimator.parameters is None
     if classifier in WITH_PROBABILITIES:
         assert estimator.score_type == "log-probabilities"
         np.testing.assert_allclose(np.exp(logits.astype(float)).sum(1), 1, atol=1e-4)
@@ -61,34 +62,12 @@ def test_the_largest_logit_is_the_decision_and_survives_the_file(classifier: Any
         assert estimator.score_type == "decision scores"
     estimator.save(tmp_path)
     np.testing.assert_array_equal(load_estimator(tmp_path).logits(IMAGES), logits)
-    with zipfile.ZipFile(tmp_path / module.FILE) as archive:
-        assert {info.compress_type for info in archive.infolist() if info.file_size} == {zipfile.ZIP_DEFLATED}
 
 
 def test_a_classifier_with_neither_scores_nor_probabilities() -> None:
-    class Plain:
-        def __init__(self) -> None:
-            self.inner = NearestCentroid().fit(as_pixels(IMAGES), LABELS)
-
-        def predict(self, x: np.ndarray) -> np.ndarray:
-            return self.inner.predict(x)
-
-    plain: Any = Plain()
+    plain = SimpleNamespace(predict=lambda x: LABELS)
     assert module.score_type_of(plain) == "decisions"
-    decisions = module.class_values(plain, as_pixels(IMAGES), "decisions")
-    assert np.array_equal(decisions.argmax(1), plain.predict(as_pixels(IMAGES)))
-    assert (decisions.sum(1) == 1).all()
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_parameters_and_losses(tmp_path: Path) -> None:
-    network = fitted(MLPClassifier(hidden_layer_sizes=(8,), max_iter=3), tmp_path)
-    assert network.parameters == 784 * 8 + 8 + 8 * 10 + 10
-    assert len(network.losses) == 3
-    logistic = fitted(LogisticRegression(max_iter=5), tmp_path)
-    assert (logistic.parameters, logistic.losses) == (7850, [])
-    assert fitted(KNeighborsClassifier(3), tmp_path).parameters is None
-    assert fitted(SVC(kernel="linear"), tmp_path).parameters is None
+    assert np.array_equal(module.class_values(plain, as_pixels(IMAGES), "decisions"), np.eye(10)[LABELS])
 
 
 FOREIGN = make_pipeline(FunctionTransformer(np.save), GaussianNB())
@@ -118,21 +97,12 @@ def test_what_would_not_load_is_not_kept(tmp_path: Path) -> None:
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
-@pytest.fixture(scope="module")
-def blobs() -> tuple[np.ndarray, np.ndarray]:
-    """300 points of ten overlapping classes in six dimensions."""
-    generator = np.random.default_rng(0)
-    y = generator.integers(10, size=300)
-    centres = generator.normal(size=(10, 6))
-    return (centres[y] + generator.normal(size=(300, 6))).astype(np.float32), y
-
-
 @pytest.mark.parametrize("kernel", module.KERNELS)
 @pytest.mark.parametrize("classes", [range(10), (2, 5, 7)])
-def test_decision_scores_are_those_of_scikit_learn(
-    blobs: tuple[np.ndarray, np.ndarray], kernel: str, classes: Any
-) -> None:
-    x, y = (array[np.isin(blobs[1], classes)] for array in blobs)
+def test_decision_scores_are_those_of_scikit_learn(kernel: str, classes: Any) -> None:
+    generator = np.random.default_rng(0)
+    y = generator.choice(classes, size=300)
+    x = (generator.normal(size=(10, 6))[y] + generator.normal(size=(300, 6))).astype(np.float32)
     svc = SVC(kernel=kernel, C=2, coef0=0.5, degree=2).fit(x, y)
     points = np.random.default_rng(1).normal(size=(module.KERNEL_ROWS + 5, 6)).astype(np.float32)
     scores = svc_decision_scores(svc, points)

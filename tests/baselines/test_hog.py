@@ -1,4 +1,4 @@
-"""Histograms of oriented gradients: closed forms, invariances, and speed."""
+"""Histograms of oriented gradients: closed forms and invariances."""
 
 from typing import Any
 
@@ -15,35 +15,22 @@ def ramp(angle: float) -> np.ndarray:
     return np.rint(127 + 4 * (x * np.cos(angle) + y * np.sin(angle))).astype(np.uint8)[None]
 
 
-def histograms(image: np.ndarray, orientations: int) -> np.ndarray:
-    """Return the shares in each block's bins, (b, b, orientations)."""
-    return (hog(image, orientations, cell=7, block=1).reshape(4, 4, orientations)) ** 2
+def histograms(image: np.ndarray) -> np.ndarray:
+    """Return the shares in each block's eight bins, (4, 4, 8)."""
+    return (hog(image, orientations=8, cell=7, block=1).reshape(4, 4, 8)) ** 2
 
 
-@pytest.mark.parametrize("direction", range(8))
-def test_a_ramp_fills_the_bin_of_its_direction(direction: int) -> None:
-    shares = histograms(ramp(direction * np.pi / 4), 8)
-    assert (shares[..., direction] > 0.85).all()
-
-
-def test_between_two_bins_both_count() -> None:
-    shares = histograms(ramp(np.pi / 8), 8)
-    assert (shares[1:3, 1:3, :2] > 0.3).all()
-
-
-def test_the_brighter_side_counts() -> None:
-    image = ramp(0)
-    shares, inverted = histograms(image, 8), histograms(255 - image, 8)
-    assert (shares[..., 0] > 0.85).all()
-    assert (inverted[..., 4] > 0.85).all()
+def test_a_ramp_fills_the_bin_of_its_direction_or_the_two_beside_it() -> None:
+    for direction in range(8):
+        assert (histograms(ramp(direction * np.pi / 4))[..., direction] > 0.85).all()
+    assert (histograms(ramp(np.pi / 8))[1:3, 1:3, :2] > 0.3).all()
 
 
 def test_each_block_sums_to_one_except_flat_ones() -> None:
     image = np.random.default_rng(0).integers(256, size=(3, 28, 28)).astype(np.uint8)
-    found = hog(image, orientations=6, cell=4, block=2)
-    assert found.shape == (3, 6 * 6 * 6 * 4)
-    assert found.dtype == np.float32
-    sums = (found.reshape(3, 36, 24).astype(np.float64) ** 2).sum(-1)
+    histogram = hog(image, orientations=6, cell=4, block=2)
+    assert (histogram.shape, histogram.dtype) == ((3, 6 * 6 * 6 * 4), np.float32)
+    sums = (histogram.reshape(3, 36, 24).astype(np.float64) ** 2).sum(-1)
     np.testing.assert_allclose(sums, 1, atol=2e-3)
     assert not hog(np.full((1, 28, 28), 200, np.uint8)).any()
 
@@ -71,18 +58,15 @@ def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "said"),
+    ("sizes", "message"),
     [
         ({"orientations": 1}, "hog orientations 1: must be at least 2"),
         ({"cell": 5}, "hog cell 5: must be a divisor of 28"),
         ({"block": 8}, "hog block 8: must lie between 1 and 7"),
-        ({"block": 0}, "hog block 0: must lie between 1 and 7"),
         ({"orientations": 8.0}, "hog orientations 8.0: must be a whole number"),
-        ({"cell": "4"}, "hog cell '4': must be a whole number"),
         ({"block": True}, "hog block True: must be a whole number"),
-        ({"cell": None}, "hog cell None: must be a whole number"),
     ],
 )
-def test_sizes_that_do_not_fit_are_refused(sizes: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_sizes_that_do_not_fit_are_refused(sizes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         hog(np.zeros((1, 28, 28), np.uint8), **sizes)

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fmnist.core.calibration import fit_temperature
 from fmnist.core.constants import CLASSES
 from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
-from fmnist.inference.answers import BATCH, DOUBTFUL_FLAGS, classify, find_temperature
+from fmnist.inference.answers import BATCH, DOUBTFUL_FLAGS, classify
 from fmnist.inference.detection import Detector, find_detector
 from fmnist.inference.predictor import Predictor
 from fmnist.pictures import PreparedFile
@@ -34,7 +33,7 @@ def pictures() -> list[PreparedFile]:
 def test_choices_are_the_likeliest_classes(run: Run, pictures: list[PreparedFile]) -> None:
     predictor = Predictor(run)
     answers = list(classify(predictor, pictures, temperature=2.0))
-    images = np.stack([picture.image for picture in pictures if picture.image is not None])
+    images = np.stack([picture.image for picture in pictures])  # type: ignore[arg-type]
     assert [answer.picture.file for answer in answers] == [picture.file for picture in pictures]
     for answer, row in zip(answers, softmax(predictor.logits(images), 2.0), strict=True):
         names, probabilities = zip(*answer.choices, strict=True)
@@ -51,10 +50,9 @@ def test_other_pictures_change_no_bit_of_an_answer(
     bad = [PreparedFile("bad.png", "is empty (0 bytes)")] * 50
     mixed = [picture for pair in zip(bad, pictures, strict=False) for picture in pair] + pictures[50:]
     answers = list(classify(predictor, bad * 2 + mixed, 1.3, detector))
-    among_bad = [answer for answer in answers if answer.picture.image is not None]
+    among_bad = [answer for answer in answers if answer.choices]
     alone = [
-        *classify(predictor, pictures[:1], 1.3, detector),
-        *classify(predictor, pictures[1:], 1.3, detector),
+        answer for part in (pictures[:1], pictures[1:]) for answer in classify(predictor, part, 1.3, detector)
     ]
     for a, b in zip(among_bad, alone, strict=True):
         assert (a.choices, a.distance, a.unsure) == (b.choices, b.distance, b.unsure)
@@ -68,7 +66,7 @@ def test_reasons_to_be_unsure() -> None:
     logits[:, 0], logits[1, 6] = 9, 9
     distances = np.zeros(BATCH)
     distances[2] = 1.5
-    predictor: Any = SimpleNamespace(logits=lambda images: logits, run=SimpleNamespace(record={}, kind=""))
+    predictor: Any = SimpleNamespace(logits=lambda images: logits, embeddings=lambda images: images)
     detector = Detector("distance", lambda outputs: distances, 1.0)
     flags = [(), (), (), ("low contrast", "object under 5 % of the area"), ("object over 60 % of the area",)]
     pictures = [PreparedFile("a", "ok", flag, np.zeros((28, 28), np.uint8)) for flag in flags]
@@ -82,9 +80,3 @@ def test_reasons_to_be_unsure() -> None:
     ]
     assert answers[2].distance == 1.5
     assert set(DOUBTFUL_FLAGS) < set(FLAGS)
-
-
-def test_the_temperature_is_fitted_on_validation_images(run: Run, tmp_path: Path) -> None:
-    val = run.predictions("val")
-    assert find_temperature(run) == fit_temperature(val.logits, val.labels)
-    assert find_temperature(Run.create(tmp_path, "without")) is None

@@ -7,16 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fmnist.core.calibration import log_loss
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
-from fmnist.core.statistics import softmax
 from fmnist.data import source
 from fmnist.inference import export, formats
 from fmnist.inference.export import as_input, compare, export_run, metadata
 from fmnist.inference.predictor import Predictor
-from fmnist.models.lenet5 import LitLeNet5
 from fmnist.models.mlp import LitMLP
 from tests.inference.networks import make_run
 
@@ -46,7 +43,6 @@ def test_an_export_is_compared_on_the_test_images_and_kept(name: str, run: Run, 
     assert lines[1].startswith("same class as PyTorch on 200 test images, logits within ")
     assert lines[1].endswith(", in batches of 1, 7, 250")
     assert [line.split()[0] for line in lines[2:]] == ["ms", "PyTorch", form.runtime.split()[0], "on"]
-    assert all(float(value) > 0 for line in lines[3:5] for value in line.split()[-2:])
 
 
 def test_without_data_noise_is_compared_and_nothing_is_downloaded(
@@ -58,8 +54,9 @@ def test_without_data_noise_is_compared_and_nothing_is_downloaded(
     assert "same class as PyTorch on 1,000 images of noise, as" in lines[1]
 
 
-@pytest.mark.parametrize("size", [1, 7, 250])
-@pytest.mark.parametrize("fault", ["class", "logit", "nan"])
+@pytest.mark.parametrize(
+    ("size", "fault"), [(1, "class"), (7, "class"), (250, "class"), (7, "logit"), (7, "nan")]
+)
 def test_an_export_that_computes_something_else_is_refused(size: int, fault: str) -> None:
     images = np.zeros((300, 28, 28), np.uint8)
     logits = np.zeros((300, 10), np.float32)
@@ -74,35 +71,22 @@ def test_an_export_that_computes_something_else_is_refused(size: int, fault: str
     wrong = f"in batches of {size}, another class for "
     with pytest.raises(InputError, match=wrong) as caught:
         compare(exported, images, logits, "onnx")
-    assert ("another class for 0 of" in str(caught.value)) == (fault == "logit" or (fault == "nan"))
+    assert ("another class for 0 of" in str(caught.value)) == (fault != "class")
     assert compare(lambda inputs: logits[: len(inputs)] + 5e-5, images, logits, "onnx") < 1e-4
 
 
-@pytest.mark.parametrize("before", [None, b"the export of before"])
-def test_a_wrong_export_leaves_what_was_there(
-    before: bytes | None, run: Run, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_wrong_export_leaves_the_older_file(
+    run: Run, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = run.path / "export" / "model.pt2"
-    if before:
-        path.parent.mkdir()
-        path.write_bytes(before)
+    path.parent.mkdir()
+    path.write_bytes(b"an older export")
     right = formats.FORMATS["torch"]
     wrong = replace(right, read=lambda content: lambda images: right.read(content)(images)[:, ::-1])
     monkeypatch.setitem(formats.FORMATS, "torch", wrong)
     with pytest.raises(InputError, match="--format torch: the exported file differs from the network: "):
         export_run(run, "torch", root=str(synthetic_root))
-    assert [file.read_bytes() for file in path.parent.iterdir()] == ([before] if before else [])
-
-
-def test_a_full_disk_leaves_nothing(run: Run, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, content: bytes) -> None:
-        path.open("wb").write(content[:10])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(InputError, match=r"model.pt2: cannot be written \(No space left on device\)"):
-        export_run(run, "torch", root=str(synthetic_root))
-    assert not list((run.path / "export").iterdir())
+    assert [file.read_bytes() for file in path.parent.iterdir()] == [b"an older export"]
 
 
 def test_the_metadata_hold_what_a_user_must_know(run: Run) -> None:
@@ -111,25 +95,11 @@ def test_the_metadata_hold_what_a_user_must_know(run: Run) -> None:
     assert known["run"] == "small/version_0"
     assert known["git_commit"] == "0123abcd"
     assert known["test_accuracy"] == "0.6000"
-    val = run.predictions("val")
-    temperature = float(known["temperature"])
     # the best temperature of logits 3 and 0 that are right in 60 % of the cases has a closed form
-    assert temperature == pytest.approx(3 / np.log(0.6 / 0.4 * 9), rel=1e-3)
-    losses = [log_loss(softmax(val.logits, value), val.labels) for value in (temperature, 1)]
-    assert losses[0] < losses[1]
-
-
-def test_a_run_without_validation_has_no_temperature(run: Run) -> None:
+    assert float(known["temperature"]) == pytest.approx(3 / np.log(0.6 / 0.4 * 9), rel=1e-3)
     (run.path / "predictions" / "val.npz").unlink()
     assert "temperature" not in metadata(run)
     assert "temperature" not in metadata(run)["output"]
     (run.path / "predictions" / "test.npz").write_bytes(b"no archive")
     with pytest.raises(InputError, match=r"test.npz: is damaged"):
         metadata(run)
-
-
-@pytest.mark.real_data
-def test_lenet5_gives_the_published_images_the_same_classes(real_data: Path, tmp_path: Path) -> None:
-    run = make_run(tmp_path, LitLeNet5)
-    lines = export_run(run, "torch", root=str(real_data))
-    assert lines[1].startswith("same class as PyTorch on 10,000 test images")

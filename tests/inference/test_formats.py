@@ -22,7 +22,6 @@ from tests.inference.networks import make_model
 MODELS: dict[str, tuple[type[Classifier], dict[str, Any]]] = {
     "mlp": (LitMLP, {"widths": [16], "batch_norm": True}),
     "lenet5": (LitLeNet5, {}),
-    "cnn": (LitCNN, {"stem_width": 4, "widths": [8, 8]}),
     "cnn-both-directions": (LitCNN, {"stem_width": 4, "widths": [8], "flip_average": True}),
     "resnet": (LitResNet, {"depth": 8, "width": 4}),
     "wide-resnet": (LitResNet, {"depth": 10, "width": 4, "block": "preactivation", "dropout": 0.3}),
@@ -41,6 +40,8 @@ def test_what_is_read_computes_the_same_for_any_batch_size(name: str, form: Any)
     kind, arguments = MODELS[name]
     model = make_model(kind, **arguments)
     content = form.write(capture(model), {"run": "small"})
+    assert b"layers.py" not in content  # no path of this machine
+    assert b"site-packages" not in content
     function = form.read(content)
     images = np.random.default_rng(0).random((9, 1, 28, 28), dtype=np.float32)
     expected = on_arrays(model.evaluation_logits)(images)
@@ -50,12 +51,6 @@ def test_what_is_read_computes_the_same_for_any_batch_size(name: str, form: Any)
         assert logits.dtype == np.float32
         np.testing.assert_allclose(logits, expected[:size], atol=1e-5)
     assert not np.allclose(function(images * 255), expected)  # [0, 1] goes in: normalisation is inside
-
-
-def test_no_path_of_this_machine_is_written(form: Any) -> None:
-    content = form.write(capture(make_model(LitLeNet5)), {})
-    assert b"layers.py" not in content
-    assert b"site-packages" not in content
 
 
 def test_onnx_states_opset_names_and_metadata() -> None:
@@ -85,13 +80,7 @@ class LitBranching(LitLeNet5):
         return super().forward(images if images.sum() > 0 else -images)
 
 
-class LitBatchOfTwo(LitLeNet5):
-    def forward(self, images: Tensor) -> Tensor:
-        return super().forward(images) + torch.zeros(2, 10)
-
-
-@pytest.mark.parametrize("kind", [LitBranching, LitBatchOfTwo])
-def test_a_network_that_cannot_be_followed_is_named(kind: type[Classifier]) -> None:
-    with pytest.raises(InputError, match=rf"{kind.__name__}: torch.export cannot follow it") as caught:
-        capture(make_model(kind))
+def test_a_network_that_cannot_be_followed_is_named() -> None:
+    with pytest.raises(InputError, match=r"LitBranching: torch.export cannot follow it") as caught:
+        capture(make_model(LitBranching))
     assert "\n" not in str(caught.value)

@@ -1,6 +1,5 @@
-"""A finished run of any kind computes what it did when it was evaluated."""
+"""A finished run computes what it did when it was evaluated; tests/baselines has blends."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +7,7 @@ import pytest
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 
-from fmnist.baselines.blend import MEMBERS, Blend
 from fmnist.baselines.estimator import FittedEstimator
-from fmnist.baselines.members import copy_model
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.data.arrays import as_pixels
@@ -23,30 +20,8 @@ IMAGES = np.random.default_rng(0).integers(256, size=(20, 28, 28)).astype(np.uin
 CNN = {"widths": [8], "flip_average": True}
 
 
-def make_estimator(logs: Path) -> Run:
-    """Make a finished run of a small estimator that knows ten images."""
-    run = Run.create(logs, "bayes", kind="scikit-learn", status="finished", scores="log-probabilities")
-    classifier = GaussianNB(var_smoothing=1.0).fit(as_pixels(IMAGES), np.arange(20) % 10)
-    FittedEstimator([], make_pipeline(classifier), run.path).save(run.path)
-    (run.path / "config.yaml").write_text("estimator: {class_path: sklearn.naive_bayes.GaussianNB}\n")
-    return run
-
-
-def make_network(logs: Path) -> Run:
-    return make_run(logs, LitCNN, **CNN)
-
-
-def make_blend(logs: Path) -> Run:
-    """Make a finished run of a blend of a network and an estimator."""
-    run = Run.create(logs, "blend", kind="scikit-learn", status="finished", scores="log-probabilities")
-    for place, member in enumerate((make_network(logs), make_estimator(logs))):
-        copy_model(member, run.path / MEMBERS / str(place))
-    Blend([2.0, 0.5], [0.25, 0.75], []).save(run.path)
-    return run
-
-
 def test_a_network_computes_its_logits_and_embeddings(tmp_path: Path) -> None:
-    predictor = Predictor(make_network(tmp_path))
+    predictor = Predictor(make_run(tmp_path, LitCNN, **CNN))
     logits = predictor.logits(IMAGES)
     np.testing.assert_allclose(
         logits, in_batches(make_model(LitCNN, **CNN).evaluation_logits, IMAGES), atol=1e-6
@@ -59,29 +34,20 @@ def test_a_network_computes_its_logits_and_embeddings(tmp_path: Path) -> None:
     np.testing.assert_allclose(embeddings @ weight.T + bias, logits, atol=1e-5)
 
 
-def test_a_blend_combines_its_members(tmp_path: Path) -> None:
-    network, estimator = Predictor(make_network(tmp_path)), Predictor(make_estimator(tmp_path))
-    members = [network.logits(IMAGES), estimator.logits(IMAGES)]
-    expected = Blend([2.0, 0.5], [0.25, 0.75], []).combine(members)
-    np.testing.assert_allclose(Predictor(make_blend(tmp_path)).logits(IMAGES), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("make", [make_estimator, make_blend])
-def test_pixels_are_the_embedding_of_any_other_model(make: Callable[[Path], Run], tmp_path: Path) -> None:
-    predictor = Predictor(make(tmp_path))
+def test_pixels_are_the_embedding_of_any_other_model(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "bayes", kind="scikit-learn", status="finished")
+    pipeline = make_pipeline(GaussianNB()).fit(as_pixels(IMAGES), np.arange(20) % 10)
+    FittedEstimator([], pipeline, run.path).save(run.path)
+    predictor = Predictor(run)
     np.testing.assert_array_equal(predictor.embeddings(IMAGES), as_pixels(IMAGES))
     with pytest.raises(InputError, match="is a scikit-learn run, it holds no network"):
         predictor.classifier  # noqa: B018
 
 
-@pytest.mark.parametrize("status", ["running", "failed", "stopped"])
-def test_a_run_that_is_not_finished_is_refused(status: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"is {status}, and only a finished run"):
-        Predictor(Run.create(tmp_path, "half", kind="lightning", status=status))
-
-
 def test_bad_input_is_refused(tmp_path: Path) -> None:
-    predictor = Predictor(make_network(tmp_path))
+    with pytest.raises(InputError, match="is failed, and only a finished run"):
+        Predictor(Run.create(tmp_path, "half", kind="lightning", status="failed"))
+    predictor = Predictor(make_run(tmp_path, LitCNN, **CNN))
     with pytest.raises(InputError, match=r"images: must be uint8 \(N, 28, 28\)"):
         predictor.logits(IMAGES.astype(float))
     empty = Run.create(tmp_path, "empty", kind="scikit-learn", status="finished")

@@ -9,7 +9,7 @@ from scipy import ndimage
 from fmnist.core.errors import InputError
 from fmnist.pictures.cutout import CutOut, cut_out_garment, fit_background
 from fmnist.pictures.geometry import border_mask
-from fmnist.pictures.segmentation import grabcut, segment
+from fmnist.pictures.segmentation import grabcut
 
 from .drawn import overlap, shirt, shirt_mask
 
@@ -39,30 +39,16 @@ def clutter(seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("degree", [2, 4])
-@pytest.mark.parametrize("garment", [False, True])
-def test_a_polynomial_background_is_fitted_exactly(degree: int, garment: bool) -> None:
+def test_a_polynomial_background_is_fitted_exactly(degree: int) -> None:
     y, x = np.meshgrid(np.linspace(-1, 1, 80), np.linspace(-1, 1, 60), indexing="ij")
     exact = np.stack([0.5 + 0.2 * x, 0.4 - 0.1 * y + 0.3 * x * y, 0.3 + 0.2 * y**2], axis=2)
-    picture, known = exact.astype(np.float32), np.ones((80, 60), bool)
-    if garment:
-        picture[20:60, 20:40] = 1
-        known = border_mask(picture.shape)
-    assert fit_background(picture, known, degree) == pytest.approx(exact, abs=1e-5)
-
-
-def test_a_garment_that_touches_the_border_is_not_fitted() -> None:
-    noise = np.random.default_rng(0).normal(0, 0.01, (80, 60, 3))
-    picture = (0.8 + noise).astype(np.float32)
-    picture[50:, 20:50] = (0.1, 0.2, 0.6)
-    background = fit_background(picture, border_mask(picture.shape), 2)
-    assert background == pytest.approx(np.full_like(picture, 0.8), abs=0.02)
+    picture = exact.astype(np.float32)
+    picture[20:, 20:40] = 1  # a garment that touches the border
+    assert fit_background(picture, border_mask(picture.shape), degree) == pytest.approx(exact, abs=1e-5)
 
 
 @pytest.mark.parametrize("colour", [NAVY, (150, 20, 20)])
-@pytest.mark.parametrize(
-    "background", [(255, 255, 255), (90, 200, 90), RAMP, CONE, NOISE, STRIPES],
-    ids=["white", "green", "ramp", "cone", "noise", "stripes"],
-)  # fmt: skip
+@pytest.mark.parametrize("background", [(90, 200, 90), RAMP, CONE, NOISE, STRIPES])
 def test_a_shirt_is_cut_out(colour: tuple[int, ...], background: object) -> None:
     cut = cut_out(shirt(colour, background))
     assert overlap(cut.garment, MASK) > 0.9
@@ -70,14 +56,14 @@ def test_a_shirt_is_cut_out(colour: tuple[int, ...], background: object) -> None
 
 
 @pytest.mark.parametrize("method", ["border", "grabcut"])
-def test_a_shirt_in_front_of_clutter_is_cut_out_the_same_each_time(method: str) -> None:
+@pytest.mark.parametrize("seed", range(3))
+def test_a_shirt_in_front_of_clutter_is_cut_out_the_same_each_time(method: str, seed: int) -> None:
     if method == "grabcut":
         pytest.importorskip("cv2")
-    for seed in range(3):
-        picture = shirt((30, 30, 110), clutter(seed))
-        garment = cut_out(picture, how=method).garment
-        assert overlap(garment, MASK) > 0.85, seed
-        assert np.array_equal(cut_out(picture, how=method).garment, garment)
+    picture = shirt((30, 30, 110), clutter(seed))
+    garment = cut_out(picture, how=method).garment
+    assert overlap(garment, MASK) > 0.85
+    assert np.array_equal(cut_out(picture, how=method).garment, garment)
 
 
 def test_the_object_in_the_middle_is_the_garment() -> None:
@@ -98,14 +84,11 @@ def test_small_light_details_belong_to_the_garment_and_a_large_hole_does_not() -
     assert overlap(garment, expected) > 0.95
 
 
-def test_specks_around_a_garment_are_dropped() -> None:
+def test_specks_around_a_garment_are_dropped_and_a_garment_of_specks_is_kept() -> None:
     picture = shirt(NAVY, (230, 230, 230))
     specks = ndimage.binary_dilation(MASK, iterations=8) & (Y % 12 < 3) & (X % 12 < 3)
     picture[specks & ~MASK] = 0
     assert overlap(cut_out(picture).garment, MASK) > 0.9
-
-
-def test_a_garment_of_specks_only_is_kept() -> None:
     y, x = np.mgrid[:600:3, :800:3]
     dots = ((y % 28 - 14) ** 2 + (x % 28 - 14) ** 2 < 81) & (abs(y - 300) < 200) & (abs(x - 400) < 200)
     assert cut_out(np.where(dots[..., None], (51, 51, 51), (255, 255, 255))).garment.any()
@@ -134,17 +117,9 @@ def test_a_picture_without_an_object_is_all_garment(opacity: np.ndarray | None) 
     assert cut_out(np.full((60, 50, 3), 77), opacity).garment.all()
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 3), (8, 150, 3), (300, 20, 3)])
-def test_pictures_of_every_shape_are_segmented(shape: tuple[int, ...]) -> None:
-    assert segment(np.random.default_rng(0).random(shape, np.float32)).shape == shape[:2]
-
-
-def test_other_methods_are_refused() -> None:
+def test_methods_that_are_unknown_or_not_installed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="must be one of border, grabcut"):
         cut_out(np.zeros((60, 50, 3)), how="scissors")
-
-
-def test_grabcut_without_opencv_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(InputError, match="pip install opencv-python-headless"):
         grabcut(np.zeros((60, 60, 3), np.float32))

@@ -3,7 +3,6 @@
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from threadpoolctl import threadpool_info
 
 from fmnist.core.errors import InputError
 from fmnist.pictures import parallel, prepare_files
-from fmnist.pictures.parallel import THUMBNAIL, available_cores, worker_pool
+from fmnist.pictures.parallel import THUMBNAIL, worker_pool
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def test_workers_give_the_same_as_this_process(files: list[Path]) -> None:
-    here = list(prepare_files(files, processes=1))
+    here = list(prepare_files(files, processes=1, stages=files[0].parent / "stages"))
     in_workers = list(prepare_files(files, processes=2))
     assert [prepared.file for prepared in in_workers] == [str(path) for path in files]
     for a, b in zip(here, in_workers, strict=True):
@@ -38,24 +37,18 @@ def test_workers_give_the_same_as_this_process(files: list[Path]) -> None:
     assert here[3].status.startswith("is no PNG, JPEG")
     assert here[3].image is None
     np.testing.assert_array_equal(here[5].image, np.asarray(Image.open(files[5])))
+    stages = sorted(path.name for path in (files[0].parent / "stages").iterdir())
+    assert stages[:4] == ["0000-00", "0001-01", "0002-02", "0004-04"]
 
 
 def test_the_first_pictures_that_can_be_read_keep_a_thumbnail(files: list[Path], tmp_path: Path) -> None:
     Image.new("RGBA", (900, 300), (255, 0, 0, 0)).save(tmp_path / "transparent.png")
     paths = [files[3], files[0], tmp_path / "transparent.png", files[1]]
     bad, tiny, transparent, last = (file.thumbnail for file in prepare_files(paths, thumbnails=2))
-    assert bad is None
-    assert last is None
-    assert tiny is not None
-    assert tiny.shape == (THUMBNAIL, THUMBNAIL, 3)  # 28 x 5
-    assert transparent is not None
-    assert transparent.shape[1:] == (THUMBNAIL, 3)
-    assert (transparent == 0xE6).all()
-
-
-def test_stages_are_saved_by_number_and_name(files: list[Path], tmp_path: Path) -> None:
-    list(prepare_files(files[:2], stages=tmp_path / "stages"))
-    assert sorted(path.name for path in (tmp_path / "stages").iterdir()) == ["0000-00", "0001-01"]
+    assert (bad, last) == (None, None)
+    assert np.shape(tiny) == (THUMBNAIL, THUMBNAIL, 3)  # 28 x 5
+    assert np.shape(transparent)[1:] == (THUMBNAIL, 3)
+    assert np.all(np.equal(transparent, 0xE6))
 
 
 def test_a_name_that_cannot_be_printed_is_escaped(tmp_path: Path) -> None:
@@ -86,14 +79,3 @@ def _settings_of_worker(_: int) -> tuple[bool, set[int]]:
 def test_a_worker_has_one_thread_and_ignores_ctrl_c() -> None:
     with worker_pool(1) as pool:
         assert next(iter(pool.map(_settings_of_worker, [0]))) == (True, {1})
-
-
-def test_only_the_cores_of_this_program_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def allowed(_: Any) -> set[int]:
-        return {3, 5, 7}
-
-    monkeypatch.setattr(os, "sched_getaffinity", allowed, raising=False)
-    assert available_cores() == 3
-    monkeypatch.delattr(os, "sched_getaffinity")
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert available_cores() == 1

@@ -20,7 +20,6 @@ from fmnist.pictures.preparation import (
     grey_levels,
     is_native,
     prepare,
-    quality_flags,
     save_stages,
     sharpen,
 )
@@ -56,14 +55,13 @@ def test_all_published_images_are_native(real_data: Path) -> None:
     "picture",
     [
         255 - GARMENT,
-        np.stack([GARMENT, GARMENT, GARMENT // 2], axis=2),
-        np.stack([GARMENT, GARMENT, GARMENT, GARMENT], axis=2),
+        np.stack([GARMENT, GARMENT, GARMENT // 2], 2),
+        np.stack([GARMENT] * 4, 2),
         np.pad(GARMENT, 1),
     ],
     ids=["negative", "coloured", "transparent", "30 x 30"],
 )
 def test_other_small_pictures_are_not_native(picture: np.ndarray) -> None:
-    assert not is_native(picture)
     assert prepare(picture).polarity != "native"
 
 
@@ -76,15 +74,11 @@ def test_an_enlarged_image_is_restored_whatever_its_polarity(negative: bool) -> 
 
 
 def test_the_garment_fills_the_longest_edge_on_black() -> None:
-    picture = shirt(NAVY, PAPER, shirt_mask(500, 300, 200, top=250, left=20))
-    before = picture.copy()
-    prepared = prepare(picture)
-    rows, columns = prepared.image.any(axis=1), prepared.image.any(axis=0)
-    assert columns.all()
-    assert rows.sum() in (24, 25, 26)  # the drawn shirt is 90 wide and 80 high
-    assert not prepared.image[[0, -1]].any()
-    assert prepared.image.max() == 255
-    assert np.array_equal(picture, before)
+    image = prepare(shirt(NAVY, PAPER, shirt_mask(500, 300, 200, top=250, left=20))).image
+    assert image.any(axis=0).all()
+    assert image.any(axis=1).sum() in (24, 25, 26)  # the drawn shirt is 90 wide and 80 high
+    assert not image[[0, -1]].any()
+    assert image.max() == 255
 
 
 def test_a_light_garment_is_negated_in_colour_only() -> None:
@@ -110,24 +104,21 @@ def test_the_colour_of_transparent_pixels_does_not_matter() -> None:
 
 def test_resizing_averages_and_keeps_the_aspect() -> None:
     levels = np.kron(np.arange(14, dtype=np.float32)[None] / 14, np.ones((56, 4), np.float32))
-    assert resize(levels, 28).shape == (28, 28)
     assert resize(levels[:, :28], 28).shape == (28, 14)
     assert resize(levels, 28)[0, ::2] == pytest.approx(np.arange(14) / 14)
     assert resize(np.ones((1, 100), np.float32), 28).shape == (1, 28)
 
 
 def test_sharpening_keeps_uniform_cloth_and_steepens_edges() -> None:
-    levels = np.full((10, 10), 0.4, np.float32)
-    levels[:, 5:] = 0.6
+    levels = np.repeat(np.float32([[0.4, 0.6]]), 5).reshape(1, 10)
     sharp = sharpen(levels)
-    assert sharp[:, 0] == pytest.approx(np.full(10, 0.4))
-    assert sharp[5, 4] < 0.4 < 0.6 < sharp[5, 5]
+    assert sharp[0, [0, 9]] == pytest.approx([0.4, 0.6])
+    assert sharp[0, 4] < 0.4 < 0.6 < sharp[0, 5]
 
 
 def test_an_odd_row_or_column_goes_above_or_to_the_left() -> None:
-    image = centre(np.full((25, 27), 9, np.uint8))
-    assert np.array_equal(np.flatnonzero(image.any(axis=1)), np.arange(2, 27))
-    assert np.array_equal(np.flatnonzero(image.any(axis=0)), np.arange(1, 28))
+    expected = np.pad(np.full((25, 27), 9, np.uint8), ((2, 1), (1, 0)))
+    assert np.array_equal(centre(np.full((25, 27), 9, np.uint8)), expected)
 
 
 def test_each_stage_is_saved_in_order(tmp_path: Path) -> None:
@@ -141,12 +132,9 @@ def test_each_stage_is_saved_in_order(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert np.array_equal(np.asarray(Image.open(files[0])), shirt(NAVY, PAPER))
     assert np.array_equal(np.asarray(Image.open(files[-1])), prepared.image)
-
-
-def test_stages_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"file/a: cannot be written \(Not a directory\)"):
-        save_stages(tmp_path / "file" / "a", {"mask": GARMENT})
+        save_stages(tmp_path / "file" / "a", stages)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 160, 3), (400, 20, 4), (900, 1000)])
@@ -179,9 +167,3 @@ def test_other_arrays_are_refused(picture: np.ndarray) -> None:
 )
 def test_problems_of_a_picture_are_flagged(picture: np.ndarray, flags: tuple[str, ...]) -> None:
     assert prepare(picture).flags == flags
-
-
-def test_several_flags_come_in_one_order() -> None:
-    picture = np.ones((20, 20, 3), np.float32)
-    cut = CutOut(picture, picture, np.ones((20, 20), bool), second=1.0)
-    assert quality_flags(cut) == (LOW_CONTRAST, SEVERAL_OBJECTS, CUT_OFF, TOO_LARGE)

@@ -15,8 +15,6 @@ ROWS, COLUMNS = 40, 30
 LEVELS = np.linspace(0, 255, ROWS).round().astype(np.uint8)
 RAMP = np.tile(LEVELS[:, None], COLUMNS)  # black above, white below
 COLOURS = np.stack([RAMP, RAMP[::-1], np.full_like(RAMP, 100)], axis=2)
-BLOCK = np.zeros((ROWS, COLUMNS, 3), np.uint8)
-BLOCK[:20] = (200, 30, 90)
 NOT_AS_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 
 
@@ -35,7 +33,7 @@ def save(path: Path, picture: np.ndarray | Image.Image, **options: object) -> Pa
 
 def write_header(path: Path, width: int, height: int) -> Path:
     """Write a small BMP file whose header promises another size."""
-    content = bytearray(save(path, BLOCK).read_bytes())
+    content = bytearray(save(path, COLOURS).read_bytes())
     struct.pack_into("<ii", content, 18, width, height)
     path.write_bytes(content)
     return path
@@ -62,10 +60,8 @@ def test_folders_are_searched_in_name_order(tmp_path: Path) -> None:
 
 def test_files_are_found_once_in_the_order_given_whatever_their_names(tmp_path: Path) -> None:
     second, first = touch(tmp_path / "b", tmp_path / "a.png")
-    missing, impossible = tmp_path / "missing.png", Path("x" * 5000)
-    assert find_pictures([second, missing, first, impossible, tmp_path, second]) == [
-        second, missing, first, impossible,
-    ]  # fmt: skip
+    files = [second, tmp_path / "missing.png", first, Path("x" * 5000)]
+    assert find_pictures([*files, tmp_path, second]) == files
 
 
 def test_a_folder_without_pictures_is_returned_itself(tmp_path: Path) -> None:
@@ -85,16 +81,15 @@ def test_what_may_not_be_read_is_found_and_refused(tmp_path: Path) -> None:
     assert "Permission denied" in refusal(closed_folder)
 
 
-@pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "webp", "gif"])
-def test_lossless_formats_are_read_exactly(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "mode"),
+    [(s, "RGB") for s in ("png", "bmp", "tiff", "webp", "jpg")] + [("jpg", "CMYK"), ("tiff", "CMYK")],
+)
+def test_formats_and_modes_keep_the_colours(tmp_path: Path, suffix: str, mode: str) -> None:
+    image, lossless = Image.fromarray(COLOURS).convert(mode), mode == "RGB" and suffix != "jpg"
     options = {"lossless": True} if suffix == "webp" else {}
-    assert np.array_equal(read_picture(save(tmp_path / f"a.{suffix}", BLOCK, **options)), BLOCK)
-
-
-@pytest.mark.parametrize(("suffix", "mode"), [("jpg", "RGB"), ("jpg", "CMYK"), ("tiff", "CMYK")])
-def test_colours_keep_their_order(tmp_path: Path, suffix: str, mode: str) -> None:
-    path = save(tmp_path / f"a.{suffix}", Image.fromarray(COLOURS).convert(mode))
-    assert np.abs(read_picture(path).astype(int) - COLOURS).mean() < 4
+    picture = read_picture(save(tmp_path / f"a.{suffix}", image, **options))
+    assert np.abs(picture.astype(int) - COLOURS).mean() <= (0 if lossless else 4)
 
 
 def test_grey_stays_grey(tmp_path: Path) -> None:
@@ -213,7 +208,3 @@ def test_files_that_are_no_pictures_are_refused(tmp_path: Path) -> None:
     assert refusal(pipe) == "is no regular file"
     assert "No such file" in refusal(tmp_path / "missing.png")
     assert refusal(tmp_path / "two\nlines.png")
-
-
-def test_names_of_every_kind_are_read(tmp_path: Path) -> None:
-    assert read_picture(save(tmp_path / "a coat, größe 38 👕.png", RAMP)).shape == RAMP.shape
