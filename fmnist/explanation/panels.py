@@ -43,7 +43,7 @@ class Explained:
     @property
     def evidence(self) -> np.ndarray:
         """The maps at the size of the images, float32 (N, 28, 28)."""
-        assert self.maps is not None, "asked only where there are maps"
+        assert self.maps is not None, "used only where there are maps"
         return upsample(torch.from_numpy(self.maps)).numpy()
 
 
@@ -66,13 +66,7 @@ def draw_panels(
 ) -> None:
     """Write a figure of every image, the grid of all, and the maps.
 
-    Args:
-        run: Whose name the heading holds.
-        explainer: Of its network.
-        target: The class to explain.
-        selection: The images.
-        output: Where to.
-        shared: One colour scale for all images, instead of one for each.
+    ``shared`` gives all images one colour scale, instead of one each.
     """
     explained = explain(explainer.network, selection, target, explainer)
     panels = [
@@ -110,12 +104,12 @@ def draw_comparison(
     """Write a figure of the same images explained by several runs.
 
     Args:
-        models: Runs and their networks; ``layer`` is of the first, the others take their networks' own.
+        models: Runs and their networks.
         method: One of ``METHODS``; a run that it does not suit gets a panel that says so.
-        layer: Of the CAM methods, in the first run; None for the network's own.
+        layer: Of the CAM methods, in the first run; the others take their networks' own, as None does.
         target: The class to explain.
         selection: The images.
-        output: Where to.
+        output: Where to write.
     """
     columns = []
     for place, (run, network) in enumerate(models):

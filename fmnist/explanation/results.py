@@ -4,7 +4,6 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -50,9 +49,7 @@ class Output:
     def __enter__(self) -> "Output":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._tensorboard is not None:
             self._tensorboard.close()
 
@@ -84,10 +81,10 @@ def write_faithfulness(run: Run, explainers: list[Explainer], images: Selection,
     """Measure how faithful methods are, and write ``faithfulness.csv``, ``.md``, ``.npz`` and two charts.
 
     Args:
-        run: Whose name the headings hold.
-        explainers: Of one network.
+        run: The run that is explained.
+        explainers: Of its network.
         images: To measure on; each is explained for its predicted class.
-        output: Where to.
+        output: Where to write.
 
     Returns:
         The table, as Markdown.
@@ -201,14 +198,14 @@ def write_sanity(
     """Randomise the network layer by layer, and write ``sanity.csv`` and a chart.
 
     Args:
-        run: Whose name the heading holds.
-        explainers: Of one network.
+        run: The run that is explained.
+        explainers: Of its network.
         images: To compare maps of; each is explained for its predicted class.
         layer: Of the CAM methods; None for the network's own.
-        output: Where to.
+        output: Where to write.
 
     Returns:
-        A line for each method, and what to bear in mind.
+        A line for each method, and a remark on maps that are 0 where the image is black.
     """
     names = [explainer.name for explainer in explainers]
     coefficients = _predicted_coefficients(explainers[0], images)

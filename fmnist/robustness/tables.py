@@ -105,7 +105,7 @@ def summary(shifts: Shifts) -> list[str]:
 
 
 def heat_map(shifts: Shifts) -> dict[str, Any]:
-    """Return the corruption table as the page's script draws it; None where there is one level only."""
+    """Return the corruption table as the page's script draws it; a value is None where there is no level."""
     columns = [*map(str, SEVERITIES), "mean"]
     rows = corruption_table(shifts).rows
     return {

@@ -63,10 +63,8 @@ def test_a_new_metric_is_in_json_card_page_csv_markdown_and_log(tmp_path: Path) 
     header, row, svm_row = Page((tmp_path / "out" / "compare.html").read_text()).tables["results"]
     assert row[header.index("Matthews correlation")] == f"{expected:.4f}"
     assert svm_row[header.index("Matthews correlation")] != "–"
-    assert (row[header.index("spherical score")], svm_row[header.index("spherical score")]) == (
-        f"{score:.3f}",
-        "–",
-    )
+    column = header.index("spherical score")
+    assert (row[column], svm_row[column]) == (f"{score:.3f}", "–")
     with (tmp_path / "out" / "results.csv").open(newline="") as file:
         values = next(csv.DictReader(file))
     assert float(values["matthews"]) == pytest.approx(expected)

@@ -26,7 +26,6 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "lenet5": LeNet5,
     "cnn": lambda: CNN(8, (8, 16)),
     "resnet": lambda: ResNet(8, 4),
-    "preactivation": lambda: ResNet(10, 4, "preactivation"),
 }
 
 
@@ -48,11 +47,6 @@ def make_network(name: str) -> nn.Module:
 @pytest.fixture(params=NETWORKS)
 def network(request: pytest.FixtureRequest) -> nn.Module:
     return make_network(request.param)
-
-
-@pytest.fixture
-def lenet5() -> nn.Module:
-    return make_network("lenet5")
 
 
 @pytest.fixture
@@ -87,12 +81,8 @@ def make_run(synthetic_root: Path, tmp_path: Path) -> MakeRun:
         fields = {"kind": "lightning", "data_sha256": data.sha256, "split": split}
         run = Run.create(tmp_path / "logs", name, **{**fields, **record})
         (run.path / "checkpoints").mkdir()
-        config = {
-            "model": {
-                "class_path": f"{model_class.__module__}.{model_class.__name__}",
-                "init_args": arguments,
-            }
-        }
+        class_path = f"{model_class.__module__}.{model_class.__name__}"
+        config = {"model": {"class_path": class_path, "init_args": arguments}}
         (run.path / "config.yaml").write_text(yaml.safe_dump(config))
         torch.save({"state_dict": model.state_dict()}, run.path / "checkpoints" / "best.ckpt")
         logits = in_batches(model, data.test_images.numpy())

@@ -92,22 +92,16 @@ def test_the_scale_can_be_shared(run: Run, explainer: Explainer, test_set: Selec
 def test_pictures_are_captioned_by_their_names(
     run: Run, explainer: Explainer, test_set: Selection, output: Memory
 ) -> None:
+    run.record["scores"] = "decision scores"
     pictures = Selection(("cost$5 or $6 and a very long name.png",), test_set.images[:1], None)
     panels.draw_panels(run, explainer, Target("predicted"), pictures, output)
     assert "labels" not in output.saved["gradcam-predicted"]
     caption = texts(output.figures["gradcam-predicted"])[0]
     assert caption.startswith(r"cost\$5 or \$6")
     assert len(caption.partition("\n")[0]) <= panels.LONGEST
+    assert "0." not in caption  # decision scores are no probabilities
     for figure in output.figures.values():
         figure.canvas.draw()  # a lone dollar would be a formula, and fail here
-
-
-def test_decision_scores_are_not_written_as_probabilities(
-    run: Run, explainer: Explainer, test_set: Selection, output: Memory
-) -> None:
-    run.record["scores"] = "decision scores"
-    panels.draw_panels(run, explainer, Target("predicted"), test_set.subset([0]), output)
-    assert "0." not in texts(output.figures["gradcam-predicted"])[0]
 
 
 def test_runs_are_drawn_side_by_side(

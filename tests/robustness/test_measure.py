@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fmnist.core.errors import InputError
 from fmnist.data import source
 from fmnist.data.arrays import Images
 from fmnist.data.datamodule import FashionMNISTDataModule
@@ -63,13 +62,14 @@ def test_every_cell_is_the_accuracy_on_those_images(shifts: dict[str, Any], whol
     model = NearestTestImage(whole_set)
     subset = measure.stratified_subset(whole_set, 80)
     assert (shifts["images"], shifts["of"], shifts["clean"]["accuracy"]) == (80, 200, 1)
-    assert (tuple(shifts["corruptions"]), tuple(shifts["flips"])) == (tuple(CORRUPTIONS), tuple(FLIPS))
+    assert tuple(shifts["flips"]) == tuple(FLIPS)
     for name, severity in (("rotate", 4), ("shot_noise", 5), ("contrast", 2)):
         corrupted = corrupt(whole_set.images, name, severity)[subset.indices]
         right = model.logits(corrupted).argmax(1) == subset.labels
         assert shifts["corruptions"][name][severity - 1] == right.mean()
-    for name, levels in shifts["corruptions"].items():
-        assert len(levels) == len(severities_of(name))
+    assert {name: len(levels) for name, levels in shifts["corruptions"].items()} == {
+        name: len(severities_of(name)) for name in CORRUPTIONS
+    }
 
 
 def test_the_means_leave_flips_out_and_weigh_corruptions_alike(shifts: dict[str, Any]) -> None:
@@ -93,16 +93,14 @@ def test_photographs_are_compared_with_the_same_images(shifts: dict[str, Any]) -
     assert (kinds["product"]["polarity_right"], kinds["negative"]["polarity_right"]) == (0.75, 0.25)
 
 
-def test_the_subset_is_stratified_and_always_the_same() -> None:
-    labels = np.random.default_rng(0).permutation(np.arange(200) % 10)
-    everything = Images(np.zeros((200, 28, 28), np.uint8), labels, np.arange(200))
-    subset = measure.stratified_subset(everything, 50)
+def test_the_subset_is_stratified_and_always_the_same(whole_set: Images) -> None:
+    subset = measure.stratified_subset(whole_set, 50)
     assert np.bincount(subset.labels).tolist() == [5] * 10
     np.testing.assert_array_equal(subset.indices, np.unique(subset.indices))
-    np.testing.assert_array_equal(subset.labels, labels[subset.indices])
-    np.testing.assert_array_equal(subset.indices, measure.stratified_subset(everything, 50).indices)
+    np.testing.assert_array_equal(subset.labels, whole_set.labels[subset.indices])
+    np.testing.assert_array_equal(subset.indices, measure.stratified_subset(whole_set, 50).indices)
     for count in (None, 200):
-        np.testing.assert_array_equal(ShiftedTestSet(everything, count).subset.indices, np.arange(200))
+        np.testing.assert_array_equal(ShiftedTestSet(whole_set, count).subset.indices, np.arange(200))
 
 
 def test_the_standard_error_is_that_of_a_mean() -> None:
@@ -111,12 +109,6 @@ def test_the_standard_error_is_that_of_a_mean() -> None:
         {"accuracy": 0.8, "standard_error": np.sqrt(0.16 / 99)}
     )
     assert measure.mean_accuracy(right[:1])["standard_error"] == 0
-
-
-@pytest.mark.parametrize("count", [-1, 0, 9, 201])
-def test_too_many_or_too_few_images_are_refused(whole_set: Images, count: int) -> None:
-    with pytest.raises(InputError, match=f"--shifts {count}: must lie between 10 and 200, or be 'all'"):
-        ShiftedTestSet(whole_set, count)
 
 
 def test_separation_of_scores_known_by_hand() -> None:
