@@ -141,11 +141,7 @@ def _json(value: Any) -> bytes:
 
 
 def runs_table(results: Iterable[tuple[str, RunResult]]) -> Table:
-    """Return how runs were made, one row a run.
-
-    Args:
-        results: The label of its model, and the run.
-    """
+    """Return how runs were made, one row a run, from each one's label and the run."""
     columns = [
         Column("model", "model"),
         Column("run", "folder"),

@@ -123,7 +123,7 @@ def centre_gaussian(images: Tensor, coefficients: Tensor) -> Tensor:
 def impute(
     images: Tensor, removed: Tensor, generator: torch.Generator | None = None, tolerance: float = 1e-5
 ) -> Tensor:
-    """Replace pixels so that their absence does not show: ROAD's noisy linear imputation.
+    """Replace pixels by plausible values: ROAD's noisy linear imputation.
 
     A pixel becomes the weighted mean of its eight neighbours, which may be replaced pixels themselves. These
     means are a linear system for each image, whose matrix is symmetric and positive definite, so that the

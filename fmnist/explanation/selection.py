@@ -44,7 +44,7 @@ class Selection:
 
 
 def load_test_set(run: Run, root: str) -> Selection:
-    """Read the test images that the run's predictions are of; data that are nowhere are downloaded.
+    """Read the test images that the run's predictions are of; missing data are downloaded.
 
     Raises:
         InputError: The data cannot be had, or differ from those that the run was trained on.
@@ -55,7 +55,7 @@ def load_test_set(run: Run, root: str) -> Selection:
 
 
 def by_index(test: Selection, indices: list[int]) -> Selection:
-    """Choose test images by their numbers, as ``--indices`` gives them."""
+    """Choose test images by their numbers, see ``--indices``."""
     for index in indices:
         if not 0 <= index < len(test.images):
             raise InputError(f"--indices {index}: must lie between 0 and {len(test.images) - 1:,}")
@@ -75,7 +75,7 @@ def most_confident_mistakes(
 
     Args:
         test: The whole test set.
-        predictions: The run's, of that set.
+        predictions: Of that set.
         number: Images at most; None takes 16.
         pair: Only images of one of these two classes that are taken for the other.
 

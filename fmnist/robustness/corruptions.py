@@ -156,9 +156,7 @@ def _signs(generators: Generators) -> np.ndarray:
 def _warp(pixels: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     """Transform each image by its matrix, with bilinear interpolation; outside the image all is black.
 
-    Args:
-        pixels: float64 (N, 28, 28).
-        matrices: float64 (2, 2, N), which map (x, y) about the centre from the result to the source.
+    The matrices (2, 2, N) map (x, y) about the centre from the result to the source.
     """
     y, x = np.indices((IMAGE_SIZE, IMAGE_SIZE)).reshape(2, -1) - CENTRE
     source = np.einsum("ijn,jp->inp", matrices, np.stack([x, y])) + CENTRE  # (2, N, 784)

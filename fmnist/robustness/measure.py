@@ -1,7 +1,7 @@
 """How much of a run's accuracy is left on shifted test images, and how well it recognises OOD images.
 
-The corruptions are those of Fashion-MNIST-C, each on its own and in five severities. Nobody has published
-accuracies for that grid: the published set mixes them, one corruption drawn for each image.
+The corruptions are those of Fashion-MNIST-C, each on its own and in five severities. No
+accuracies are published for that grid: the published set mixes them, one drawn for each image.
 """
 
 import math
@@ -54,7 +54,7 @@ class ShiftedTestSet:
     def photographs(self) -> dict[str, Photographs]:
         """The photographs by kind, prepared; made at the first use and kept for the next run."""
         images, _, indices = self.photographed
-        return prepared_photographs(images, PHOTOGRAPH_SEED + indices, progress=self.progress)
+        return prepared_photographs(images, PHOTOGRAPH_SEED + indices, self.progress)
 
 
 def stratified_subset(images: Images, count: int) -> Images:
@@ -69,7 +69,7 @@ def measure_shifts(predictor: Predictor, test_set: ShiftedTestSet) -> dict[str, 
     """Measure a run on the test images as they are, corrupted, and photographed.
 
     Returns:
-        What ``shifts.json`` holds, but for ``detection``.
+        The content of ``shifts.json`` without ``detection``.
     """
     images, labels, _ = test_set.subset
     return {

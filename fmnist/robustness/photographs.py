@@ -50,13 +50,7 @@ class Photographs(NamedTuple):
 def prepared_photographs(
     images: np.ndarray, seeds: np.ndarray, progress: bool = False
 ) -> dict[str, Photographs]:
-    """Photograph images in each of the `KINDS`, and prepare the photographs, one process for each core.
-
-    Args:
-        images: uint8 (N, 28, 28).
-        seeds: int (N,), one for each image.
-        progress: Show a bar.
-    """
+    """Render images uint8 (N, 28, 28) with seeds (N,) as photographs of each kind, and prepare these."""
     tasks = [(image, kind, int(seed)) for kind in KINDS for image, seed in zip(images, seeds, strict=True)]
     with worker_pool() as pool:
         results = pool.map(prepared_photograph, *zip(*tasks, strict=True), chunksize=CHUNK)

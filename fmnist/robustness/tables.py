@@ -12,7 +12,7 @@ from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS, SEVERITI
 from fmnist.robustness.photographs import NEGATIVE, PRODUCT
 
 Shifts = Mapping[str, Any]
-"""What ``shifts.json`` of a run holds."""
+"""The content of a run's ``shifts.json``."""
 PHOTOGRAPH_LABELS = {
     PRODUCT: "dark on light",
     NEGATIVE: "light on dark",

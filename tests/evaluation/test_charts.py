@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from fmnist.core import calibration
 from fmnist.evaluation import charts
 
 NAMES = ("<b>bold</b>", "mlp")
@@ -66,16 +65,3 @@ def test_gaps_are_taken_where_both_were_measured() -> None:
     (trace,) = charts.accuracy_gaps(CURVES, COLOUR)["data"]
     assert trace["x"] == [1, 4, 7, 10]
     np.testing.assert_allclose((trace["y"][0], trace["y"][-1]), (-10, 5), atol=1e-4)
-
-
-def test_reliability_leaves_empty_bins_out() -> None:
-    bins = calibration.reliability(np.array([0.55, 0.58, 0.95]), np.array([True, False, True]))
-    _, trace = charts.reliability({"as <stated>": bins})["data"]
-    assert trace["name"] == "as &lt;stated&gt;"
-    assert (trace["x"], trace["y"], trace["text"]) == ([0.565, 0.95], [0.5, 1.0], ["n = 2", "n = 1"])
-
-
-def test_risk_coverage_is_thinned_but_keeps_both_ends() -> None:
-    (trace,) = charts.risk_coverage(np.linspace(0, 0.06, 10_000))["data"]
-    assert len(trace["x"]) == 200
-    assert (trace["x"][0], trace["x"][-1], trace["y"][-1]) == (0.0001, 1.0, 0.06)

@@ -9,7 +9,6 @@ import yaml
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.evaluation.groups import SeedGroup, collect, find_runs
-from fmnist.evaluation.results import RunResult
 from tests.evaluation.made import make_run, predictions
 
 
@@ -118,19 +117,3 @@ def test_runs_trained_on_all_images_go_with_any_split(tmp_path: Path) -> None:
     make_run(tmp_path, "published-mlp", val=0, split={"split_seed": 9, "train": 600, "val": 0, "test": 300})
     groups, _, warnings = collect([tmp_path])
     assert (len(groups), warnings) == (3, [])
-
-
-@pytest.mark.parametrize(
-    ("config", "kind", "family"),
-    [
-        ("model: {class_path: fmnist.models.mlp.LitMLP}", "lightning", "fully connected"),
-        ("estimator: {class_path: sklearn.svm.SVC}", "scikit-learn", "classical"),
-        ("model: {class_path: my_model.LitLinear}", "lightning", "other"),
-    ],
-)
-def test_the_family_is_read_from_the_configuration(
-    tmp_path: Path, config: str, kind: str, family: str
-) -> None:
-    run = make_run(tmp_path, kind=kind)
-    (run.path / "config.yaml").write_text(config)
-    assert RunResult(run, run.predictions("test")).family == family

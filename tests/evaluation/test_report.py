@@ -18,7 +18,7 @@ from fmnist.evaluation import report_content as content
 from fmnist.evaluation.report import write_report
 from fmnist.evaluation.summary import summarise
 from tests.evaluation.made import make_run, on_data, predictions
-from tests.evaluation.reading import Page
+from tests.evaluation.reading import Page, report
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +125,7 @@ def test_a_run_without_validation_has_no_temperature(
 
 def test_a_perfect_run_has_no_errors_to_show(tmp_path: Path) -> None:
     run = make_run(tmp_path, test=predictions(0, size=100, skill=100), val=0)
-    write_report(run, str(tmp_path))
-    assert Page((run.path / "report.html").read_text()).data["tables"]["worst_errors"] == []
+    assert report(run, tmp_path).data["tables"]["worst_errors"] == []
 
 
 @pytest.fixture(scope="module")
@@ -177,19 +176,3 @@ def test_sentences_hold_the_numbers(summary: dict[str, Any]) -> None:
     assert f" {len(summary['likely_label_errors'])} of 400" in content.label_error_sentence(summary)
     assert "states no probabilities" in content.label_error_sentence({"likely_label_errors": None})
     assert [content.rounded_down(share) for share in (0.9999, 1.0)] == ["0.999", "1.000"]
-
-
-@pytest.mark.parametrize(
-    ("has_validation", "score_type", "rows"),
-    [
-        (False, "logits", ["as stated"]),
-        (True, "logits", ["as stated", "temperature-scaled"]),
-        (True, "decision scores", ["temperature-scaled"]),
-    ],
-)
-def test_calibration_has_a_row_for_all_probabilities_that_exist(
-    test: Predictions, has_validation: bool, score_type: str, rows: list[str]
-) -> None:
-    val = predictions(1, size=100) if has_validation else None
-    table = content.calibration_table(summarise(test, val, score_type))
-    assert [row["probabilities"] for row in table.rows] == rows

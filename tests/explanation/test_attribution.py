@@ -163,12 +163,6 @@ def test_frozen_weights_inference_mode_and_memory_format_do_not_matter(
     torch.testing.assert_close(explainer(images, coefficients), expected, atol=1e-6, rtol=1e-4)
 
 
-def test_uint8_images_are_explained_in_batches(cnn: nn.Module, images: Tensor, pixels: np.ndarray) -> None:
-    explainer, coefficients = Explainer(cnn, "integrated-gradients"), one_hot([3] * 23)  # five at once
-    maps = explainer.maps(pixels[:23], coefficients.numpy())
-    np.testing.assert_allclose(maps, explainer(images[:23], coefficients).numpy(), atol=1e-7)
-
-
 def test_the_layer_can_be_chosen_and_must_be_where_the_network_names_none(
     cnn: nn.Module, images: Tensor
 ) -> None:

@@ -8,14 +8,13 @@ from PIL import Image
 
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.runs import Predictions
 from fmnist.explanation.selection import (
     Selection,
     Target,
     as_file_name,
     describe_target,
     distinct,
-    load_test_set,
     most_confident_mistakes,
     parse_target,
     read_pictures,
@@ -33,12 +32,6 @@ def test_without_mistakes_there_is_none_to_choose(test_set: Selection) -> None:
         most_confident_mistakes(test_set, perfect, pair=[8, 4])
     with pytest.raises(InputError, match="--worst: this run makes no mistake on the test set"):
         most_confident_mistakes(test_set, perfect, 3)
-
-
-def test_other_data_than_the_runs_are_refused(run: Run, synthetic_root: Path) -> None:
-    run.record["data_sha256"] = {}
-    with pytest.raises(InputError, match=f"--data.root {synthetic_root}: holds other data than"):
-        load_test_set(run, str(synthetic_root))
 
 
 def test_pictures_are_prepared_as_for_prediction_and_unreadable_ones_named(
@@ -62,12 +55,10 @@ def test_pictures_are_prepared_as_for_prediction_and_unreadable_ones_named(
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    nothing = "holds no picture that can be read\n"
-    (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(InputError, match=f"{nothing}.*is a folder without pictures"):
+    with pytest.raises(InputError, match="holds no picture.*\n.*is a folder without pictures"):
         read_pictures(tmp_path)
-    (tmp_path / "a.png").touch()
-    (tmp_path / "b.png").touch()
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
     with pytest.raises(InputError, match=r"a.png: is empty \(0 bytes\), and 1 more$"):
         read_pictures(tmp_path)
 
@@ -78,7 +69,6 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
         ("T-shirt/top", "T-shirt-top"),
         ("../../etc", "etc"),
         ("a b.png", "a-b.png"),
-        ("Ärmel.jpg", "Ärmel.jpg"),
         ("シャツ/1.png", "シャツ-1.png"),
         ("..", "unnamed"),
         ("シャツ" * 100, "シャツ" * 22),  # 3 bytes a letter; file systems allow 255
@@ -101,7 +91,6 @@ def test_no_two_names_share_a_file() -> None:
     [
         ("predicted", Target("predicted")),
         ("true", Target("true")),
-        ("Shirt", Target(SHIRT)),
         ("t-shirt/TOP", Target(TOP)),
         ("9", Target(9)),
         ("Shirt-vs-T-shirt/top", Target(SHIRT, TOP)),
@@ -113,35 +102,28 @@ def test_a_target_is_read(text: str, target: Target) -> None:
     assert parse_target(str(target)) == target
 
 
-@pytest.mark.parametrize("text", ["Hat", "10", "Shirt-vs-", "²"])
-def test_an_unknown_class_is_refused_with_all_that_there_are(text: str) -> None:
-    with pytest.raises(InputError, match=f"--target {text}: must be predicted, true, a class.*Ankle boot"):
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        *((text, "must be predicted, true, a class.*Ankle boot") for text in ("Hat", "10", "Shirt-vs-", "²")),
+        ("Shirt-vs-6", "names one class twice"),
+    ],
+)
+def test_another_target_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(InputError, match=f"--target {text}: {reason}"):
         parse_target(text)
 
 
-def test_a_class_against_itself_is_refused() -> None:
-    with pytest.raises(InputError, match="--target Shirt-vs-6: names one class twice"):
-        parse_target("Shirt-vs-6")
-
-
-def test_the_coefficients_pick_logits() -> None:
-    logits = np.random.default_rng(0).normal(size=(3, 10))
-    rows = np.arange(3)
-    expected = {
-        Target("predicted"): logits[rows, PREDICTED],
-        Target("true"): logits[rows, LABELS],
-        Target(5): logits[:, 5],
-        Target(SHIRT, TOP): logits[:, SHIRT] - logits[:, TOP],
-        Target("predicted", "true"): logits[rows, PREDICTED] - logits[rows, LABELS],
-    }
-    for target, outputs in expected.items():
-        sums = (logits * target.coefficients(PREDICTED, LABELS)).sum(1)
-        np.testing.assert_allclose(sums, outputs, atol=1e-12)
+def test_coefficients_pick_logits_and_are_described() -> None:
+    one_hot = np.eye(10)
+    for target, expected in {
+        Target("true"): one_hot[LABELS],
+        Target(SHIRT, TOP): np.tile(one_hot[SHIRT] - one_hot[TOP], (3, 1)),
+        Target("predicted", "true"): one_hot[PREDICTED] - one_hot[LABELS],
+    }.items():
+        np.testing.assert_array_equal(target.coefficients(PREDICTED, LABELS), expected)
     with pytest.raises(InputError, match="--target true: pictures of your own have no true class"):
         Target("true").coefficients(PREDICTED, None)
-
-
-def test_a_target_is_described() -> None:
     coefficients = Target(SHIRT, "predicted").coefficients(np.array([TOP, SHIRT]), None)
     assert describe_target(coefficients[0]) == "for Shirt, not T-shirt/top"
     assert describe_target(coefficients[1]) == "for nothing: the classes are one"

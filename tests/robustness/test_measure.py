@@ -8,7 +8,6 @@ import pytest
 
 from fmnist.data import source
 from fmnist.data.arrays import Images
-from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.data.of_run import data_of
 from fmnist.inference.predictor import Predictor
 from fmnist.robustness import measure
@@ -33,7 +32,7 @@ class NearestTestImage:
         return logits
 
 
-def fake_photographs(images: np.ndarray, seeds: np.ndarray, **_: Any) -> dict[str, Photographs]:
+def fake_photographs(images: np.ndarray, seeds: np.ndarray, _: bool) -> dict[str, Photographs]:
     """Return the images as they are for all kinds, black ones for clutter; five polarities are wrong."""
     assert seeds.min() >= measure.PHOTOGRAPH_SEED
     polarities = np.array(["dark-on-light"] * (len(images) - 5) + ["light-on-dark"] * 5)
@@ -133,12 +132,3 @@ def test_detection_has_a_row_for_each_kind_and_score(
     ]
     assert all(0 <= row[key] <= 1 for row in rows for key in ("auroc", "fpr95"))
     assert rows[-1]["auroc"] > 0.95
-
-
-@pytest.mark.slow
-@pytest.mark.real_data
-def test_pixels_alone_tell_ood_images_from_garments(tmp_path: Path, real_data: Path) -> None:
-    data = FashionMNISTDataModule(str(real_data))
-    data.setup()
-    rows = measure.measure_detection(Predictor(make_asked(tmp_path, real_data)), data, count=300)
-    assert all(row["auroc"] > 0.95 for row in rows if row["score"] == "nearest neighbour")
