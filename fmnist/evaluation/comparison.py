@@ -153,7 +153,7 @@ def _confusions(groups: Sequence[SeedGroup]) -> dict[str, Any]:
 def _context(
     groups: Sequence[SeedGroup], shared: Sequence[SeedGroup], tables: Mapping[str, Table]
 ) -> dict[str, Any]:
-    """Return what the template names, pictures apart."""
+    """Return the template's variables, except those of pictures."""
     questions = _questions(shared)
     several = [f"{group.label} seed {group.first_seed.seed}" for group in groups if len(group.results) > 1]
     return {

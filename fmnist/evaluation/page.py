@@ -24,8 +24,8 @@ def render(template: str, data: Mapping[str, Any], **context: Any) -> str:
 
     Args:
         template: ``report.html`` or ``compare.html``.
-        data: What the page's script draws, ``charts`` and ``matrices``; and the ``tables`` at full precision.
-        **context: What the template names.
+        data: The ``charts`` and ``matrices`` that the script draws, and the ``tables`` at full precision.
+        **context: The variables of the template.
     """
     from plotly.offline import get_plotlyjs
 

@@ -1,4 +1,4 @@
-"""A finished run as reports and comparisons read it, and the table that says how runs were made."""
+"""A finished run with what reports and comparisons need of it, and the table of how runs were made."""
 
 import hashlib
 import inspect

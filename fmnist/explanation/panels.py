@@ -54,7 +54,7 @@ def explain(
     explainer: Explainer | None,
     progress: bool = False,
 ) -> Explained:
-    """Apply a network to images, and explain its answers where there is an explainer."""
+    """Apply a network to images, and explain its answers if there is an explainer."""
     logits = in_batches(network, selection.images)
     coefficients = target.coefficients(logits.argmax(1), selection.labels)
     maps = explainer.maps(selection.images, coefficients, progress) if explainer else None

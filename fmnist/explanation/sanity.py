@@ -31,10 +31,10 @@ def cascade(
     """Randomise a copy of a network layer by layer, from the head down, and compare its maps every time.
 
     Args:
-        network: Maps images (n, 1, 28, 28) to logits (n, 10); stays as it is.
+        network: Maps images (n, 1, 28, 28) to logits (n, 10).
         methods: Names of methods that suit it.
         images: uint8 (N, 28, 28).
-        coefficients: float32 (N, 10), the same throughout.
+        coefficients: float32 (N, 10), the same for every step.
         layer: Of the CAM methods; None for the network's own.
         progress: Show a bar.
 

@@ -69,9 +69,9 @@ def make_run(synthetic_root: Path, tmp_path: Path) -> MakeRun:
     data = source.load(synthetic_root)
     split = {"split_seed": 0, "train": 540, "val": 60, "test": 200}
 
-    def make(kind: type[Classifier] = LitCNN, name: str = "cnn", **record: Any) -> Run:
-        widths = [8, 16] if kind is LitCNN else [16]
-        run = networks.make_run(tmp_path / "logs", kind, name, widths=widths)
+    def make(model_class: type[Classifier] = LitCNN, name: str = "cnn", **record: Any) -> Run:
+        widths = [8, 16] if model_class is LitCNN else [16]
+        run = networks.make_run(tmp_path / "logs", model_class, name, widths=widths)
         logits = in_batches(load_classifier(run.path), data.test_images.numpy())
         run.save_predictions("test", Predictions(logits, data.test_labels.numpy(), np.arange(len(logits))))
         run.update(data_sha256=data.sha256, split=split, **record)

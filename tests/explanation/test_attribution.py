@@ -116,32 +116,21 @@ def test_the_network_stays_as_it_was(network: nn.Module, images: Tensor) -> None
         parameter.grad = torch.ones_like(parameter)
         parameter.requires_grad_(False)
 
-    def state() -> tuple[object, ...]:
-        modules = list(network.modules())
-        hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in modules]
-        weights = [(p.grad is None, p.requires_grad) for p in network.parameters()]
-        return [m.training for m in modules], hooks, weights
+    def state() -> list[object]:
+        modules = [(m.training, len(m._forward_hooks), len(m._backward_hooks)) for m in network.modules()]
+        return [*modules, *(None if p.grad is None else p.grad.sum().item() for p in network.parameters())]
 
     before, tensors = state(), {name: value.clone() for name, value in network.state_dict().items()}
-    inputs = images[:2].clone()
     for method in applicable_methods(network):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            Explainer(network, method)(inputs, one_hot([0, 1]))
+            Explainer(network, method)(images[:2], one_hot([0, 1]))
         assert state() == before, method
         assert all(torch.equal(value, tensors[name]) for name, value in network.state_dict().items())
-        assert all(p.grad is None or (p.grad == 1).all() for p in network.parameters())
-        assert not inputs.requires_grad
-        assert torch.equal(inputs, images[:2])
-
-
-def test_the_mode_is_restored_after_an_error(cnn: nn.Module) -> None:
-    explainer = Explainer(cnn, "gradcam")
-    cnn.train()
+        assert not images.requires_grad
     with pytest.raises(RuntimeError):
-        explainer(torch.zeros(1, 3, 28, 28), one_hot([0]))
-    assert all(module.training for module in cnn.modules())
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in cnn.modules())
+        Explainer(network, "gradcam")(torch.zeros(1, 3, 28, 28), one_hot([0]))
+    assert state() == before
 
 
 def test_dropout_and_normalisation_are_those_of_evaluation(images: Tensor) -> None:

@@ -55,7 +55,7 @@ def test_pictures_are_prepared_as_for_prediction_and_unreadable_ones_named(
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no picture.*\n.*is a folder without pictures"):
+    with pytest.raises(InputError, match=r"holds no picture.*\n.*is a folder without pictures"):
         read_pictures(tmp_path)
     for name in ("a.png", "b.png"):
         (tmp_path / name).touch()

@@ -38,12 +38,11 @@ def test_a_background_is_a_float_picture_that_depends_on_its_seed(name: str) -> 
     def background(seed: int) -> np.ndarray:
         return BACKGROUNDS[name](SHAPE, np.random.default_rng(seed))
 
-    for seed in range(5):
-        scene = background(seed)
-        assert (scene.dtype, scene.shape) == (np.float32, (*SHAPE, 3))
-        assert 0 <= scene.min() <= scene.max() <= 1
-        np.testing.assert_array_equal(scene, background(seed))
-        assert not np.array_equal(scene, background(seed + 1))
+    scene = background(0)
+    assert (scene.dtype, scene.shape) == (np.float32, (*SHAPE, 3))
+    assert 0 <= scene.min() <= scene.max() <= 1
+    np.testing.assert_array_equal(scene, background(0))
+    assert not np.array_equal(scene, background(1))
 
 
 def test_each_kind_of_background_is_what_its_name_says() -> None:
@@ -59,14 +58,12 @@ def test_each_kind_of_background_is_what_its_name_says() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_photograph_depends_on_image_kind_and_seed_alone(bag: np.ndarray, kind: str) -> None:
-    shapes = set()
-    for seed in range(3):
-        photograph = render(bag, kind, seed)
+    photographs = [render(bag, kind, seed) for seed in (0, 1, 0)]
+    for photograph in photographs:
         assert (photograph.dtype, photograph.shape[2]) == (np.uint8, 3)
         assert all(200 <= side <= 800 for side in photograph.shape[:2])
-        np.testing.assert_array_equal(photograph, render(bag, kind, seed))
-        shapes.add(photograph.shape)
-    assert len(shapes) == 3
+    np.testing.assert_array_equal(photographs[0], photographs[2])
+    assert photographs[0].shape != photographs[1].shape
     assert render(np.zeros((28, 28), np.uint8), kind, 0).ndim == 3  # no garment at all
 
 
