@@ -61,12 +61,11 @@ def reliability(bins: Mapping[str, Mapping[str, np.ndarray]]) -> Chart:
                 hovertemplate="confidence %{x:.3f}, accuracy %{y:.3f}, %{text}",
             )
         )
-    limits = [0, 1.02]
     return _chart(
         traces,
         height=400,
-        xaxis={"title": {"text": "confidence"}, "range": limits},
-        yaxis={"title": {"text": "accuracy"}, "range": limits},
+        xaxis=_axis("confidence", range=[0, 1.02]),
+        yaxis=_axis("accuracy", range=[0, 1.02]),
     )
 
 
@@ -85,8 +84,8 @@ def risk_coverage(risk: np.ndarray) -> Chart:
     return _chart(
         [trace],
         height=400,
-        xaxis={"title": {"text": "share of the images answered"}, "tickformat": ".0%"},
-        yaxis={"title": {"text": "wrong answers"}, "tickformat": ".1~%", "rangemode": "tozero"},
+        xaxis=_axis("share of the images answered", tickformat=".0%"),
+        yaxis=_axis("wrong answers", tickformat=".1~%", rangemode="tozero"),
         showlegend=False,
     )
 
@@ -116,7 +115,7 @@ def learning_curves(curves: Mapping[str, Curves], metric: str, colour: Mapping[s
                 )
             )
     if not traces:
-        return _by_epoch(traces, metric)
+        return _by_epoch([], metric)
     settled = np.concatenate(late_values)
     margin = 0.06 * max(np.ptp(settled), 0.01)
     return _by_epoch(traces, metric, range=_rounded([settled.min() - margin, settled.max() + margin]))
@@ -158,7 +157,7 @@ def accuracies(rows: Sequence[Row], colour: Mapping[str, str]) -> Chart:
     return _chart(
         [trace],
         height=90 + 34 * len(rows),
-        xaxis={"title": {"text": "test accuracy"}, "tickformat": ".3~f"},
+        xaxis=_axis("test accuracy", tickformat=".3~f"),
         yaxis={"type": "category", "automargin": True},
         showlegend=False,
     )
@@ -180,11 +179,7 @@ def accuracy_by_cost(rows: Sequence[Row], key: str, title: str, colour: Mapping[
             text=[escape(row["model"])],
             textposition=position,
             error_y=_interval([row]) | {"thickness": 1, "width": 0},
-            marker={
-                "size": 12,
-                "color": colour[row["model"]],
-                "symbol": SYMBOLS.get(row["family"], "cross"),
-            },
+            marker={"size": 12, "color": colour[row["model"]], "symbol": SYMBOLS[row["family"]]},
             hovertemplate="%{text}<br>accuracy %{y:.4f}<br>%{x:,}<extra></extra>",
         )
         for row, position in zip(known, _label_positions(known, costs / span), strict=True)
@@ -192,14 +187,14 @@ def accuracy_by_cost(rows: Sequence[Row], key: str, title: str, colour: Mapping[
     # ticks at 1, 2 and 5 of each decade
     decades = range(int(np.floor(costs.min())) - 1, int(np.ceil(costs.max())) + 2)
     ticks = [step * 10.0**power for power in decades for step in (1, 2, 5)]
-    xaxis = {
-        "title": {"text": title},
-        "type": "log",
-        "range": [float(costs.min() - 0.2 * span), float(costs.max() + 0.2 * span)],
-        "tickvals": ticks,
-        "ticktext": [f"{value:,.15g}" for value in ticks],
-    }
-    yaxis = {"title": {"text": "test accuracy"}, "tickformat": ".3~f"}
+    xaxis = _axis(
+        title,
+        type="log",
+        range=[float(costs.min() - 0.2 * span), float(costs.max() + 0.2 * span)],
+        tickvals=ticks,
+        ticktext=[f"{value:,.15g}" for value in ticks],
+    )
+    yaxis = _axis("test accuracy", tickformat=".3~f")
     return _chart(traces, height=500, xaxis=xaxis, yaxis=yaxis, showlegend=False)
 
 
@@ -229,7 +224,7 @@ def class_f1(rows: Sequence[Row], colour: Mapping[str, str]) -> Chart:
         )
         for row in rows
     ]
-    return _chart(traces, height=520, xaxis={"title": {"text": "F1"}, "tickformat": ".3~f"}, yaxis=BY_CLASS)
+    return _chart(traces, height=520, xaxis=_axis("F1", tickformat=".3~f"), yaxis=BY_CLASS)
 
 
 def _chart(traces: list[dict[str, Any]], **layout: Any) -> Chart:
@@ -237,13 +232,11 @@ def _chart(traces: list[dict[str, Any]], **layout: Any) -> Chart:
 
 
 def _by_epoch(traces: list[dict[str, Any]], title: str, **yaxis: Any) -> Chart:
-    return _chart(
-        traces,
-        height=460,
-        hovermode="closest",
-        xaxis={"title": {"text": "epoch"}},
-        yaxis={"title": {"text": title}, **yaxis},
-    )
+    return _chart(traces, height=460, hovermode="closest", xaxis=_axis("epoch"), yaxis=_axis(title, **yaxis))
+
+
+def _axis(title: str, **rest: Any) -> dict[str, Any]:
+    return {"title": {"text": title}, **rest}
 
 
 def _scatter(mode: str, x: list[Any], y: list[Any], **rest: Any) -> dict[str, Any]:

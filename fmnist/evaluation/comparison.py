@@ -8,6 +8,7 @@ import numpy as np
 
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError, reports_unwritable
+from fmnist.core.files import write_file
 from fmnist.core.statistics import confusion_counts, paired, paired_classes
 from fmnist.core.tables import Table
 from fmnist.evaluation import charts, page
@@ -45,7 +46,7 @@ def write_comparison(
     Args:
         paths: What `fmnist.evaluation.groups.find_runs` takes.
         output: Folder of the files.
-        root: Where the data set is looked for, for the pictures.
+        root: Folder of the data set, for the pictures.
         allow_mixed: Compare runs on different data or splits, with a warning in the page.
         reference: The model whose errors on corrupted images count as 100 in the mCE.
 
@@ -82,8 +83,7 @@ def write_comparison(
     with reports_unwritable(f"--output {output}"):
         for table in tables.values():
             table.save(output)
-        page.save(
-            output / "compare.html",
+        html = page.render(
             "compare.html",
             {
                 "charts": _charts(groups, tables),
@@ -98,6 +98,7 @@ def write_comparison(
             **_context(groups, shared, tables),
             **_pictures_context(shared, root),
         )
+        write_file(output / "compare.html", html)
     return tables, skipped + warnings
 
 
@@ -152,8 +153,7 @@ def _confusions(groups: Sequence[SeedGroup]) -> dict[str, Any]:
 def _context(
     groups: Sequence[SeedGroup], shared: Sequence[SeedGroup], tables: Mapping[str, Table]
 ) -> dict[str, Any]:
-    """Return what the template names, pictures apart."""
-    models = [group.label for group in groups]
+    """Return the template's variables, except those of pictures."""
     questions = _questions(shared)
     several = [f"{group.label} seed {group.first_seed.seed}" for group in groups if len(group.results) > 1]
     return {
@@ -166,8 +166,8 @@ def _context(
         else "each model is one run",
         "curves": any(group.first_seed.curves for group in groups),
         "classes": CLASSES,
-        "models": models,
-        "versus": [group.label for group in questions[0]][::-1] if questions else models[1::-1],
+        "models": [group.label for group in groups],
+        "versus": [group.label for group in (questions[0] if questions else groups[:2])][::-1],
     }
 
 
@@ -230,7 +230,7 @@ def opening(
 ) -> list[tuple[str, str]]:
     """Return the main results as paragraphs, each as its first sentence and the rest.
 
-    They begin with the question of report C: does the CNN beat the MLP, by how much, on which classes.
+    The first ones say whether a convolutional model beats a fully connected one, the question of report C.
     """
     paragraphs = [answer(first, second, tables["pairs"]) for first, second in questions]
     best, pairs = groups[0], tables["pairs"].rows

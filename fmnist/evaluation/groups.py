@@ -104,9 +104,9 @@ def collect(
 
 
 def differences(results: Sequence[RunResult]) -> list[str]:
-    """Return what keeps runs from being compared: other data, other test images, another split.
+    """Return why runs cannot be compared: other data, other test images, another split.
 
-    Runs that held out no validation set have used all training images: they go with any split.
+    Runs without a validation set have used all training images, and can be compared with any split.
     """
     hashes = {result: result.data_hash for result in results}
     if len(set(hashes.values())) > 1:

@@ -13,7 +13,6 @@ from markupsafe import Markup
 from PIL import Image
 
 from fmnist.core.errors import InputError
-from fmnist.core.files import write_file
 from fmnist.core.runs import Run
 
 EXPLANATIONS = 24
@@ -21,14 +20,12 @@ EXPLANATION_BYTES = 2_000_000
 
 
 def render(template: str, data: Mapping[str, Any], **context: Any) -> str:
-    """Fill a template.
-
-    Everything is escaped: text where the page shows it, and ``data`` within its script element.
+    """Fill a template; everything is escaped, text in the page as well as ``data`` in its script element.
 
     Args:
         template: ``report.html`` or ``compare.html``.
-        data: What the page's script draws, ``charts`` and ``matrices``; and the ``tables`` at full precision.
-        **context: What the template names.
+        data: The ``charts`` and ``matrices`` that the script draws, and the ``tables`` at full precision.
+        **context: The variables of the template.
     """
     from plotly.offline import get_plotlyjs
 
@@ -46,15 +43,8 @@ def render(template: str, data: Mapping[str, Any], **context: Any) -> str:
     )
 
 
-def save(path: Path, template: str, data: Mapping[str, Any], **context: Any) -> None:
-    """Write a filled template, see `render`."""
-    write_file(path, render(template, data, **context))
-
-
 def _asset(name: str) -> Markup:
-    return Markup(
-        resources.files("fmnist.evaluation").joinpath("templates").joinpath(name).read_text("utf-8")
-    )
+    return Markup((resources.files("fmnist.evaluation") / "templates" / name).read_text("utf-8"))
 
 
 class Picture(NamedTuple):

@@ -29,7 +29,7 @@ PAIRS, IMAGES_OF_PAIR, LABEL_ERRORS = 4, 8, 24  # shown at most
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that the files of one run are made from.
+    """The content of one run's files.
 
     Attributes:
         result: The run, with its predictions of the test set.
@@ -58,9 +58,10 @@ class Evaluation:
     @cached_property
     def reliability(self) -> dict[str, dict[str, np.ndarray]]:
         """The reliability bins as stated and after temperature scaling, as far as they exist."""
-        summary = self.summary
-        temperatures = {"as stated": 1.0 if summary["raw"] else None}
-        temperatures["temperature-scaled"] = summary["temperature"]
+        temperatures = {
+            "as stated": 1.0 if self.summary["raw"] else None,
+            "temperature-scaled": self.summary["temperature"],
+        }
         return {
             name: calibration.reliability(*self._confidences(softmax(self.test.logits, temperature)))
             for name, temperature in temperatures.items()
@@ -77,13 +78,11 @@ class Evaluation:
 
 
 def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str]]:
-    """Evaluate a finished run into its folder.
-
-    Writes ``metrics.json``, ``classification_report.txt`` and ``.csv``, ``figures/`` and ``report.html``.
+    """Write ``metrics.json``, ``classification_report.*``, ``figures/`` and ``report.html`` of a run.
 
     Args:
         run: The run; its missing predictions are computed again.
-        root: Where the data set is looked for, for pictures and for what is missing.
+        root: Folder of the data set, for pictures and missing predictions.
 
     Returns:
         What ``metrics.json`` holds, and lines on what was computed again or left out.
@@ -140,30 +139,27 @@ def _save_page(evaluation: Evaluation, pictures_note: str) -> None:
     run, summary = evaluation.result.run, evaluation.summary
     name, curves = evaluation.result.name, evaluation.result.curves
     shifted = read_shifts(run)
-    shift_sentences = robustness_tables.summary(shifted) if shifted else []
-    shift_matrices = {"shifts": robustness_tables.heat_map(shifted)} if shifted else {}
-    shift_tables = robustness_tables.run_tables(shifted) if shifted else []
     tables = [
         content.classification_table(summary),
         content.calibration_table(summary),
         content.errors_table(evaluation.test, evaluation.probabilities),
         runs_table([(name, evaluation.result)]),
-        *shift_tables,
+        *(robustness_tables.run_tables(shifted) if shifted else []),
     ]
     explanations, explanations_note = page.embed_explanations(run.path / "figures" / "explanations")
-    page.save(
-        run.path / "report.html",
+    confusion = {
+        "rows": CLASSES,
+        "columns": CLASSES,
+        "values": summary["confusion_matrix"],
+        "unit": "images",
+    }
+    html = page.render(
         "report.html",
         {
             "charts": _charts(evaluation),
             "matrices": {
-                "confusion": {
-                    "rows": CLASSES,
-                    "columns": CLASSES,
-                    "values": summary["confusion_matrix"],
-                    "unit": "images",
-                },
-                **shift_matrices,
+                "confusion": confusion,
+                **({"shifts": robustness_tables.heat_map(shifted)} if shifted else {}),
             },
             "tables": {table.name: table.rows for table in tables},
             "metrics": summary,
@@ -185,11 +181,12 @@ def _save_page(evaluation: Evaluation, pictures_note: str) -> None:
         label_errors=_pictures(evaluation, _label_error_rows(evaluation)),
         curves=bool({"train/accuracy", "val/accuracy"} & curves.keys()),
         pictures_note=pictures_note,
-        shifts=shift_sentences,
+        shifts=robustness_tables.summary(shifted) if shifted else [],
         photographed=f"{shifted['photographs']['images']:,}" if shifted else "",
         explanations=explanations,
         explanations_note=explanations_note,
     )
+    write_file(run.path / "report.html", html)
 
 
 def _charts(evaluation: Evaluation) -> dict[str, charts.Chart]:

@@ -44,12 +44,7 @@ def opening(name: str, summary: Summary) -> list[str]:
 
 
 def cards(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the headline numbers, each with a heading, its value and a detail.
-
-    Args:
-        record: What ``run.json`` holds.
-        metrics: What ``metrics.json`` holds.
-    """
+    """Return the main numbers of ``run.json`` and ``metrics.json``: each a heading, a value and a detail."""
     summary, speed = metrics["test"], metrics["speed"]
     contents = []
     for metric in METRICS:

@@ -17,10 +17,6 @@ TIMED_IMAGES = 1_000
 def predictions(run: Run, root: str) -> tuple[Predictions, Predictions | None, list[str]]:
     """Read a run's predictions; where they are missing, compute them with its model and save them.
 
-    Args:
-        run: A finished run.
-        root: Where the data set is looked for, if it is needed.
-
     Returns:
         Predictions of the test set; of the validation set, None for a run without one; and a line for
         each part that was computed again.
@@ -45,13 +41,10 @@ def measure_speed(run: Run, images: np.ndarray | None) -> dict[str, Any]:
 
     Args:
         run: A finished run.
-        images: Of the test set, uint8 (N, 28, 28); None takes noise.
+        images: uint8 (N, 28, 28), of which the first thousand are used; None takes noise.
 
     Returns:
         ``ms_per_image``, and how it was measured.
-
-    Raises:
-        InputError: The model cannot be loaded.
     """
     import torch
 

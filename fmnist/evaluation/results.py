@@ -1,4 +1,4 @@
-"""A finished run as reports and comparisons read it, and the table that says how runs were made."""
+"""A finished run with what reports and comparisons need of it, and the table of how runs were made."""
 
 import hashlib
 import inspect
@@ -141,11 +141,7 @@ def _json(value: Any) -> bytes:
 
 
 def runs_table(results: Iterable[tuple[str, RunResult]]) -> Table:
-    """Return how runs were made, one row a run.
-
-    Args:
-        results: The label of its model, and the run.
-    """
+    """Return how runs were made, one row a run, from each one's label and the run."""
     columns = [
         Column("model", "model"),
         Column("run", "folder"),

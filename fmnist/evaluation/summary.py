@@ -26,7 +26,7 @@ def summarise(
     Returns:
         Every metric of ``METRICS``, those of probabilities under ``raw`` and ``scaled`` (after temperature
         scaling); precision, recall and F1 by class, confusions, calibration, risk and likely label errors.
-        None stands for what this type of scores does not allow.
+        None marks what this type of scores does not allow.
     """
     labels, counts = test.labels, confusion_counts(test.labels, test.logits.argmax(1))
     temperature = None if val is None else calibration.fit_temperature(val.logits, val.labels)

@@ -35,11 +35,7 @@ class TargetOutput(nn.Module):
 
 
 class EstimatorNetwork(nn.Module):
-    """A scikit-learn estimator that is called like a network, and has no gradients.
-
-    Args:
-        predictor: Of the estimator's run.
-    """
+    """A scikit-learn estimator that is called like a network, and has no gradients."""
 
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
@@ -92,16 +88,7 @@ class Explainer:
         return self.method.function(self._output, module, inputs, coefficients.clone()).detach()
 
     def maps(self, images: np.ndarray, coefficients: np.ndarray, progress: bool = False) -> np.ndarray:
-        """Explain images as arrays hold them.
-
-        Args:
-            images: uint8 (N, 28, 28).
-            coefficients: float32 (N, 10).
-            progress: Show a bar.
-
-        Returns:
-            Raw maps, float32 (N, h, w).
-        """
+        """Explain images uint8 (N, 28, 28) with coefficients (N, 10): raw maps, float32 (N, h, w)."""
         size = self.method.batch_size
         maps = []
         with tqdm(total=len(images), desc=self.method.title, unit="image", disable=not progress) as bar:

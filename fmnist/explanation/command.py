@@ -14,13 +14,7 @@ from fmnist.explanation.selection import PREDICTED, Selection, parse_class, pars
 
 
 def explain_run(run: Run, options: argparse.Namespace) -> None:
-    """Explain a run as the command line says.
-
-    Everything is checked before the first map is made, so that a mistake costs no waiting.
-
-    Args:
-        run: The run to explain.
-        options: The other flags of ``scripts/explain.py``.
+    """Explain a run as the flags of ``scripts/explain.py`` say, which are all checked before the first map.
 
     Raises:
         InputError: A flag names something that does not exist, or two flags do not go together.

@@ -49,7 +49,7 @@ are removed or added, the most relevant first; a removed pixel is black or blurr
 arXiv 2202.00449): mean probability while pixels are imputed least relevant first, minus most relevant first,
 halved. Infidelity (Yeh et al. 2019, arXiv 1901.09392): squared error of the map's sum over a square, in its
 best multiple, as the drop of the logit when the square is black. Sensitivity (the same paper): largest
-relative change of the map under changes of the image that nobody can see.
+relative change of the map under invisible changes of the image.
 """
 CURVES = tuple(MEASURES)[:4]
 CENTRE, RANDOM = "centre Gaussian", "random map"
@@ -95,8 +95,8 @@ def measure(
                 part = slice(start, start + BATCH)
                 generator = torch.Generator().manual_seed(start)
                 batch = to_input(torch.from_numpy(images[part]))
-                asked = torch.from_numpy(coefficients[part])
-                batches.append(_measure_batch(network, explain, batch, asked, generator))
+                targets = torch.from_numpy(coefficients[part])
+                batches.append(_measure_batch(network, explain, batch, targets, generator))
                 bar.update(len(batch))
         results = {key: torch.cat([batch[key] for batch in batches]).double() for key in MEASURES}
         curves = {key: results[key] for key in CURVES}
@@ -123,11 +123,11 @@ def centre_gaussian(images: Tensor, coefficients: Tensor) -> Tensor:
 def impute(
     images: Tensor, removed: Tensor, generator: torch.Generator | None = None, tolerance: float = 1e-5
 ) -> Tensor:
-    """Replace pixels so that their absence does not show: ROAD's noisy linear imputation.
+    """Replace pixels by plausible values: ROAD's noisy linear imputation.
 
     A pixel becomes the weighted mean of its eight neighbours, which may be replaced pixels themselves. These
-    means are one linear system an image; its matrix is symmetric and positive definite, so that conjugate
-    gradients solve all images' systems at once.
+    means are a linear system for each image, whose matrix is symmetric and positive definite, so that the
+    method of conjugate gradients solves all systems at once.
 
     Source: Rong et al. 2022, arXiv 2202.00449.
 

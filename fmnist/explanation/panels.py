@@ -43,7 +43,7 @@ class Explained:
     @property
     def evidence(self) -> np.ndarray:
         """The maps at the size of the images, float32 (N, 28, 28)."""
-        assert self.maps is not None, "asked only where there are maps"
+        assert self.maps is not None, "used only where there are maps"
         return upsample(torch.from_numpy(self.maps)).numpy()
 
 
@@ -54,7 +54,7 @@ def explain(
     explainer: Explainer | None,
     progress: bool = False,
 ) -> Explained:
-    """Apply a network to images, and explain its answers where there is an explainer."""
+    """Apply a network to images, and explain its answers if there is an explainer."""
     logits = in_batches(network, selection.images)
     coefficients = target.coefficients(logits.argmax(1), selection.labels)
     maps = explainer.maps(selection.images, coefficients, progress) if explainer else None
@@ -66,20 +66,12 @@ def draw_panels(
 ) -> None:
     """Write a figure of every image, the grid of all, and the maps.
 
-    Args:
-        run: Whose name the heading holds.
-        explainer: Of its network.
-        target: The class to explain.
-        selection: The images.
-        output: Where to.
-        shared: One colour scale for all images, instead of one for each.
+    ``shared`` gives all images one colour scale, instead of one each.
     """
     explained = explain(explainer.network, selection, target, explainer)
     panels = [
         replace(panel, caption=f"{truth}\npredicted {answer}")
-        for truth, answer, panel in zip(
-            _truths(selection), _answers(run, explained), _panels(explained), strict=True
-        )
+        for truth, answer, panel in _described(run, explained)
     ]
     name, heading = _file_name(explainer, target), _heading(run, explainer)
     limit = max(overlays.strength(panel.evidence) for panel in panels) if shared else None
@@ -109,13 +101,8 @@ def draw_comparison(
 ) -> None:
     """Write a figure of the same images explained by several runs.
 
-    Args:
-        models: Runs and their networks; ``layer`` is of the first, the others take their networks' own.
-        method: One of ``METHODS``; a run that it does not suit gets a panel that says so.
-        layer: Of the CAM methods, in the first run; None for the network's own.
-        target: The class to explain.
-        selection: The images.
-        output: Where to.
+    ``layer`` is one of the first run; the others take their networks' own. A run that the method does not
+    suit gets a panel that says so.
     """
     columns = []
     for place, (run, network) in enumerate(models):
@@ -125,9 +112,7 @@ def draw_comparison(
         columns.append(
             [
                 replace(panel, caption=truth, question=f"predicted {answer}\n{panel.question}")
-                for truth, answer, panel in zip(
-                    _truths(selection), _answers(run, explained), _panels(explained), strict=True
-                )
+                for truth, answer, panel in _described(run, explained)
             ]
         )
     rows = list(zip(*columns, strict=True))
@@ -161,16 +146,17 @@ def draw_averages(run: Run, explainer: Explainer, target: Target, test: Selectio
     output.arrays(name, classes=np.unique(classes), maps=np.array([panel.evidence for panel in panels]))
 
 
-def _panels(explained: Explained) -> list[Panel]:
-    """Return the panels of images with what each is explained for, and whether the answer is right."""
+def _described(run: Run, explained: Explained) -> list[tuple[str, str, Panel]]:
+    """Return of each image what is known of it, the answer, and the panel with what it is explained for."""
     images, labels = explained.selection.images, explained.selection.labels
     rights = [None] * len(images) if labels is None else (explained.predicted == labels).tolist()
     maps = [None] * len(images) if explained.maps is None else list(explained.evidence)
     texts = [describe_target(row).replace(", ", ",\n").replace(": ", ":\n") for row in explained.coefficients]
-    return [
+    panels = [
         Panel(image, evidence, question=text, right=right)
         for image, evidence, text, right in zip(images, maps, texts, rights, strict=True)
     ]
+    return list(zip(_truths(explained.selection), _answers(run, explained), panels, strict=True))
 
 
 def _truths(selection: Selection) -> list[str]:

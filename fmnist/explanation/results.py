@@ -4,7 +4,6 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -50,9 +49,7 @@ class Output:
     def __enter__(self) -> "Output":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._tensorboard is not None:
             self._tensorboard.close()
 
@@ -83,11 +80,7 @@ class Output:
 def write_faithfulness(run: Run, explainers: list[Explainer], images: Selection, output: Output) -> str:
     """Measure how faithful methods are, and write ``faithfulness.csv``, ``.md``, ``.npz`` and two charts.
 
-    Args:
-        run: Whose name the headings hold.
-        explainers: Of one network.
-        images: To measure on; each is explained for its predicted class.
-        output: Where to.
+    Each image is explained for its predicted class.
 
     Returns:
         The table, as Markdown.
@@ -124,10 +117,7 @@ def write_faithfulness(run: Run, explainers: list[Explainer], images: Selection,
 def compare_with_centre(measured: Mapping[str, Faithfulness]) -> list[Row]:
     """Compare every method with the centre Gaussian, measure by measure.
 
-    Sensitivity has no verdict: a map that never changes cannot be beaten in it.
-
-    Args:
-        measured: By method, with the centre Gaussian among them, all of the same images.
+    Sensitivity has no verdict: nothing can be better in it than a map that never changes.
 
     Returns:
         For each method and measure: ``mean`` with its 95 % interval ``low`` to ``high``; ``gain``, the mean
@@ -200,15 +190,10 @@ def write_sanity(
 ) -> str:
     """Randomise the network layer by layer, and write ``sanity.csv`` and a chart.
 
-    Args:
-        run: Whose name the heading holds.
-        explainers: Of one network.
-        images: To compare maps of; each is explained for its predicted class.
-        layer: Of the CAM methods; None for the network's own.
-        output: Where to.
+    Each image is explained for its predicted class.
 
     Returns:
-        A line for each method, and what to bear in mind.
+        A line for each method, and a remark on maps that are 0 where the image is black.
     """
     names = [explainer.name for explainer in explainers]
     coefficients = _predicted_coefficients(explainers[0], images)

@@ -1,6 +1,6 @@
 """Compare maps while the network's layers are randomised one by one.
 
-A map that stays alike never showed what the network has learned.
+A map that hardly changes does not show what the network has learned.
 
 Source: Adebayo et al. 2018, "Sanity Checks for Saliency Maps", arXiv 1810.03292.
 """
@@ -15,7 +15,6 @@ from scipy.stats import rankdata
 from torch import nn
 from tqdm import tqdm
 
-from fmnist.core.errors import InputError
 from fmnist.explanation.attribution import Explainer, upsample
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
@@ -32,24 +31,19 @@ def cascade(
     """Randomise a copy of a network layer by layer, from the head down, and compare its maps every time.
 
     Args:
-        network: Maps images (n, 1, 28, 28) to logits (n, 10); stays as it is.
+        network: Maps images (n, 1, 28, 28) to logits (n, 10).
         methods: Names of methods that suit it.
         images: uint8 (N, 28, 28).
-        coefficients: float32 (N, 10), the same throughout.
+        coefficients: float32 (N, 10), the same for every step.
         layer: Of the CAM methods; None for the network's own.
         progress: Show a bar.
 
     Returns:
         The names of the layers in the order of randomising, and by method each image's rank correlation
         with the trained network's map after each of them, float64 (layers, N).
-
-    Raises:
-        InputError: The network has no layer to randomise.
     """
     model = copy.deepcopy(network)
     layers = layers_from_head(model)
-    if not layers:
-        raise InputError(f"--sanity: {type(network).__name__} has no layers whose weights can be drawn again")
     explainers = {name: Explainer(model, name, layer) for name in methods}
     trained = {name: _maps(explainer, images, coefficients) for name, explainer in explainers.items()}
     similarity: dict[str, list[np.ndarray]] = {name: [] for name in methods}

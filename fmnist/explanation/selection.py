@@ -12,7 +12,7 @@ from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Predictions, Run
 from fmnist.data.of_run import data_of
-from fmnist.pictures import find_pictures, prepare, printable, read_picture
+from fmnist.pictures import find_pictures, prepare_files, printable
 
 WORST = 16  # mistakes drawn where no number is given
 LONGEST_NAME = 200  # bytes of a file name; file systems allow 255, its ending included
@@ -44,11 +44,7 @@ class Selection:
 
 
 def load_test_set(run: Run, root: str) -> Selection:
-    """Read the test images that the run's predictions are of.
-
-    Args:
-        run: The run.
-        root: Folder of the data, which are downloaded into it if they are nowhere.
+    """Read the test images that the run's predictions are of; missing data are downloaded.
 
     Raises:
         InputError: The data cannot be had, or differ from those that the run was trained on.
@@ -59,11 +55,7 @@ def load_test_set(run: Run, root: str) -> Selection:
 
 
 def by_index(test: Selection, indices: list[int]) -> Selection:
-    """Choose test images by their numbers, as ``--indices`` gives them.
-
-    Raises:
-        InputError: There is no such image.
-    """
+    """Choose test images by their numbers, see ``--indices``."""
     for index in indices:
         if not 0 <= index < len(test.images):
             raise InputError(f"--indices {index}: must lie between 0 and {len(test.images) - 1:,}")
@@ -83,7 +75,7 @@ def most_confident_mistakes(
 
     Args:
         test: The whole test set.
-        predictions: The run's, of that set.
+        predictions: Of that set.
         number: Images at most; None takes 16.
         pair: Only images of one of these two classes that are taken for the other.
 
@@ -107,9 +99,6 @@ def most_confident_mistakes(
 def read_pictures(folder: str | Path) -> tuple[Selection, list[str]]:
     """Read the pictures of a folder, and of the folders in it, as ``scripts/predict.py`` does.
 
-    Args:
-        folder: The folder.
-
     Returns:
         The prepared pictures, and a line for each file that cannot be read or may be prepared wrongly.
 
@@ -119,15 +108,14 @@ def read_pictures(folder: str | Path) -> tuple[Selection, list[str]]:
     folder = Path(folder)
     images: dict[str, np.ndarray] = {}
     skipped, doubtful = [], []
-    for path in find_pictures([folder]):
-        try:
-            prepared = prepare(read_picture(path))
-        except InputError as error:
-            skipped.append(str(error))
+    paths = find_pictures([folder])
+    for path, prepared in zip(paths, prepare_files(paths), strict=True):
+        if prepared.image is None:
+            skipped.append(f"{prepared.file}: {prepared.status}")
             continue
         images[printable(path.relative_to(folder) if path != folder else Path(path.name))] = prepared.image
         if prepared.flags:
-            doubtful.append(f"{printable(path)}: {', '.join(prepared.flags)}")
+            doubtful.append(f"{prepared.file}: {', '.join(prepared.flags)}")
     if not images:
         others = f", and {len(skipped) - 1:,} more" if len(skipped) > 1 else ""
         raise InputError(f"--images {folder}: holds no picture that can be read\n{skipped[0]}{others}")
@@ -186,11 +174,11 @@ class Target:
         Raises:
             InputError: The true class is asked for and there is none.
         """
-        rows = np.arange(len(predicted))
+        one_hot = np.eye(len(CLASSES), dtype=np.float32)
         coefficients = np.zeros((len(predicted), len(CLASSES)), np.float32)
-        coefficients[rows, _classes(self.positive, predicted, labels)] += 1
+        coefficients += one_hot[_classes(self.positive, predicted, labels)]
         if self.negative is not None:
-            coefficients[rows, _classes(self.negative, predicted, labels)] -= 1
+            coefficients -= one_hot[_classes(self.negative, predicted, labels)]
         return coefficients
 
 

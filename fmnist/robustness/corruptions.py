@@ -82,13 +82,9 @@ def impulse_noise(pixels: np.ndarray, amount: float, generators: Generators) -> 
 def glass_blur(pixels: np.ndarray, level: tuple[float, int, int], generators: Generators) -> np.ndarray:
     """Blur, swap pixels with neighbours at random, blur again.
 
-    The blur runs down the columns only, as in the original, which tells scikit-image that the picture is in
-    colour, so that the columns of a grey one are taken for its colours.
-
-    Args:
-        pixels: float64 (N, 28, 28).
-        level: Standard deviation of the blur in pixels, furthest swap in pixels, number of passes.
-        generators: One for each image.
+    ``level`` is the standard deviation of the blur in pixels, the furthest swap in pixels, and the number of
+    passes. The blur runs down the columns only, as in the original, which tells scikit-image that the image
+    is in colour, so that the columns of a grey one are taken for its colours.
     """
     sigma, reach, passes = level
     blurred = _blur_columns(pixels, sigma)
@@ -114,12 +110,8 @@ def motion_blur(pixels: np.ndarray, level: tuple[int, float], generators: Genera
     """Blur each image along a direction within 45 degrees of the horizontal, as ImageMagick does.
 
     Each pixel becomes the mean of the pixels on a line that begins at it, weighted by half a Gaussian;
-    outside the image its edge is repeated.
-
-    Args:
-        pixels: float64 (N, 28, 28).
-        level: Radius (half the length of the line) and standard deviation, in pixels.
-        generators: One for each image, for its angle.
+    outside the image its edge is repeated. ``level`` is the radius (half the length of the line) and the
+    standard deviation, in pixels.
     """
     radius, sigma = level
     steps = np.arange(2 * radius + 1)
@@ -164,9 +156,7 @@ def _signs(generators: Generators) -> np.ndarray:
 def _warp(pixels: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     """Transform each image by its matrix, with bilinear interpolation; outside the image all is black.
 
-    Args:
-        pixels: float64 (N, 28, 28).
-        matrices: float64 (2, 2, N), which map (x, y) about the centre from the result to the source.
+    The matrices (2, 2, N) map (x, y) about the centre from the result to the source.
     """
     y, x = np.indices((IMAGE_SIZE, IMAGE_SIZE)).reshape(2, -1) - CENTRE
     source = np.einsum("ijn,jp->inp", matrices, np.stack([x, y])) + CENTRE  # (2, N, 784)
@@ -197,10 +187,7 @@ def contrast(pixels: np.ndarray, factor: float, generators: Generators) -> np.nd
 def saturate(pixels: np.ndarray, level: tuple[float, float], generators: Generators) -> np.ndarray:
     """Multiply hue, saturation and value by a factor, add a constant to all three, and take the luminance.
 
-    Args:
-        pixels: float64 (N, 28, 28), greys: hue and saturation 0.
-        level: The factor and the constant, which is hence the new hue and saturation.
-        generators: Not used.
+    Hue and saturation of grey images are 0, so the constant is the new hue and saturation.
     """
     factor, added = level
     grey = np.dot(GREY_WEIGHTS, colorsys.hsv_to_rgb(added, added, 1))

@@ -1,7 +1,7 @@
 """How much of a run's accuracy is left on shifted test images, and how well it recognises OOD images.
 
-The corruptions are those of Fashion-MNIST-C, each on its own and in five severities. Nobody has published
-accuracies for that grid: the published set mixes them, one corruption drawn for each image.
+The corruptions are those of Fashion-MNIST-C, each on its own and in five severities. No
+accuracies are published for that grid: the published set mixes them, one drawn for each image.
 """
 
 import math
@@ -38,11 +38,6 @@ class ShiftedTestSet:
         count: Size of the subset; None takes all.
         progress: Show bars.
 
-    Attributes:
-        total: Size of the whole test set.
-        subset: The images that are corrupted.
-        photographed: The images that are photographed.
-
     Raises:
         InputError: There are not so many images, or fewer are wanted than there are classes.
     """
@@ -59,7 +54,7 @@ class ShiftedTestSet:
     def photographs(self) -> dict[str, Photographs]:
         """The photographs by kind, prepared; made at the first use and kept for the next run."""
         images, _, indices = self.photographed
-        return prepared_photographs(images, PHOTOGRAPH_SEED + indices, progress=self.progress)
+        return prepared_photographs(images, PHOTOGRAPH_SEED + indices, self.progress)
 
 
 def stratified_subset(images: Images, count: int) -> Images:
@@ -74,8 +69,7 @@ def measure_shifts(predictor: Predictor, test_set: ShiftedTestSet) -> dict[str, 
     """Measure a run on the test images as they are, corrupted, and photographed.
 
     Returns:
-        ``images`` (how many), ``of``, ``seed``, ``clean``, ``photographs``, and what `measure_corruptions`
-        returns.
+        The content of ``shifts.json`` without ``detection``.
     """
     images, labels, _ = test_set.subset
     return {
@@ -145,12 +139,7 @@ def mean_accuracy(right: np.ndarray) -> dict[str, float]:
 def measure_detection(
     predictor: Predictor, data: FashionMNISTDataModule, count: int = OOD_COUNT
 ) -> list[dict[str, Any]]:
-    """Measure how well each detection score tells OOD images from the test images.
-
-    Args:
-        predictor: The run.
-        data: With the run's split, set up.
-        count: OOD images of each kind.
+    """Measure how well each detection score tells OOD images, ``count`` of each kind, from the test images.
 
     Returns:
         A row for each kind of OOD images and each score: ``outsiders``, the kind of OOD images; ``score``,
@@ -169,11 +158,7 @@ def measure_detection(
 
 
 def separation(test: np.ndarray, ood: np.ndarray) -> dict[str, float]:
-    """Return how well scores tell OOD images from test images.
-
-    Args:
-        test: Scores of test images (N,).
-        ood: Scores of OOD images (M,), which should be higher.
+    """Compare the scores of test images (N,) with those of OOD images (M,), which should be higher.
 
     Returns:
         ``auroc``, the area under the ROC curve (0.5 is chance), and ``fpr95``, the share of OOD images that

@@ -1,6 +1,6 @@
 """Out-of-distribution (OOD) images, which show no garments: drawn digits, and noise."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -90,38 +90,29 @@ def drawn_digits(count: int, seed: int) -> np.ndarray:
     """Draw digits as MNIST has them: white strokes on black, in a box of 20 x 20, centred by mass.
 
     The points of the strokes, slant, rotation, proportions, thickness and position vary at random. Image i
-    shows the digit i modulo 10.
+    shows the digit i modulo 10, and depends on (seed, i) alone.
 
     Source: LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition", section III A,
     for box and centre.
 
-    Args:
-        count: Number of images.
-        seed: Chooses them; image i depends on (seed, i) alone.
-
     Returns:
         uint8 (count, 28, 28).
     """
-    return _stack(_digit(np.random.default_rng([seed, index]), index % 10) for index in range(count))
+    return _stack([_digit(np.random.default_rng([seed, index]), index % 10) for index in range(count)])
 
 
 def noise_images(count: int, seed: int) -> np.ndarray:
     """Draw noise of three kinds in turn: uniform, Gaussian, and smooth (blurred Gaussian).
 
-    Args:
-        count: Number of images.
-        seed: Chooses them; image i depends on (seed, i) alone.
-
     Returns:
-        uint8 (count, 28, 28).
+        uint8 (count, 28, 28); image i depends on (seed, i) alone.
     """
-    kinds = (_uniform, _gaussian, _smooth)
-    return _stack(kinds[index % 3](np.random.default_rng([seed, index])) for index in range(count))
+    return _stack([_noise(np.random.default_rng([seed, index]), index % 3) for index in range(count)])
 
 
-def _stack(images: Iterable[np.ndarray]) -> np.ndarray:
+def _stack(images: list[np.ndarray]) -> np.ndarray:
     """Return images in [0, 1] as uint8 (N, 28, 28)."""
-    return to_uint8(np.array(list(images)).reshape(-1, IMAGE_SIZE, IMAGE_SIZE))
+    return to_uint8(np.array(images).reshape(-1, IMAGE_SIZE, IMAGE_SIZE))
 
 
 def _digit(generator: np.random.Generator, digit: int) -> np.ndarray:
@@ -158,18 +149,13 @@ def _ink(points: np.ndarray, thickness: float) -> np.ndarray:
     return np.clip(thickness / 2 + 0.5 - distance, 0, 1)
 
 
-def _uniform(generator: np.random.Generator) -> np.ndarray:
-    return generator.random((IMAGE_SIZE, IMAGE_SIZE))
-
-
-def _gaussian(generator: np.random.Generator) -> np.ndarray:
-    return generator.normal(0.5, 0.25, (IMAGE_SIZE, IMAGE_SIZE))
-
-
-def _smooth(generator: np.random.Generator) -> np.ndarray:
-    waves = gaussian_filter(
-        generator.normal(size=(IMAGE_SIZE, IMAGE_SIZE)), generator.uniform(1, 4), mode="wrap"
-    )
+def _noise(generator: np.random.Generator, kind: int) -> np.ndarray:
+    shape = (IMAGE_SIZE, IMAGE_SIZE)
+    if kind == 0:
+        return generator.random(shape)
+    if kind == 1:
+        return generator.normal(0.5, 0.25, shape)
+    waves = gaussian_filter(generator.normal(size=shape), generator.uniform(1, 4), mode="wrap")
     return (waves - waves.min()) / np.ptp(waves)
 
 

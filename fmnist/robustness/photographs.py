@@ -6,7 +6,6 @@ is imported, so that processes that render start quickly.
 """
 
 import colorsys
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -28,15 +27,12 @@ POLARITIES = {PRODUCT: "dark-on-light", NEGATIVE: "light-on-dark"}
 SIDES = (200, 800)  # shortest and longest side of a photograph, pixels
 OPENING = 8  # pixels: a larger hole in a garment is a handle's or a strap's, and the background shows
 SPECK = 3  # pixels: smaller parts are dirt
-COVERED = 0.8  # a pixel on the outline this much as dark as the darkest beside it is wholly cloth
-CLOTH = 4  # grey level from which a pixel can be cloth: whitest cloth is hardly darker than white paper
+COVERED = 0.8  # a pixel on the outline that is this share as dark as the darkest beside it is all cloth
+CLOTH = 4  # grey level from which a pixel can be cloth: the whitest cloth is hardly darker than white paper
 CONTRAST = 0.22  # least distance between the mean colours of garment and background, RGB in [0, 1]
 FRAME = 2  # pixels added around an image, so that its edges can be smoothed
 SHARPNESS = 2.5  # of the outline; 1 is as soft as a pixel of the data set
 CHUNK = 16  # images that a process takes at a time
-
-
-Task = tuple[np.ndarray, str, int]  # image, kind and seed of a photograph
 
 
 class Photographs(NamedTuple):
@@ -52,33 +48,17 @@ class Photographs(NamedTuple):
 
 
 def prepared_photographs(
-    images: np.ndarray, seeds: np.ndarray, processes: int | None = None, progress: bool = False
+    images: np.ndarray, seeds: np.ndarray, progress: bool = False
 ) -> dict[str, Photographs]:
-    """Photograph images in each of the `KINDS`, and prepare the photographs.
-
-    Args:
-        images: uint8 (N, 28, 28).
-        seeds: int (N,), one for each image.
-        processes: How many work at once; by default one for each core, and 1 starts no other process.
-        progress: Show a bar.
-    """
+    """Render images uint8 (N, 28, 28) with seeds (N,) as photographs of each kind, and prepare these."""
     tasks = [(image, kind, int(seed)) for kind in KINDS for image, seed in zip(images, seeds, strict=True)]
-    results = _in_processes(tasks, processes)
-    disable = None if progress else True
-    pairs = list(tqdm(results, "photographs", len(tasks), unit="picture", disable=disable))
+    with worker_pool() as pool:
+        results = pool.map(prepared_photograph, *zip(*tasks, strict=True), chunksize=CHUNK)
+        disable = None if progress else True
+        pairs = list(tqdm(results, "photographs", len(tasks), unit="picture", disable=disable))
     prepared = np.stack([image for image, _ in pairs]).reshape(len(KINDS), *images.shape)
     polarities = np.array([polarity for _, polarity in pairs]).reshape(len(KINDS), len(images))
     return {kind: Photographs(*part) for kind, *part in zip(KINDS, prepared, polarities, strict=True)}
-
-
-def _in_processes(tasks: list[Task], processes: int | None) -> Iterator[tuple[np.ndarray, str]]:
-    """Yield the prepared photograph of each task, in order."""
-    arguments = zip(*tasks, strict=True)
-    if processes == 1:
-        yield from map(prepared_photograph, *arguments)
-        return
-    with worker_pool(processes) as pool:
-        yield from pool.map(prepared_photograph, *arguments, chunksize=CHUNK)
 
 
 def prepared_photograph(image: np.ndarray, kind: str, seed: int) -> tuple[np.ndarray, str]:
@@ -177,9 +157,9 @@ def _layout(generator: np.random.Generator, smallest: float) -> tuple[int, int, 
 def _shade_and_cover(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Tell how dark the cloth is from how much of a pixel it covers.
 
-    A pixel on the outline shows some background, hence is fainter than the cloth beside it: it takes that
-    cloth's shade, and covers as much of its pixel as it is fainter. The shade goes on outside the garment, so
-    that an enlarged garment has no light rim.
+    A pixel on the outline shows some background, so it is fainter than the cloth beside it. It takes that
+    cloth's shade, and its cover is its own brightness relative to it. The shade continues outside the
+    garment, so that an enlarged garment has no light rim.
 
     Returns:
         Shade and cover, both float64 (28, 28) in [0, 1].

@@ -12,7 +12,6 @@ from fmnist.core.files import write_file
 from fmnist.core.runs import Run
 from fmnist.data.arrays import images_of
 from fmnist.data.of_run import data_of
-from fmnist.figures import heat_map
 from fmnist.inference.predictor import Predictor
 from fmnist.robustness import tables
 from fmnist.robustness.corruptions import CORRUPTIONS, SEVERITIES
@@ -27,16 +26,11 @@ def write_shifts(
     """Measure runs on shifted test images, one after the other.
 
     Writes ``shifts.json``, ``shifts.csv`` and ``figures/shifts.png`` into each run folder. The photographs,
-    which take most of the time, are made once for all runs.
-
-    Args:
-        runs: Finished runs.
-        root: Where the data set is looked for.
-        count: How many test images, a stratified subset; None takes all.
-        progress: Show bars.
+    which take most of the time, are made once for all runs. ``count`` is the size of the stratified subset
+    of the test images; None takes all.
 
     Yields:
-        What ``shifts.json`` of each run holds, once it is written.
+        The content of each run's ``shifts.json``, once it is written.
 
     Raises:
         InputError: A run is not finished, its data are not here, there are not so many test images, or its
@@ -52,13 +46,13 @@ def write_shifts(
         with reports_unwritable(str(run.path)):
             write_file(run.path / FILE, json.dumps(shifts, indent=2, allow_nan=False) + "\n")
             write_file(run.path / "shifts.csv", tables.corruption_table(shifts).csv())
-            heat = draw_corruptions(shifts, str(run.record.get("name")))
-            figures.save(heat, run.path / "figures" / "shifts.png")
+            heat_map = draw_corruptions(shifts, str(run.record.get("name")))
+            figures.save(heat_map, run.path / "figures" / "shifts.png")
         yield shifts
 
 
 def read_shifts(run: Run) -> dict[str, Any] | None:
-    """Return what ``shifts.json`` of a run holds; None where nothing was measured.
+    """Return the content of a run's ``shifts.json``; None where nothing was measured.
 
     Raises:
         InputError: The file is damaged.
@@ -79,7 +73,7 @@ def draw_corruptions(shifts: dict[str, Any], name: str) -> Figure:
     """Draw the accuracy under each corruption and severity as a heat map, the flips below it."""
     levels = shifts["corruptions"] | {flip: [value] for flip, value in shifts["flips"].items()}
     mean, clean = shifts["mean_corruption_accuracy"]["accuracy"], shifts["clean"]["accuracy"]
-    return heat_map(
+    return figures.heat_map(
         {tables.readable(corruption): values for corruption, values in levels.items()},
         columns=[str(severity) for severity in SEVERITIES],
         breaks=[len(CORRUPTIONS)],

@@ -12,7 +12,7 @@ from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS, SEVERITI
 from fmnist.robustness.photographs import NEGATIVE, PRODUCT
 
 Shifts = Mapping[str, Any]
-"""What ``shifts.json`` of a run holds."""
+"""The content of a run's ``shifts.json``."""
 PHOTOGRAPH_LABELS = {
     PRODUCT: "dark on light",
     NEGATIVE: "light on dark",
@@ -105,7 +105,7 @@ def summary(shifts: Shifts) -> list[str]:
 
 
 def heat_map(shifts: Shifts) -> dict[str, Any]:
-    """Return the corruption table as the page's script draws it; None where there is one level only."""
+    """Return the corruption table as the page's script draws it; a value is None where there is no level."""
     columns = [*map(str, SEVERITIES), "mean"]
     rows = corruption_table(shifts).rows
     return {

@@ -19,13 +19,15 @@ CURVES = """epoch,step,train/loss,train/accuracy,val/loss,val/accuracy
 """
 
 
-def predictions(seed: int, size: int = 300, skill: float = 2.0) -> Predictions:
+def predictions(
+    seed: int, size: int = 300, skill: float = 2.0, labels: np.ndarray | None = None
+) -> Predictions:
     """Return random logits that favour the label: the higher the skill, the more of them are right."""
-    generator = np.random.default_rng(seed)
-    labels = np.arange(size) % len(CLASSES)
-    logits = generator.normal(size=(size, len(CLASSES)))
-    logits[np.arange(size), labels] += skill
-    return Predictions(logits.astype(np.float32), labels, np.arange(size))
+    labels = np.arange(size) % len(CLASSES) if labels is None else labels
+    places = np.arange(len(labels))
+    logits = np.random.default_rng(seed).normal(size=(len(labels), len(CLASSES)))
+    logits[places, labels] += skill
+    return Predictions(logits.astype(np.float32), labels, places)
 
 
 def make_run(
@@ -71,10 +73,7 @@ def make_run(
 def on_data(root: Path, seed: int = 0, skill: float = 2.0) -> dict[str, Any]:
     """Return ``test`` and ``data_sha256`` of a run on the data set in a folder."""
     data = source.load(root)
-    labels = data.test_labels.numpy()
-    logits = np.random.default_rng(seed).normal(size=(len(labels), len(CLASSES)))
-    logits[np.arange(len(labels)), labels] += skill
-    test = Predictions(logits.astype(np.float32), labels, np.arange(len(labels)))
+    test = predictions(seed, skill=skill, labels=data.test_labels.numpy())
     return {"test": test, "data_sha256": data.sha256}
 
 

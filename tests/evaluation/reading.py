@@ -2,7 +2,12 @@
 
 import json
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
+
+from fmnist.core.runs import Run
+from fmnist.evaluation.comparison import write_comparison
+from fmnist.evaluation.report import write_report
 
 
 class Page(HTMLParser):
@@ -46,3 +51,15 @@ class Page(HTMLParser):
             self.tables[list(self.tables)[-1]][-1][-1] += text.strip()
         elif not {"script", "style"} & set(self._within):
             self.texts.append(text)
+
+
+def report(run: Run, root: Path) -> Page:
+    """Write the report of a run and read its page."""
+    write_report(run, str(root))
+    return Page((run.path / "report.html").read_text())
+
+
+def comparison(logs: Path, **options: Any) -> Page:
+    """Compare the runs in a folder, without the data set, and read the page."""
+    write_comparison([logs], logs / "out", str(logs), **options)
+    return Page((logs / "out" / "compare.html").read_text())

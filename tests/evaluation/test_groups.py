@@ -3,17 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
 from fmnist.core.errors import InputError
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.runs import Run
 from fmnist.evaluation.groups import SeedGroup, collect, find_runs
-from fmnist.evaluation.results import RunResult
 from tests.evaluation.made import make_run, predictions
-
-GOOD = predictions(0, size=20)
 
 
 def seeds(groups: list[SeedGroup]) -> dict[str, list[int | None]]:
@@ -32,37 +28,14 @@ def test_logs_mean_every_finished_run_and_a_name_its_newest(tmp_path: Path) -> N
     assert skipped[2].endswith("is failed, not finished")
     newest, _ = find_runs([tmp_path / "cnn", tmp_path / "mlp"])
     assert [run.path for run in newest] == [finished[1].path, finished[2].path]
-    same, skipped = find_runs([finished[0].path, f"{finished[0].path}/../version_0", running.path])
-    assert (len(same), len(skipped)) == (1, 1)
+    same, _ = find_runs([finished[0].path, f"{finished[0].path}/../version_0", running.path])
+    assert len(same) == 1
 
 
-def test_paths_without_a_finished_run_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no run"):
-        find_runs([tmp_path])
-    with pytest.raises(InputError, match="is no run folder"):
-        find_runs([tmp_path / "nowhere"])
+def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
     Run.create(tmp_path, "cnn")
     with pytest.raises(InputError, match=r"(?s)no finished run.*is running"):
         find_runs([tmp_path])
-
-
-@pytest.mark.parametrize(
-    ("fault", "damaged"),
-    [
-        ("no images", Predictions(GOOD.logits[:0], GOOD.labels[:0], GOOD.indices[:0])),
-        ("logits (20, 9)", Predictions(GOOD.logits[:, :9], GOOD.labels, GOOD.indices)),
-        ("indices (5,)", Predictions(GOOD.logits, GOOD.labels, GOOD.indices[:5])),
-        ("not numbers", Predictions(np.full_like(GOOD.logits, np.nan), GOOD.labels, GOOD.indices)),
-        ("without any number", Predictions(np.full_like(GOOD.logits, -np.inf), GOOD.labels, GOOD.indices)),
-        ("labels from 0 to 10", Predictions(GOOD.logits, GOOD.labels + (GOOD.labels == 9), GOOD.indices)),
-        ("images twice", Predictions(GOOD.logits, GOOD.labels, GOOD.indices // 2)),
-    ],
-)
-def test_damaged_predictions_are_refused(tmp_path: Path, fault: str, damaged: Predictions) -> None:
-    make_run(tmp_path).save_predictions("test", damaged)
-    with pytest.raises(InputError, match=r"test\.npz: is damaged") as error:
-        collect([tmp_path])
-    assert fault in str(error.value)
 
 
 def test_seeds_are_grouped_and_of_two_runs_of_one_seed_the_newer_counts(tmp_path: Path) -> None:
@@ -72,9 +45,8 @@ def test_seeds_are_grouped_and_of_two_runs_of_one_seed_the_newer_counts(tmp_path
     groups, skipped, warnings = collect([tmp_path])
     assert (seeds(groups), warnings) == ({"cnn": [0, 1, 2], "mlp": [0]}, [])
     assert groups[0].first_seed.seed == 0
-    assert groups[0].accuracy == pytest.approx(
-        np.mean([result.test.accuracy for result in groups[0].results])
-    )
+    accuracies = [result.test.accuracy for result in groups[0].results]
+    assert groups[0].accuracy == pytest.approx(sum(accuracies) / 3)
     assert groups[1].first_seed.run.path == newer.path
     assert skipped == [f"skipped {older.path}: {newer.path} repeats it, and is newer"]
 
@@ -94,12 +66,11 @@ def test_a_group_has_one_configuration_defaults_named_or_not(
     for seed, data in enumerate((*same, other)):
         config = {"seed_everything": seed, "data": {"root": f"data{seed}", **data}}
         (make_run(tmp_path, seed=seed).path / "config.yaml").write_text(yaml.safe_dump(config))
-    groups, _, _ = collect([tmp_path])
     last = len(same)
-    assert seeds(groups) in (
-        {"cnn/version_0": [*range(last)], f"cnn/version_{last}": [last]},
-        {f"cnn/version_{last}": [last], "cnn/version_0": [*range(last)]},
-    )
+    assert seeds(collect([tmp_path])[0]) == {
+        "cnn/version_0": [*range(last)],
+        f"cnn/version_{last}": [last],
+    }
 
 
 def test_labels_are_unique_across_folders(tmp_path: Path) -> None:
@@ -111,31 +82,28 @@ def test_labels_are_unique_across_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("difference", "other", "config"),
+    ("difference", "record", "config"),
     [
-        ("different data", {"data_sha256": {"t10k-images-idx3-ubyte": "ffff"}}, {}),
-        ("different test images", {"test": predictions(0, size=200)}, {}),
+        ("different data", {"data_sha256": {"t10k-images-idx3-ubyte": "ffff"}}, ""),
+        ("different test images", {"test": predictions(0, size=200)}, ""),
         (
             "540 training and 60 validation images, split seed 1",
-            {"split": {"split_seed": 1, "train": 540}},
-            {},
+            {"split": {"split_seed": 1, "train": 540, "val": 60}},
+            "",
         ),
-        ("100 training and 60 validation images", {"split": {"split_seed": 0, "train": 100}}, {}),
         (
             "100 training and 0 validation images",
             {"val": 0, "split": {"split_seed": 0, "train": 100, "val": 0}},
-            {"data": {"train_size": 100}},
+            "data: {train_size: 100}",
         ),
     ],
 )
 def test_runs_that_differ_are_compared_only_with_a_warning(
-    tmp_path: Path, difference: str, other: dict[str, Any], config: dict[str, Any]
+    tmp_path: Path, difference: str, record: dict[str, Any], config: str
 ) -> None:
-    if "split" in other:
-        other = {**other, "split": {"val": 60, "test": 300, **other["split"]}}
-    runs = [make_run(tmp_path), make_run(tmp_path, "mlp", **other)]
+    runs = [make_run(tmp_path), make_run(tmp_path, "mlp", **record)]
     if config:
-        (runs[1].path / "config.yaml").write_text(yaml.safe_dump(config))
+        (runs[1].path / "config.yaml").write_text(config)
     with pytest.raises(InputError, match="--allow-mixed compares them"):
         collect([tmp_path])
     _, _, (warning,) = collect([tmp_path], allow_mixed=True)
@@ -149,21 +117,3 @@ def test_runs_trained_on_all_images_go_with_any_split(tmp_path: Path) -> None:
     make_run(tmp_path, "published-mlp", val=0, split={"split_seed": 9, "train": 600, "val": 0, "test": 300})
     groups, _, warnings = collect([tmp_path])
     assert (len(groups), warnings) == (3, [])
-
-
-@pytest.mark.parametrize(
-    ("config", "kind", "family"),
-    [
-        ("model: {class_path: fmnist.models.cnn.LitCNN}", "lightning", "convolutional"),
-        ("model: {class_path: fmnist.models.mlp.LitMLP}", "lightning", "fully connected"),
-        ("estimator: {class_path: sklearn.svm.SVC}", "scikit-learn", "classical"),
-        ("model: {class_path: my_model.LitLinear}", "lightning", "other"),
-        ("[", "lightning", "other"),
-    ],
-)
-def test_the_family_is_read_from_the_configuration(
-    tmp_path: Path, config: str, kind: str, family: str
-) -> None:
-    run = make_run(tmp_path, kind=kind)
-    (run.path / "config.yaml").write_text(config)
-    assert RunResult(run, GOOD).family == family

@@ -11,9 +11,8 @@ from sklearn.metrics import matthews_corrcoef
 
 from fmnist.core.metrics import METRICS, Metric, logged_metrics
 from fmnist.evaluation.comparison import write_comparison
-from fmnist.evaluation.report import write_report
 from tests.evaluation.made import make_run
-from tests.evaluation.reading import Page
+from tests.evaluation.reading import Page, report
 
 
 def matthews(counts: np.ndarray) -> np.ndarray:
@@ -48,12 +47,11 @@ def test_a_new_metric_is_in_json_card_page_csv_markdown_and_log(tmp_path: Path) 
     test = run.predictions("test")
     expected = matthews_corrcoef(test.labels, test.logits.argmax(1))
 
-    write_report(run, str(tmp_path))
+    page = report(run, tmp_path)
     metrics = json.loads((run.path / "metrics.json").read_text())["test"]
     assert metrics["matthews"]["value"] == pytest.approx(expected)
     assert metrics["matthews"]["low"] < expected < metrics["matthews"]["high"]
     score = metrics["raw"]["spherical_score"]
-    page = Page((run.path / "report.html").read_text())
     texts = " ".join(page.texts)
     assert f"Matthews correlation {expected:.4f}" in texts
     assert f"spherical score {score:.3f} {metrics['scaled']['spherical_score']:.3f} temp" in texts
@@ -63,10 +61,8 @@ def test_a_new_metric_is_in_json_card_page_csv_markdown_and_log(tmp_path: Path) 
     header, row, svm_row = Page((tmp_path / "out" / "compare.html").read_text()).tables["results"]
     assert row[header.index("Matthews correlation")] == f"{expected:.4f}"
     assert svm_row[header.index("Matthews correlation")] != "–"
-    assert (row[header.index("spherical score")], svm_row[header.index("spherical score")]) == (
-        f"{score:.3f}",
-        "–",
-    )
+    column = header.index("spherical score")
+    assert (row[column], svm_row[column]) == (f"{score:.3f}", "–")
     with (tmp_path / "out" / "results.csv").open(newline="") as file:
         values = next(csv.DictReader(file))
     assert float(values["matthews"]) == pytest.approx(expected)

@@ -7,8 +7,6 @@ import pytest
 from sklearn import metrics as reference
 
 from fmnist.core.constants import CLASSES
-from fmnist.core.metrics import METRICS
-from fmnist.core.runs import Predictions
 from fmnist.core.statistics import softmax
 from fmnist.evaluation.summary import confused_pairs, likely_label_errors, summarise
 from tests.evaluation.made import predictions
@@ -20,14 +18,9 @@ VAL = predictions(5, size=200)
 def test_the_summary_of_a_run_is_ready_for_json() -> None:
     summary = summarise(TEST, VAL)
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
-    assert list(summary) == [
-        "images", "accuracy", "balanced_accuracy", "macro_f1", "top2_accuracy", "classes", "confusion_matrix",
-        "confused_pairs", "temperature", "raw", "scaled", "calibration_error_by_chance", "risk_coverage",
-        "likely_label_errors",
-    ]  # fmt: skip
     assert summary["accuracy"]["low"] < summary["accuracy"]["value"] < summary["accuracy"]["high"]
     assert summary["accuracy"]["value"] == TEST.accuracy
-    assert summary["raw"].keys() == summary["scaled"].keys()
+    assert summary["raw"]["log_loss"] == pytest.approx(reference.log_loss(TEST.labels, TEST.probabilities))
     assert summary["scaled"]["log_loss"] < summary["raw"]["log_loss"] + 0.01
     assert summary["risk_coverage"]["risk_at_coverage"]["1"] == pytest.approx(1 - TEST.accuracy)
     scores = reference.precision_recall_fscore_support(TEST.labels, TEST.logits.argmax(1))
@@ -35,27 +28,15 @@ def test_the_summary_of_a_run_is_ready_for_json() -> None:
         assert list(summary["classes"][name].values()) == pytest.approx(values)
 
 
-def test_without_validation_there_is_no_temperature() -> None:
-    summary = summarise(TEST)
-    assert summary["temperature"] is summary["scaled"] is None
-    assert summary["raw"]["log_loss"] == pytest.approx(reference.log_loss(TEST.labels, TEST.probabilities))
-
-
-def test_decision_scores_have_no_probabilities_until_they_are_scaled() -> None:
+def test_what_the_scores_do_not_allow_is_none() -> None:
+    assert summarise(TEST)["temperature"] is summarise(TEST)["scaled"] is None
     unscaled = summarise(TEST, None, "decision scores")
     assert [unscaled[key] for key in ("raw", "scaled", "risk_coverage", "likely_label_errors")] == [None] * 4
     scaled = summarise(TEST, VAL, "decision scores")
     assert scaled["raw"] is None
     assert scaled["scaled"]["calibration_error"] < 0.1
     assert scaled["top2_accuracy"] is not None
-
-
-def test_bare_decisions_rank_no_second_class() -> None:
-    decisions = Predictions(np.eye(10, dtype=np.float32)[TEST.logits.argmax(1)], TEST.labels, TEST.indices)
-    summary = summarise(decisions, None, "decisions")
-    assert [metric.name for metric in METRICS if summary.get(metric.name)] == [
-        "accuracy", "balanced_accuracy", "macro_f1",
-    ]  # fmt: skip
+    assert summarise(TEST, None, "decisions")["top2_accuracy"] is None
 
 
 def test_confused_pairs_begin_with_the_known_one_then_by_number() -> None:
@@ -63,8 +44,7 @@ def test_confused_pairs_begin_with_the_known_one_then_by_number() -> None:
     counts[0, 6], counts[6, 0], counts[7, 9], counts[4, 2] = 2, 1, 9, 5
     pairs = confused_pairs(counts)
     assert len(pairs) == 45
-    first = {"one": "T-shirt/top", "other": "Shirt", "one_as_other": 2, "other_as_one": 1}
-    assert pairs[0] == {**first, "confused": 3, "of": 103}
+    assert list(pairs[0].values()) == ["T-shirt/top", "Shirt", 2, 1, 3, 103]
     assert [(pair["one"], pair["other"], pair["confused"]) for pair in pairs[1:4]] == [
         ("Sneaker", "Ankle boot", 9),
         ("Pullover", "Coat", 5),
@@ -72,28 +52,14 @@ def test_confused_pairs_begin_with_the_known_one_then_by_number() -> None:
     ]
 
 
-def test_wrong_labels_are_found_the_least_probable_first() -> None:
-    test = predictions(0, size=400, skill=6.0)
-    labels = test.labels.copy()
-    labels[[10, 25, 31]] = (labels[[10, 25, 31]] + 3) % 10
-    shares = softmax(test.logits)
-    rows = likely_label_errors(shares, labels)
-    assert {10, 25, 31} <= set(rows[:5])
-    assert np.all(np.diff(shares[rows, labels[rows]]) >= 0)
-
-
-@pytest.mark.parametrize("skill", [0.5, 1.5, 2.5])
-def test_likely_label_errors_are_those_of_cleanlab(skill: float) -> None:
+def test_likely_label_errors_are_those_of_cleanlab() -> None:
     filters = pytest.importorskip("cleanlab.filter", reason="cleanlab is not installed: make venv")
-    test = predictions(1, size=1_000, skill=skill)
+    test = predictions(1, size=1_000, skill=1.5)
     shares = softmax(test.logits)
     expected = filters.find_label_issues(
-        test.labels,
-        shares,
-        return_indices_ranked_by="self_confidence",
-        filter_by="confident_learning",
-        n_jobs=1,
-    )
+        test.labels, shares, return_indices_ranked_by="self_confidence",
+        filter_by="confident_learning", n_jobs=1,
+    )  # fmt: skip
     assert len(expected) > 10
     np.testing.assert_array_equal(likely_label_errors(shares, test.labels), expected)
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from torch import Tensor, nn
 
 from fmnist.core.images import to_input
@@ -15,18 +14,18 @@ from fmnist.core.runs import Predictions, Run
 from fmnist.data import source
 from fmnist.explanation.selection import Selection, load_test_set
 from fmnist.models.classifier import Classifier
-from fmnist.models.cnn import CNN, LitCNN
-from fmnist.models.lenet5 import LeNet5
-from fmnist.models.loading import in_batches
+from fmnist.models.cnn import LitCNN
+from fmnist.models.lenet5 import LitLeNet5
+from fmnist.models.loading import in_batches, load_classifier
 from fmnist.models.mlp import LitMLP
-from fmnist.models.resnet import ResNet
+from fmnist.models.resnet import LitResNet
+from tests.inference import networks
 
 MakeRun = Callable[..., Run]
-NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "lenet5": LeNet5,
-    "cnn": lambda: CNN(8, (8, 16)),
-    "resnet": lambda: ResNet(8, 4),
-    "preactivation": lambda: ResNet(10, 4, "preactivation"),
+NETWORKS: dict[str, tuple[type[Classifier], dict[str, Any]]] = {
+    "lenet5": (LitLeNet5, {}),
+    "cnn": (LitCNN, {"widths": [8, 16]}),
+    "resnet": (LitResNet, {"depth": 8, "width": 4}),
 }
 
 
@@ -36,23 +35,13 @@ def one_hot(classes: Sequence[int]) -> Tensor:
 
 
 def make_network(name: str) -> nn.Module:
-    torch.manual_seed(0)
-    network = NETWORKS[name]()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):  # as if it had seen images
-            nn.init.uniform_(module.running_mean, -0.5, 0.5)
-            nn.init.uniform_(module.running_var, 0.5, 2)
-    return network.eval().to(memory_format=torch.channels_last)
+    kind, arguments = NETWORKS[name]
+    return networks.make_model(kind, **arguments).network.to(memory_format=torch.channels_last)
 
 
 @pytest.fixture(params=NETWORKS)
 def network(request: pytest.FixtureRequest) -> nn.Module:
     return make_network(request.param)
-
-
-@pytest.fixture
-def lenet5() -> nn.Module:
-    return make_network("lenet5")
 
 
 @pytest.fixture
@@ -78,26 +67,14 @@ def images(pixels: np.ndarray) -> Tensor:
 def make_run(synthetic_root: Path, tmp_path: Path) -> MakeRun:
     """Return a function that makes a finished run of an untrained CNN or MLP."""
     data = source.load(synthetic_root)
+    split = {"split_seed": 0, "train": 540, "val": 60, "test": 200}
 
     def make(model_class: type[Classifier] = LitCNN, name: str = "cnn", **record: Any) -> Run:
-        arguments = {"widths": [8, 16]} if model_class is LitCNN else {"widths": [16]}
-        torch.manual_seed(0)
-        model = model_class(**arguments).eval()
-        split = {"split_seed": 0, "train": 540, "val": 60, "test": 200}
-        fields = {"kind": "lightning", "data_sha256": data.sha256, "split": split}
-        run = Run.create(tmp_path / "logs", name, **{**fields, **record})
-        (run.path / "checkpoints").mkdir()
-        config = {
-            "model": {
-                "class_path": f"{model_class.__module__}.{model_class.__name__}",
-                "init_args": arguments,
-            }
-        }
-        (run.path / "config.yaml").write_text(yaml.safe_dump(config))
-        torch.save({"state_dict": model.state_dict()}, run.path / "checkpoints" / "best.ckpt")
-        logits = in_batches(model, data.test_images.numpy())
+        widths = [8, 16] if model_class is LitCNN else [16]
+        run = networks.make_run(tmp_path / "logs", model_class, name, widths=widths)
+        logits = in_batches(load_classifier(run.path), data.test_images.numpy())
         run.save_predictions("test", Predictions(logits, data.test_labels.numpy(), np.arange(len(logits))))
-        run.finish("finished")
+        run.update(data_sha256=data.sha256, split=split, **record)
         return run
 
     return make

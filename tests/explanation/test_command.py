@@ -53,9 +53,7 @@ def panel_files(name: str, *images: str) -> set[str]:
 def test_by_default_one_image_of_every_class(
     explain: Explain, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = explain()
-    assert {"gradcam-predicted.png", "gradcam-predicted.npz"} <= files
-    assert len(files) == 2 + 10
+    assert len(explain()) == 2 + 10
     with np.load(run.path / "figures" / "explanations" / "gradcam-predicted.npz") as arrays:
         assert arrays["labels"].tolist() == list(range(10))
     assert EventAccumulator(str(run.path)).Reload().Tags()["images"] == ["explanations/gradcam-predicted"]
@@ -64,10 +62,9 @@ def test_by_default_one_image_of_every_class(
 
 def test_several_methods_of_chosen_images(explain: Explain) -> None:
     files = explain("--indices", "3", "150", "--method", "hirescam", "occlusion", "--target", "Shirt-vs-Coat")
-    chosen = "test-00003", "test-00150"
-    assert files == panel_files("hirescam-Shirt-vs-Coat", *chosen) | panel_files(
-        "occlusion-Shirt-vs-Coat", *chosen
-    )
+    chosen = ("test-00003", "test-00150")
+    names = ("hirescam-Shirt-vs-Coat", "occlusion-Shirt-vs-Coat")
+    assert files == set().union(*(panel_files(name, *chosen) for name in names))
 
 
 def test_the_worst_mistakes_of_all_or_of_a_pair(explain: Explain, run: Run) -> None:
@@ -85,10 +82,8 @@ def test_runs_are_compared_in_another_folder(
 ) -> None:
     before = set(run.path.rglob("*"))
     explain("--indices", "0", "--compare", str(mlp_run.path), "--output", str(tmp_path / "here"))
-    assert {path.name for path in (tmp_path / "here").glob("*.png")} == {
-        "gradcam-predicted.png",
-        "compare-gradcam-predicted.png",
-    }
+    names = {"gradcam-predicted.png", "compare-gradcam-predicted.png"}
+    assert {path.name for path in (tmp_path / "here").glob("*.png")} == names
     assert set(run.path.rglob("*")) == before
 
 
@@ -105,9 +100,14 @@ def test_averages_and_checks_alone(explain: Explain, capsys: pytest.CaptureFixtu
     assert "faithfulness, Grad-CAM" in output.err  # the progress bar
 
 
-def test_checks_use_every_method_that_suits(explain: Explain, capsys: pytest.CaptureFixture[str]) -> None:
+def test_checks_use_every_method_that_suits(
+    explain: Explain, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.update(flip_average=True)
     explain("--sanity", "2")
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("- ")]
+    output = capsys.readouterr().out
+    assert "what is explained is the image by itself" in output
+    lines = [line for line in output.splitlines() if line.startswith("- ")]
     suitable = [method.title for method in METHODS.values() if not method.needs_relu]  # the CNN has GELU
     assert [line[2:].partition(":")[0] for line in lines] == suitable
 
@@ -137,19 +137,10 @@ def test_a_scikit_learn_run_is_occluded(
     assert {*columns} <= {*range(11, 18)}
 
 
-def test_a_run_that_averages_mirror_images_is_named(
-    explain: Explain, run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run.update(flip_average=True)
-    explain("--indices", "0")
-    assert "what is explained is the image by itself" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         ("--indices 200", "--indices 200: must lie between 0 and 199"),
-        ("--indices -1", "--indices -1: must lie between 0 and 199"),
         ("--worst 0", "--worst 0: must be at least 1"),
         ("--method magic", "--method magic: unknown; must be one of gradcam, hirescam"),
         ("--method guided-gradcam", "changes how nn.ReLU passes gradients back"),
@@ -159,15 +150,11 @@ def test_a_run_that_averages_mirror_images_is_named(
         ("--pair Bag Coat --images .", "--pair: chooses test images, and does not go with --images"),
         ("--layer body", "--layer body: has no map; layers with one are stem (27 x 27)"),
         ("--layer stages --method occlusion", "--layer stages: occlusion uses no layer"),
-        ("--layer stem --method smoothgrad --sanity", "--layer stem: smoothgrad uses no layer"),
         ("--faithfulness 1", "--faithfulness 1: must lie between 2 and 200"),
         ("--sanity 201", "--sanity 201: must lie between 2 and 200"),
         ("--sanity --target Coat", "--target Coat: faithfulness and sanity are of the predicted class"),
         ("--compare nowhere", "nowhere: is no run folder"),
-        (
-            "--images nowhere",
-            "--images nowhere: holds no picture that can be read\nnowhere: cannot be read",
-        ),
+        ("--images nowhere", "--images nowhere: holds no picture that can be read\nnowhere: cannot be read"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_drawn(

@@ -14,17 +14,13 @@ from fmnist.core.images import to_input
 from fmnist.explanation import faithfulness
 from fmnist.explanation.attribution import Explainer, upsample
 from fmnist.explanation.faithfulness import (
-    BLUR,
     CENTRE,
     CURVES,
     MEASURES,
     PIXELS,
     RANDOM,
-    ROAD_NOISE,
-    ROAD_SHARES,
     STEPS,
     Explanation,
-    impute,
     measure,
 )
 from fmnist.models.loading import in_batches
@@ -32,11 +28,6 @@ from fmnist.models.loading import in_batches
 COUNT = 12
 COEFFICIENTS = np.eye(10, dtype=np.float32)[np.arange(COUNT) % 10]
 PLACES = (0, 3, 7)  # images that are measured again
-
-
-@pytest.fixture
-def some(pixels: np.ndarray) -> np.ndarray:
-    return pixels[:COUNT]
 
 
 @pytest.fixture
@@ -70,12 +61,13 @@ def plain_loop(
     return batch, orders, probability
 
 
-def test_deletion_and_insertion_are_those_of_a_plain_loop(cnn: nn.Module, some: np.ndarray) -> None:
+def test_deletion_and_insertion_are_those_of_a_plain_loop(cnn: nn.Module, pixels: np.ndarray) -> None:
+    some = pixels[:COUNT]
     cnn.head.weight.data *= 20  # probabilities far from even
     explainer, coefficients = Explainer(cnn, "smoothgrad"), for_predicted(cnn, some)
     values = measure(cnn, {"map": explainer}, some, coefficients)["map"].values
     batch, orders, probability = plain_loop(cnn, explainer, some, coefficients)
-    blurred = torch.from_numpy(gaussian_filter(batch.numpy(), (0, 0, BLUR, BLUR)))
+    blurred = torch.from_numpy(gaussian_filter(batch.numpy(), (0, 0, faithfulness.BLUR, faithfulness.BLUR)))
     baselines = {"black": torch.zeros_like(batch), "blurred": blurred}
     for kind in CURVES:
         way, baseline = kind.split(", ")
@@ -98,7 +90,7 @@ def test_road_is_that_of_a_plain_loop(linear: nn.Sequential, monkeypatch: pytest
     batch, orders, probability = plain_loop(linear, explain, rough, coefficients)
     for place in PLACES:
         gaps = []
-        for share in ROAD_SHARES:
+        for share in faithfulness.ROAD_SHARES:
             most, least = (
                 probability(without(batch[place], order[: round(share * PIXELS)]), place)
                 for order in (orders[place], orders[place][::-1])
@@ -116,14 +108,11 @@ def without(image: Tensor, pixels: list[int]) -> Tensor:
 
 
 def test_an_exact_map_has_no_infidelity_and_beats_the_references(
-    linear: nn.Sequential, some: np.ndarray
+    linear: nn.Sequential, pixels: np.ndarray
 ) -> None:
-    explanations = {
-        "exact": exact_map(linear),
-        "tenfold": exact_map(linear, 10),
-        "opposite": exact_map(linear, -1),
-    }
-    measured = measure(linear, explanations, some, COEFFICIENTS)
+    factors = {"exact": 1, "tenfold": 10, "opposite": -1}
+    explanations = {name: exact_map(linear, factor) for name, factor in factors.items()}
+    measured = measure(linear, explanations, pixels[:COUNT], COEFFICIENTS)
     assert measured["exact"].values["infidelity"].max() < 1e-6
     assert measured["tenfold"].values["infidelity"].max() < 1e-6  # its unit does not matter
     assert measured[RANDOM].values["infidelity"].min() > 1e-4
@@ -138,27 +127,21 @@ def test_an_exact_map_has_no_infidelity_and_beats_the_references(
     assert (measured[RANDOM].values["sensitivity"] > 0.5).all()
 
 
-def test_measures_are_complete_repeatable_and_the_areas_of_their_curves(
-    cnn: nn.Module, some: np.ndarray
-) -> None:
-    measured, again = (measure(cnn, {"map": Explainer(cnn, "gradcam")}, some, COEFFICIENTS) for _ in range(2))
+def test_measures_are_repeatable_and_the_areas_of_their_curves(cnn: nn.Module, pixels: np.ndarray) -> None:
+    explanations = {"map": Explainer(cnn, "gradcam")}
+    measured, again = (measure(cnn, explanations, pixels[:COUNT], COEFFICIENTS) for _ in range(2))
     assert list(measured) == ["map", RANDOM, CENTRE]
     for name, result in measured.items():
-        assert result.values.keys() == MEASURES.keys()
-        for kind, values in result.values.items():
-            assert values.shape == (COUNT,)
-            assert np.isfinite(values).all()
-            np.testing.assert_array_equal(values, again[name].values[kind])
+        for kind in MEASURES:
+            np.testing.assert_array_equal(result.values[kind], again[name].values[kind])
         for kind, curve in result.curves.items():
-            assert (curve[1:] + curve[:-1]).sum() / 2 / STEPS == pytest.approx(
-                result.values[kind].mean(), abs=1e-6
-            )
+            area = (curve[1:] + curve[:-1]).sum() / 2 / STEPS
+            assert area == pytest.approx(result.values[kind].mean(), abs=1e-6)
 
 
 def test_ties_are_broken_at_random_but_alike_for_every_method() -> None:
     maps = torch.zeros(2, 28, 28)
-    ranks, again = (faithfulness._ranks(maps, torch.Generator().manual_seed(0)) for _ in range(2))
-    assert torch.equal(ranks, again)
+    ranks = faithfulness._ranks(maps, torch.Generator().manual_seed(0))
     assert (ranks.flatten(1).sort(1).values == torch.arange(PIXELS)).all()
     assert abs(ranks[0, 0, :14].float().mean().item() - PIXELS / 2) < 30  # the upper half comes no earlier
     maps[:, 20, 20], maps[:, 3, 3] = 1, -1
@@ -167,33 +150,16 @@ def test_ties_are_broken_at_random_but_alike_for_every_method() -> None:
     assert (ranks[:, 0, 3, 3] == PIXELS - 1).all()
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
-def test_imputed_pixels_solve_the_papers_system(share: float, images: Tensor) -> None:
-    images = images[:4]
-    removed = torch.rand(images.shape, generator=torch.Generator().manual_seed(0)) < share
-    removed[1, :, 5:20, 8:28] = True  # a hole, up to the border
-    holes = [hole.flatten().nonzero().flatten().tolist() for hole in removed]
-    expected = torch.stack([without(image, hole) for image, hole in zip(images, holes, strict=True)])
-    torch.testing.assert_close(impute(images, removed), expected, atol=1e-3, rtol=0)
-
-
-def test_only_removed_pixels_change_and_a_constant_stays_constant(images: Tensor) -> None:
+def test_only_removed_pixels_change_with_little_noise_and_a_constant_stays_constant(images: Tensor) -> None:
     images = images[:2]
     removed = torch.zeros_like(images, dtype=torch.bool)
-    assert torch.equal(impute(images, removed), images)
-    removed[:, :, 10:15, 3:9] = True
-    imputed = impute(images, removed, torch.Generator().manual_seed(0))
+    assert torch.equal(faithfulness.impute(images, removed), images)
+    removed[:, :, 10:25, 3:24] = True
+    imputed = faithfulness.impute(images, removed, torch.Generator().manual_seed(0))
     assert torch.equal(imputed[~removed], images[~removed])
+    noise = (imputed - faithfulness.impute(images, removed))[removed]
+    assert noise.std().item() == pytest.approx(faithfulness.ROAD_NOISE, rel=0.1)
     removed[:] = True
     removed[..., 3, 4] = False
     constant = torch.full_like(images, 0.7)
-    torch.testing.assert_close(impute(constant, removed), constant, atol=1e-3, rtol=0)
-
-
-def test_the_noise_is_small_and_repeatable() -> None:
-    images = torch.full((50, 1, 28, 28), 0.5)
-    removed = torch.zeros_like(images, dtype=torch.bool)
-    removed[:, :, ::3, ::3] = True
-    once, again = (impute(images, removed, torch.Generator().manual_seed(1)) for _ in range(2))
-    assert torch.equal(once, again)
-    assert (once - images)[removed].std().item() == pytest.approx(ROAD_NOISE, rel=0.05)
+    torch.testing.assert_close(faithfulness.impute(constant, removed), constant, atol=1e-3, rtol=0)

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from fmnist.core.errors import InputError
 from fmnist.robustness import corruptions
-from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS, SEVERITIES, corrupt, severities_of
+from fmnist.robustness.corruptions import CORRUPTIONS, FLIPS, SEVERITIES, corrupt, severities_of
 
 NAMES = (*CORRUPTIONS, *FLIPS)
 RAMP = np.arange(256, dtype=np.uint8)[np.arange(784) % 256].reshape(1, 28, 28)
@@ -27,14 +27,8 @@ def generators(count: int) -> list[np.random.Generator]:
     return [np.random.default_rng(place) for place in range(count)]
 
 
-def test_there_are_the_fifteen_of_fashion_mnist_c_in_four_families() -> None:
-    assert (len(CORRUPTIONS), len(FLIPS), len(set(NAMES))) == (11, 4, 15)
-    assert list(FAMILIES) == ["noise", "blur", "geometry", "light"]
-    assert sorted(name for names in FAMILIES.values() for name in names) == sorted(CORRUPTIONS)
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_a_subset_is_corrupted_as_in_the_whole_set(images: np.ndarray, name: str) -> None:
+def test_a_corruption_depends_on_image_index_severity_and_seed(images: np.ndarray, name: str) -> None:
     before = images.copy()
     whole = corrupt(images, name, 3, seed=7)
     assert (whole.dtype, whole.shape) == (np.uint8, images.shape)
@@ -42,10 +36,6 @@ def test_a_subset_is_corrupted_as_in_the_whole_set(images: np.ndarray, name: str
     np.testing.assert_array_equal(corrupt(images[chosen], name, 3, 7, chosen), whole[chosen])
     np.testing.assert_array_equal(images, before)
     assert not np.array_equal(whole, images)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_seed_and_severity_change_what_they_should(images: np.ndarray, name: str) -> None:
     different = {corrupt(images, name, severity).tobytes() for severity in SEVERITIES}
     assert len(different) == len(severities_of(name)) == (1 if name in ("inverse", *FLIPS) else 5)
     random = {"shot_noise", "impulse_noise", "glass_blur", "motion_blur", "shear", "rotate"}
@@ -56,25 +46,21 @@ def test_seed_and_severity_change_what_they_should(images: np.ndarray, name: str
 def test_shot_noise_has_the_mean_and_variance_of_poisson() -> None:
     pixels = np.full((200, 28, 28), 0.5)
     counts = corruptions.shot_noise(pixels, 60, generators(200)) * 60
-    assert counts.mean() == pytest.approx(30, rel=0.005)
-    assert counts.var() == pytest.approx(30, rel=0.02)
+    assert (counts.mean(), counts.var()) == pytest.approx((30, 30), rel=0.02)
 
 
-def test_impulse_noise_changes_the_given_share_of_pixels() -> None:
-    grey = np.full((100, 28, 28), 100, np.uint8)
-    noisy = corrupt(grey, "impulse_noise", 5)
-    assert (noisy == 255).mean() == pytest.approx(0.135, abs=0.006)
-    assert (noisy == 0).mean() == pytest.approx(0.135, abs=0.006)
-    assert set(np.unique(noisy)) == {0, 100, 255}
+def test_impulse_noise_makes_the_given_share_of_pixels_white_or_black() -> None:
+    noisy = corrupt(np.full((100, 28, 28), 100, np.uint8), "impulse_noise", 5)
+    levels, counts = np.unique(noisy, return_counts=True)
+    assert levels.tolist() == [0, 100, 255]
+    assert counts / noisy.size == pytest.approx([0.135, 0.73, 0.135], abs=0.006)
 
 
 def test_glass_blur_swaps_nearby_pixels_and_blurs_columns() -> None:
-    pixels = np.random.default_rng(0).random((2, 28, 28))
-    pixels = np.floor(pixels * 255) / 255
+    pixels = np.floor(np.random.default_rng(0).random((2, 28, 28)) * 255) / 255
     swapped = corruptions.glass_blur(pixels, (1e-3, 2, 1), generators(2))
     np.testing.assert_allclose(np.sort(swapped.ravel()), np.sort(pixels.ravel()), atol=1 / 254)
-    moved = (np.abs(swapped - pixels) > 1 / 254).mean()
-    assert 0.3 < moved < 0.9
+    assert 0.3 < (np.abs(swapped - pixels) > 1 / 254).mean() < 0.9
     corner = (slice(None), slice(0, 1), slice(0, 1))  # out of reach
     np.testing.assert_allclose(swapped[corner], pixels[corner], atol=1 / 254)
     point = np.zeros((1, 28, 28))
@@ -120,22 +106,24 @@ def test_geometry_is_scipys_affine_map_about_the_centre(images: np.ndarray, name
         np.testing.assert_allclose(actual, expected, atol=1e-9)
 
 
-def test_brightness_contrast_saturate_and_inverse_follow_their_formulas() -> None:
+def test_light_follows_its_formulas_at_every_severity() -> None:
     x = RAMP / 255
-    for severity, added in zip(SEVERITIES, (0.1, 0.2, 0.3, 0.4, 0.5), strict=True):
-        np.testing.assert_array_equal(
-            corrupt(RAMP, "brightness", severity), (np.minimum(x + added, 1) * 255).astype(np.uint8)
-        )
-    for severity, factor in zip(SEVERITIES, (0.4, 0.3, 0.2, 0.1, 0.05), strict=True):
-        expected = (((x - x.mean()) * factor + x.mean()) * 255).astype(np.uint8)
-        np.testing.assert_array_equal(corrupt(RAMP, "contrast", severity), expected)
-    for severity, (factor, added) in zip(
-        SEVERITIES, ((0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2)), strict=True
-    ):
-        colours = [colorsys.hsv_to_rgb(added, added, min(v * factor + added, 1)) for v in x.ravel()]
-        grey = (np.array(colours) @ (0.2125, 0.7154, 0.0721)).reshape(x.shape) * 255
-        np.testing.assert_allclose(corrupt(RAMP, "saturate", severity), grey, atol=1)
-    np.testing.assert_allclose(corrupt(RAMP, "inverse", 1), 255 - RAMP.astype(int), atol=1)
+    levels = (
+        (0.1, 0.4, 0.3, 0),
+        (0.2, 0.3, 0.1, 0),
+        (0.3, 0.2, 2, 0),
+        (0.4, 0.1, 5, 0.1),
+        (0.5, 0.05, 20, 0.2),
+    )
+    for severity, (added, contrast, factor, constant) in zip(SEVERITIES, levels, strict=True):
+        colours = [colorsys.hsv_to_rgb(constant, constant, min(v * factor + constant, 1)) for v in x.ravel()]
+        for name, expected in {
+            "brightness": np.minimum(x + added, 1),
+            "contrast": (x - x.mean()) * contrast + x.mean(),
+            "saturate": (np.array(colours) @ (0.2125, 0.7154, 0.0721)).reshape(x.shape),
+            "inverse": 1 - x,
+        }.items():
+            np.testing.assert_allclose(corrupt(RAMP, name, severity), 255 * expected, atol=1)
 
 
 def test_flips_are_pillows(images: np.ndarray) -> None:

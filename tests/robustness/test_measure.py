@@ -6,10 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fmnist.core.errors import InputError
 from fmnist.data import source
 from fmnist.data.arrays import Images
-from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.data.of_run import data_of
 from fmnist.inference.predictor import Predictor
 from fmnist.robustness import measure
@@ -34,7 +32,7 @@ class NearestTestImage:
         return logits
 
 
-def fake_photographs(images: np.ndarray, seeds: np.ndarray, **_: Any) -> dict[str, Photographs]:
+def fake_photographs(images: np.ndarray, seeds: np.ndarray, _: bool) -> dict[str, Photographs]:
     """Return the images as they are for all kinds, black ones for clutter; five polarities are wrong."""
     assert seeds.min() >= measure.PHOTOGRAPH_SEED
     polarities = np.array(["dark-on-light"] * (len(images) - 5) + ["light-on-dark"] * 5)
@@ -63,13 +61,14 @@ def test_every_cell_is_the_accuracy_on_those_images(shifts: dict[str, Any], whol
     model = NearestTestImage(whole_set)
     subset = measure.stratified_subset(whole_set, 80)
     assert (shifts["images"], shifts["of"], shifts["clean"]["accuracy"]) == (80, 200, 1)
-    assert (tuple(shifts["corruptions"]), tuple(shifts["flips"])) == (tuple(CORRUPTIONS), tuple(FLIPS))
-    for name, severity in (("rotate", 4), ("shot_noise", 5), ("contrast", 2)):
+    assert tuple(shifts["flips"]) == tuple(FLIPS)
+    for name, severity in (("rotate", 4), ("shot_noise", 5)):
         corrupted = corrupt(whole_set.images, name, severity)[subset.indices]
         right = model.logits(corrupted).argmax(1) == subset.labels
         assert shifts["corruptions"][name][severity - 1] == right.mean()
-    for name, levels in shifts["corruptions"].items():
-        assert len(levels) == len(severities_of(name))
+    assert {name: len(levels) for name, levels in shifts["corruptions"].items()} == {
+        name: len(severities_of(name)) for name in CORRUPTIONS
+    }
 
 
 def test_the_means_leave_flips_out_and_weigh_corruptions_alike(shifts: dict[str, Any]) -> None:
@@ -93,16 +92,14 @@ def test_photographs_are_compared_with_the_same_images(shifts: dict[str, Any]) -
     assert (kinds["product"]["polarity_right"], kinds["negative"]["polarity_right"]) == (0.75, 0.25)
 
 
-def test_the_subset_is_stratified_and_always_the_same() -> None:
-    labels = np.random.default_rng(0).permutation(np.arange(200) % 10)
-    everything = Images(np.zeros((200, 28, 28), np.uint8), labels, np.arange(200))
-    subset = measure.stratified_subset(everything, 50)
+def test_the_subset_is_stratified_and_always_the_same(whole_set: Images) -> None:
+    subset = measure.stratified_subset(whole_set, 50)
     assert np.bincount(subset.labels).tolist() == [5] * 10
     np.testing.assert_array_equal(subset.indices, np.unique(subset.indices))
-    np.testing.assert_array_equal(subset.labels, labels[subset.indices])
-    np.testing.assert_array_equal(subset.indices, measure.stratified_subset(everything, 50).indices)
+    np.testing.assert_array_equal(subset.labels, whole_set.labels[subset.indices])
+    np.testing.assert_array_equal(subset.indices, measure.stratified_subset(whole_set, 50).indices)
     for count in (None, 200):
-        np.testing.assert_array_equal(ShiftedTestSet(everything, count).subset.indices, np.arange(200))
+        np.testing.assert_array_equal(ShiftedTestSet(whole_set, count).subset.indices, np.arange(200))
 
 
 def test_the_standard_error_is_that_of_a_mean() -> None:
@@ -111,12 +108,6 @@ def test_the_standard_error_is_that_of_a_mean() -> None:
         {"accuracy": 0.8, "standard_error": np.sqrt(0.16 / 99)}
     )
     assert measure.mean_accuracy(right[:1])["standard_error"] == 0
-
-
-@pytest.mark.parametrize("count", [-1, 0, 9, 201])
-def test_too_many_or_too_few_images_are_refused(whole_set: Images, count: int) -> None:
-    with pytest.raises(InputError, match=f"--shifts {count}: must lie between 10 and 200, or be 'all'"):
-        ShiftedTestSet(whole_set, count)
 
 
 def test_separation_of_scores_known_by_hand() -> None:
@@ -141,12 +132,3 @@ def test_detection_has_a_row_for_each_kind_and_score(
     ]
     assert all(0 <= row[key] <= 1 for row in rows for key in ("auroc", "fpr95"))
     assert rows[-1]["auroc"] > 0.95
-
-
-@pytest.mark.slow
-@pytest.mark.real_data
-def test_pixels_alone_tell_ood_images_from_garments(tmp_path: Path, real_data: Path) -> None:
-    data = FashionMNISTDataModule(str(real_data))
-    data.setup()
-    rows = measure.measure_detection(Predictor(make_asked(tmp_path, real_data)), data, count=300)
-    assert all(row["auroc"] > 0.95 for row in rows if row["score"] == "nearest neighbour")

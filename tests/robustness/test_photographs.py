@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -39,21 +38,18 @@ def test_a_background_is_a_float_picture_that_depends_on_its_seed(name: str) -> 
     def background(seed: int) -> np.ndarray:
         return BACKGROUNDS[name](SHAPE, np.random.default_rng(seed))
 
-    for seed in range(5):
-        scene = background(seed)
-        assert (scene.dtype, scene.shape) == (np.float32, (*SHAPE, 3))
-        assert 0 <= scene.min() <= scene.max() <= 1
-        np.testing.assert_array_equal(scene, background(seed))
-        assert not np.array_equal(scene, background(seed + 1))
+    scene = background(0)
+    assert (scene.dtype, scene.shape) == (np.float32, (*SHAPE, 3))
+    assert 0 <= scene.min() <= scene.max() <= 1
+    np.testing.assert_array_equal(scene, background(0))
+    assert not np.array_equal(scene, background(1))
 
 
 def test_each_kind_of_background_is_what_its_name_says() -> None:
-    def mean_of(statistic: Callable[[np.ndarray], np.ndarray], name: str) -> float:
-        scenes = [BACKGROUNDS[name](SHAPE, np.random.default_rng(seed)) for seed in range(20)]
-        return float(np.mean([statistic(scene).mean() for scene in scenes]))
-
-    steps = {name: mean_of(lambda scene: np.abs(np.diff(scene, axis=1)), name) for name in BACKGROUNDS}
-    spread = {name: mean_of(lambda scene: scene.std((0, 1)), name) for name in BACKGROUNDS}
+    steps, spread = {}, {}
+    for name, draw_background in BACKGROUNDS.items():
+        scenes = np.stack([draw_background(SHAPE, np.random.default_rng(seed)) for seed in range(20)])
+        steps[name], spread[name] = np.abs(np.diff(scenes, axis=2)).mean(), scenes.std((1, 2)).mean()
     assert spread["plain"] < 0.03 < spread["gradient"]
     assert max(steps["plain"], steps["gradient"]) < 0.004 < min(steps["striped"], steps["cluttered"])
     assert steps["noisy"] > 0.02
@@ -62,14 +58,12 @@ def test_each_kind_of_background_is_what_its_name_says() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_photograph_depends_on_image_kind_and_seed_alone(bag: np.ndarray, kind: str) -> None:
-    shapes = set()
-    for seed in range(3):
-        photograph = render(bag, kind, seed)
+    photographs = [render(bag, kind, seed) for seed in (0, 1, 0)]
+    for photograph in photographs:
         assert (photograph.dtype, photograph.shape[2]) == (np.uint8, 3)
         assert all(200 <= side <= 800 for side in photograph.shape[:2])
-        np.testing.assert_array_equal(photograph, render(bag, kind, seed))
-        shapes.add(photograph.shape)
-    assert len(shapes) == 3
+    np.testing.assert_array_equal(photographs[0], photographs[2])
+    assert photographs[0].shape != photographs[1].shape
     assert render(np.zeros((28, 28), np.uint8), kind, 0).ndim == 3  # no garment at all
 
 
@@ -85,21 +79,10 @@ def test_small_holes_are_cloth_and_large_ones_are_not(bag: np.ndarray) -> None:
     garment = silhouette(bag)
     assert garment[16:18, 10:13].all()
     assert not garment[5:10, 10:18].any()
-    assert garment[12:15].any(1).all()
-    assert not garment[0].any()
     bag[0, 0] = 200  # dirt
     assert not silhouette(bag)[0, 0]
     assert silhouette(np.full((28, 28), 30, np.uint8)).all()
     assert not silhouette(np.zeros((28, 28), np.uint8)).any()
-
-
-def test_dark_cloth_is_darker_than_white_cloth_which_stays_visible(bag: np.ndarray) -> None:
-    for seed in range(4):
-        white, dark = (
-            render(np.where(bag > 0, level, 0).astype(np.uint8), "plain", seed).astype(float)
-            for level in (30, 250)
-        )
-        assert np.quantile((white - dark).mean(2), 0.95) > 100
 
 
 def test_a_product_photograph_is_the_negative_on_light_paper(bag: np.ndarray) -> None:
@@ -115,32 +98,22 @@ def test_a_product_photograph_is_the_negative_on_light_paper(bag: np.ndarray) ->
     assert render(np.zeros_like(bag), "product", 0).std() < 8
 
 
-def test_unknown_kinds_and_wrong_images_are_refused(bag: np.ndarray) -> None:
+def test_unknown_kinds_are_refused(bag: np.ndarray) -> None:
     with pytest.raises(InputError, match="photograph 'beach': must be one of product, negative, plain"):
         render(bag, "beach", 0)
-    for wrong in (bag / 255, bag[None], bag[:20]):
-        with pytest.raises(InputError, match="must be uint8"):
-            render(wrong, "plain", 0)
 
 
-def test_several_processes_prepare_the_same_photographs_as_one() -> None:
+def test_other_processes_prepare_the_same_photographs_as_this_one() -> None:
     images = draw(np.array([0, 8]), np.random.default_rng(0))
-    one, several = (prepared_photographs(images, np.array([3, 4]), processes) for processes in (1, 2))
-    assert tuple(one) == tuple(several) == KINDS
-    for kind in KINDS:
-        assert (one[kind].images.shape, one[kind].images.dtype) == ((2, 28, 28), np.uint8)
-        for single, parallel in zip(one[kind], several[kind], strict=True):
-            np.testing.assert_array_equal(single, parallel)
-    for kind, polarity in POLARITIES.items():
-        assert one[kind].polarities.tolist() == [polarity] * 2
-    image, polarity = prepared_photograph(images[1], "striped", 4)
-    np.testing.assert_array_equal(one["striped"].images[1], image)
-    assert one["striped"].polarities[1] == polarity
+    photographs = prepared_photographs(images, np.array([3, 4]))
+    assert tuple(photographs) == KINDS
+    for kind, prepared in photographs.items():
+        for place, seed in enumerate((3, 4)):
+            image, polarity = prepared_photograph(images[place], kind, seed)
+            np.testing.assert_array_equal(prepared.images[place], image)
+            assert prepared.polarities[place] == polarity == POLARITIES.get(kind, polarity)
 
 
 def test_a_process_that_renders_loads_no_network() -> None:
     code = "import sys, fmnist.robustness.photographs; print('torch' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.strip() == "False"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60) == "False\n"

@@ -42,12 +42,9 @@ def test_two_runs_are_measured_on_photographs_that_are_made_once(
     assert photographed == [10]  # a quarter, but one of each class at least
 
 
-def test_other_data_and_folders_that_cannot_be_written_are_refused(
-    run: Run, tmp_path: Path, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_folder_that_cannot_be_written_is_refused(
+    run: Run, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = make_run(tmp_path, "other")
-    with pytest.raises(InputError, match=re.escape(f"--data.root {synthetic_root}: holds other data")):
-        next(write_shifts([other], str(synthetic_root)))
     monkeypatch.setattr(shifts, "measure_shifts", lambda *_: shifted(0.5))
     monkeypatch.setattr(shifts, "measure_detection", lambda *_: shifted(0.5)["detection"])
     (run.path / "shifts.csv").mkdir()
@@ -55,7 +52,7 @@ def test_other_data_and_folders_that_cannot_be_written_are_refused(
         next(write_shifts([run], str(synthetic_root), None))
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"clean": {"accuracy": 1}}'])
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"clean": {"accuracy": 1}}'])
 def test_a_damaged_file_is_refused(run: Run, content: bytes) -> None:
     assert read_shifts(run) is None
     (run.path / "shifts.json").write_bytes(content)
@@ -63,29 +60,21 @@ def test_a_damaged_file_is_refused(run: Run, content: bytes) -> None:
         read_shifts(run)
 
 
-def test_the_tables_of_a_run() -> None:
-    corruptions, photographs, detection = tables.run_tables(shifted(0.5))
-    assert (corruptions.name, photographs.name, detection.name) == ("shifts", "photographs", "detection")
+def test_the_tables_and_the_summary_of_a_run() -> None:
+    measured = shifted(0.5)
+    measured["corruptions"]["glass_blur"] = [0.1] * 5
+    corruptions, photographs, detection = tables.run_tables(measured)
     names = [name.replace("_", " ") for name in (*CORRUPTIONS, *FLIPS)]
     assert [row["corruption"] for row in corruptions.rows] == names
     rows = {row["corruption"]: row for row in corruptions.rows}
     noise, inverse = rows["shot noise"], rows["inverse"]
-    assert [noise[str(severity)] for severity in range(1, 6)] == pytest.approx([0.7, 0.6, 0.5, 0.4, 0.3])
-    assert (noise["mean"], noise["lost"]) == (pytest.approx(0.5), pytest.approx(0.4))
+    assert list(noise.values())[1:] == pytest.approx([0.7, 0.6, 0.5, 0.4, 0.3, 0.5, 0.4])
     assert (inverse["1"], inverse["2"], inverse["mean"]) == (0.5, None, 0.5)
-    assert corruptions.csv().splitlines()[0] == "corruption,1,2,3,4,5,mean,lost"
     assert len(photographs.rows) == len(KINDS)
     assert "| dark on light | 0.450 | 0.010 | 50.00 % | 99.00 % |" in photographs.markdown()
     assert "| in colour, plain | 0.450 | 0.010 | 50.00 % | – |" in photographs.markdown()
     assert "| drawn digits | energy | 0.9600 | 20.00 % |" in detection.markdown()
-    heat = tables.heat_map(shifted(0.5))
-    assert heat["values"][0] == pytest.approx([0.7, 0.6, 0.5, 0.4, 0.3, 0.5])
-    assert heat["values"][-1] == [0.5, None, None, None, None, 0.5]
-
-
-def test_the_summary_names_the_worst_corruption() -> None:
-    measured = shifted(0.5)
-    measured["corruptions"]["glass_blur"] = [0.1] * 5
+    assert tables.heat_map(measured)["values"][-1] == [0.5, None, None, None, None, 0.5]
     text = " ".join(tables.summary(measured))
     assert "gets 90.00 % right as they are, and 50.00 %" in text
     assert "worst corruption is glass blur (10.00 %)" in text
@@ -97,15 +86,10 @@ def test_models_are_compared_the_best_first_and_relative_to_a_reference() -> Non
     (table,) = tables.comparison_tables(by_model, "mlp")
     assert [row["model"] for row in table.rows] == ["cnn", "mlp"]
     assert [row["mce"] for row in table.rows] == pytest.approx([50, 100])  # errors 0.3 and 0.6
-    assert "mCE" in table.markdown()
-    (without,) = tables.comparison_tables(by_model)
-    assert "mCE" not in without.markdown()
+    assert "mCE" not in tables.comparison_tables(by_model)[0].markdown()
     heat = tables.comparison_heat_map(by_model)
     assert heat["columns"] == ["mlp", "cnn"]
     assert heat["values"][0] == pytest.approx([0.4, 0.7])
-
-
-def test_the_relative_error_is_a_mean_of_ratios_by_corruption() -> None:
     reference: dict[str, Any] = {"corruptions": {"a": [0.5, 0.3], "b": [0.9]}}
     measured: dict[str, Any] = {"corruptions": {"a": [0.7, 0.7], "b": [0.8]}}
     assert tables.relative_error(measured, reference) == pytest.approx(100 * (0.6 / 1.2 + 0.2 / 0.1) / 2)
