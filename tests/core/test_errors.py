@@ -4,6 +4,8 @@ import errno
 import os
 import re
 import signal
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -37,6 +39,15 @@ def test_sigterm_ends_with_143_and_the_old_handler_comes_back() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     assert stop.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_only_the_main_thread_handles_sigterm() -> None:
+    def handler() -> Any:
+        with exits_on_sigterm():
+            return signal.getsignal(signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(handler).result() is signal.getsignal(signal.SIGTERM)
 
 
 @pytest.mark.parametrize(

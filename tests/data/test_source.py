@@ -21,14 +21,14 @@ import torch
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from fmnist.core.errors import InputError
-from fmnist.data import source
+from fmnist.data import download, source
 
 IMAGES = "train-images-idx3-ubyte"
 LABELS = "t10k-labels-idx1-ubyte"
 PROCESS = """
 import json, sys
 from pathlib import Path
-from fmnist.data import source
+from fmnist.data import download, source
 source.DEBIAN_FOLDER = Path("nowhere")
 source.PUBLISHED.update(json.loads(sys.argv[1]))
 source.main(["--root", sys.argv[2]])
@@ -264,6 +264,16 @@ def test_debians_package_follows_the_mirrors(
     monkeypatch.setattr(source, "download", fake)
     assert source.fetch(tmp_path / "data") == tmp_path / "data"
     assert tried == [*source.MIRRORS, source.DEBIAN_PACKAGE]
+
+
+def test_debians_package_needs_apt_and_a_failed_command_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OSError, match=r"ls failed: .*nowhere"):
+        download._run(["ls", "nowhere"], tmp_path)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(OSError, match="no apt-get"):
+        download.download(download.DEBIAN_PACKAGE, ["images"], tmp_path)
 
 
 def test_the_command_line_says_where_it_searched_and_what_to_do(
