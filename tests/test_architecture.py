@@ -1,14 +1,16 @@
-"""The structure that README's map describes: imports go down only, and no file imports itself in a circle."""
+"""Imports: they go down only as in README's map, in no circle, and name what the set-up requires."""
 
 import ast
 import graphlib
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
+
+from tests.test_setup import requirements
 
 ROOT = Path(__file__).parents[1]
 FLOORS = (
@@ -21,6 +23,13 @@ FLOORS = (
     ("scripts",),
 )
 """Packages from the ground up: each imports packages of lower floors, and its own files."""
+DISTRIBUTIONS = {
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "sklearnex": "scikit-learn-intelex",
+    "yaml": "pyyaml",
+}
 FLOOR = {package: floor for floor, packages in enumerate(FLOORS) for package in packages}
 
 
@@ -43,29 +52,18 @@ def package_of(module: str) -> str:
     return parts[1] if len(parts) > 1 and parts[1] in FLOOR else "core"
 
 
-def imported_names(tree: ast.Module, module: str, package: bool) -> Iterator[str]:
-    """Yield every name that a file imports, wherever in the file, as dotted absolute names."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            inside = module if package else module.rpartition(".")[0]
-            base = importlib.util.resolve_name("." * node.level + (node.module or ""), inside)
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-
-
 def imports_of(module: str) -> list[str]:
+    """Return every name that a file imports, wherever in the file, as dotted absolute names."""
     path = FILES[module]
-    return list(imported_names(ast.parse(path.read_text()), module, path.name == "__init__.py"))
-
-
-def forbidden(module: str, imported: list[str]) -> list[str]:
-    """Return the imports that go up or sideways."""
-    package = package_of(module)
-    ours = [name for name in imported if name.split(".")[0] in ("fmnist", "scripts")]
-    return [
-        name for name in ours if package_of(name) != package and FLOOR[package_of(name)] >= FLOOR[package]
-    ]
+    inside = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), inside)
+            names += [f"{base}.{alias.name}" for alias in node.names]
+    return names
 
 
 def module_of(name: str) -> str | None:
@@ -79,28 +77,18 @@ def module_of(name: str) -> str | None:
 def test_imports_only_go_down(module: str) -> None:
     known = module == "fmnist" or module.split(".")[0] == "scripts" or module.split(".")[1] in FLOOR
     assert known, f"{module} lies in a package that FLOORS does not list"
-    assert not forbidden(module, imports_of(module))
+    package, imported = package_of(module), imports_of(module)
+    ours = [name for name in imported if name.split(".")[0] in ("fmnist", "scripts")]
+    others = [name for name in ours if package_of(name) != package]
+    assert not [name for name in others if FLOOR[package_of(name)] >= FLOOR[package]]
+    # pyplot's global state keeps every figure alive, and it wants a screen
+    assert not [name for name in imported if name.startswith(("matplotlib.pyplot", "pylab"))]
 
 
-@pytest.mark.parametrize(
-    ("module", "line", "wrong"),
-    [
-        ("fmnist.data.source", "from fmnist.models.mlp import MLP", "fmnist.models.mlp.MLP"),
-        ("fmnist.core.runs", "import fmnist.figures", "fmnist.figures"),
-        (
-            "fmnist.models.mlp",
-            "def f():\n    from ..training import command_line",
-            "fmnist.training.command_line",
-        ),
-        ("fmnist.training.command_line", "import scripts.train", "scripts.train"),
-        ("fmnist.data.source", "from fmnist.core.runs import Run", None),
-        ("fmnist.models.mlp", "from fmnist import CLASSES\nfrom .layers import Normalize", None),
-        ("scripts.train", "from fmnist.training.train import main", None),
-    ],
-)
-def test_a_wrong_import_is_found(module: str, line: str, wrong: str | None) -> None:
-    names = list(imported_names(ast.parse(line), module, False))
-    assert forbidden(module, names) == ([wrong] if wrong else [])
+@pytest.mark.parametrize("module", FILES)
+def test_every_import_is_required(module: str) -> None:
+    for name in {name.split(".")[0] for name in imports_of(module)} - sys.stdlib_module_names - {"fmnist"}:
+        assert canonicalize_name(DISTRIBUTIONS.get(name, name)) in requirements(), f"imports {name}"
 
 
 def test_no_file_imports_itself_in_a_circle() -> None:
@@ -109,12 +97,6 @@ def test_no_file_imports_itself_in_a_circle() -> None:
         for module in FILES
     }
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the files
-
-
-@pytest.mark.parametrize("module", FILES)
-def test_nothing_imports_pyplot(module: str) -> None:
-    # its global state keeps every figure alive, and it wants a screen
-    assert not [name for name in imports_of(module) if name.startswith(("matplotlib.pyplot", "pylab"))]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
-"""The README's commands parse, and what it points at exists."""
+"""The README's commands parse, what it points at exists, and its new model trains."""
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
 from fmnist.baselines.config import configure
+from fmnist.core.runs import Run
 from fmnist.training.command_line import TrainCLI
+from fmnist.training.train import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -35,12 +38,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("sys.argv", ["train.py"])
+    monkeypatch.delitem(sys.modules, "my_model", raising=False)
     return tmp_path
-
-
-def test_there_are_commands() -> None:
-    assert len(TRAININGS) >= 4
-    assert ["make", "train"] in COMMANDS
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -66,17 +65,14 @@ def test_a_training_parses(words: list[str], clone: Path, capsys: pytest.Capture
 
 
 def test_links_lead_somewhere() -> None:
-    anchors = {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in _titles()}
+    titles = re.findall(r"^#+ (.*)$", README, re.M)
+    anchors = {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
     for target in re.findall(r"\]\(([^)\s]+)\)", README):
         if re.match(r"https?://", target):
             continue
         path, _, anchor = target.partition("#")
         assert (ROOT / path).exists(), f"{target} does not exist"
         assert path or anchor in anchors, f"there is no section #{anchor}"
-
-
-def _titles() -> list[str]:
-    return re.findall(r"^#+ (.*)$", README, re.M)
 
 
 @pytest.mark.parametrize("words", OTHERS, ids=" ".join)
@@ -86,3 +82,19 @@ def test_the_flags_of_other_scripts_exist(words: list[str], clone: Path) -> None
         assert configure(words[2:]).name
     else:
         assert not [word for word in words[2:] if word.startswith("--") and f'"{word}"' not in script]
+
+
+def test_a_new_model_is_one_file_and_one_yaml(
+    synthetic_root: Path, clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data.root", str(synthetic_root), "--data.val_size", "100", "--data.batch_size", "50"]
+    trainer = ["--trainer.precision", "32-true", "--trainer.accelerator", "cpu"]
+    outcome = main(["--config", "my_model.yaml", "--logs", str(clone / "logs"), *data, *trainer])
+    assert outcome is not None
+    run = Run(outcome.path)
+    assert run.path.parts[-2:] == ("linear", "version_0")
+    assert run.status == "finished"
+    assert run.record["parameters"] == 785 * 10
+    assert run.record["metrics"]["test"]["accuracy"] > 0.5
+    assert (run.path / "figures" / "confusion_matrix.png").exists()
+    assert capsys.readouterr().out.startswith("Linear, 7,850 parameters")

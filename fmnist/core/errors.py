@@ -1,4 +1,4 @@
-"""Errors for people, and the exit statuses of all commands."""
+"""Errors of the user's input, and the exit statuses of all commands."""
 
 import contextlib
 import functools
@@ -20,8 +20,8 @@ class InputError(Exception):
 def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
     """Make ``main`` end with the documented exit status: 2 after an ``InputError``, 130 after Ctrl-C.
 
-    An ``InputError`` is printed to standard error without a traceback; any other exception passes
-    through, because it is a defect and its traceback is wanted (status 1).
+    An ``InputError`` is printed to standard error without a traceback. Any other exception is a defect: it
+    passes through with its traceback (status 1).
     """
 
     @functools.wraps(main)

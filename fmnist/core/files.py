@@ -30,7 +30,7 @@ def write_file(path: Path, content: str | bytes | memoryview) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Lend a temporary path beside ``path``; what was written there replaces it when the block ends.
+    """Yield a temporary path beside ``path``; what was written there replaces it when the block ends.
 
     The replacement is one step that survives a loss of power: ``path`` holds the old content or the new.
     If the block raises, the old file stays and the temporary one is removed. A symbolic link stays, and the

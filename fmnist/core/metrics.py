@@ -1,4 +1,4 @@
-"""The table of metrics, each one number that says how good predictions are.
+"""The table of metrics, each one number of the predictions.
 
 An entry of ``METRICS`` is all that a new metric needs. It then appears in ``metrics.json``, as a card of
 ``report.html``, and in the results of a comparison, in the page as in CSV and Markdown.

@@ -104,7 +104,7 @@ class Run:
                 try:
                     path.mkdir()
                     break
-                except FileExistsError:  # another run took it since
+                except FileExistsError:  # another run has created it in the meantime
                     version += 1
             start = {"name": name, "status": "running", "started": _now(), "finished": None}
             _write_json(path / "run.json", {**start, **record})
@@ -129,7 +129,7 @@ class Run:
 
     @classmethod
     def all(cls, folder: str | Path) -> list["Run"]:
-        """Open every run folder right below a folder; a damaged one hides no other."""
+        """Open every run folder directly below a folder; damaged ones are left out."""
         runs = []
         for child in sorted(Path(folder).glob("*/run.json")):
             with contextlib.suppress(InputError):

@@ -102,9 +102,9 @@ class Paired(NamedTuple):
     """Two models on the same images.
 
     Attributes:
-        difference: Accuracy of the first less that of the second.
-        low: Of the 95 % bootstrap interval of the difference.
-        high: Of the same.
+        difference: Accuracy of the first minus that of the second.
+        low: Lower limit of its 95 % bootstrap interval.
+        high: Upper limit.
         only_first: Images that only the first gets right.
         only_second: Images that only the second gets right.
         p: Of McNemar's exact test, uncorrected.
@@ -146,16 +146,13 @@ def paired_all(right: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     return pairs
 
 
-def paired_classes(
-    first: np.ndarray, second: np.ndarray, labels: np.ndarray, classes: Sequence[str] = CLASSES
-) -> list[dict[str, Any]]:
+def paired_classes(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
     """Compare the recall of two models class by class, corrected by Holm for the classes.
 
     Args:
         first: Which images the first model gets right, bool (N,).
         second: The same of the second.
         labels: int64 (N,).
-        classes: Name of each label.
 
     Returns:
         For each class that occurs ``class``, the fields of ``Paired`` and ``p_holm``.
@@ -164,7 +161,7 @@ def paired_classes(
     pairs = [paired(first[labels == label], second[labels == label]) for label in occurring]
     corrected = holm([pair.p for pair in pairs])
     return [
-        {"class": classes[label], **pair._asdict(), "p_holm": p}
+        {"class": CLASSES[label], **pair._asdict(), "p_holm": p}
         for label, pair, p in zip(occurring, pairs, corrected, strict=True)
     ]
 

@@ -66,20 +66,14 @@ class Table:
 
     def markdown(self) -> str:
         """Return the columns as people read them, numbers to the right."""
-        lines = [
-            [column.heading for column in self.columns],
-            ["---:" if self.is_numeric(column) else "---" for column in self.columns],
-            *([column.cell(row) for column in self.columns] for row in self.rows),
-        ]
+        lines = self._cells()
+        lines.insert(1, ["---:" if self.is_numeric(column) else "---" for column in self.columns])
         escaped = ((cell.replace("|", "\\|").replace("<", "&lt;") for cell in line) for line in lines)
         return f"**{self.title}**\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 
     def text(self) -> str:
         """Return the columns aligned for a terminal: numbers to the right, everything else to the left."""
-        cells = [
-            [column.heading for column in self.columns],
-            *([column.cell(row) for column in self.columns] for row in self.rows),
-        ]
+        cells = self._cells()
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         numeric = [self.is_numeric(column) for column in self.columns]
         lines = (
@@ -90,6 +84,11 @@ class Table:
             for row in cells
         )
         return "\n".join(line.rstrip() for line in lines)
+
+    def _cells(self) -> list[list[str]]:
+        """Return the headings, and below them the texts of each row."""
+        rows = ([column.cell(row) for column in self.columns] for row in self.rows)
+        return [[column.heading for column in self.columns], *rows]
 
     def is_numeric(self, column: Column) -> bool:
         """Return whether a column holds numbers."""

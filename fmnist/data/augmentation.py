@@ -285,7 +285,7 @@ class Augmenter:
     """Makes augmented batches of a data set in memory.
 
     Args:
-        images: uint8 (N, 28, 28), on the device where batches are wanted.
+        images: uint8 (N, 28, 28), on the device of the batches.
         labels: int64 (N,), on the same device.
         settings: What to do.
         partners: int64 (n,), indices of the images that may be mixed into others: the training set's.

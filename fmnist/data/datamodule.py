@@ -142,12 +142,13 @@ class FashionMNISTDataModule(LightningDataModule):
     @property
     def split(self) -> dict[str, Any]:
         """The split in numbers, for a run's record."""
-        sizes = {
-            "train": len(self.train_indices),
-            "val": len(self.val_indices),
-            "test": len(self.test_indices),
+        train, val = self._indices
+        return {
+            "split_seed": self.split_seed,
+            "train": len(train),
+            "val": len(val),
+            "test": len(self.data.test_labels),
         }
-        return {"split_seed": self.split_seed, **sizes}
 
     def check_processes(self, world_size: int) -> None:
         """Refuse a batch that cannot be divided evenly over ``world_size`` processes.
@@ -183,7 +184,7 @@ class FashionMNISTDataModule(LightningDataModule):
         return self.test_dataloader()
 
     def __str__(self) -> str:
-        # Lightning's own takes the loaders for instances of DataLoader, and raises
+        # Lightning's own raises, as the loaders are no instances of DataLoader
         names = ("batch_size", "val_size", "train_size", "split_seed", "seed", "augmentation")
         settings = ", ".join(f"{name}={getattr(self, name)}" for name in names)
         return f"{type(self).__name__}({str(self.root)!r}, {settings})"

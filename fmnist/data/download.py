@@ -39,22 +39,24 @@ def _from_mirror(url: str, names: list[str], folder: Path) -> list[Path]:
     paths = [folder / f"{name}.gz" for name in names]
     for path in paths:
         try:
-            _copy(f"{url.rstrip('/')}/{path.name}", path)
+            with urllib.request.urlopen(f"{url.rstrip('/')}/{path.name}", timeout=TIMEOUT) as response:
+                _save(response, path)
         except http.client.HTTPException as error:
             raise OSError(f"the response is not HTTP ({error!r})") from error
     return paths
 
 
-def _copy(url: str, path: Path) -> None:
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response, path.open("wb") as file:
-        size = int(response.headers["Content-Length"] or 0) or None
-        with tqdm(desc=path.name, total=size, unit="B", unit_scale=True, disable=None) as progress:
-            while chunk := response.read(1 << 16):
-                progress.update(file.write(chunk))
+def _save(response: http.client.HTTPResponse, path: Path) -> None:
+    """Write a response to a file, with a progress bar on a terminal."""
+    size = int(response.headers["Content-Length"] or 0) or None
+    progress = tqdm(desc=path.name, total=size, unit="B", unit_scale=True, disable=None)
+    with path.open("wb") as file, progress:
+        while chunk := response.read(1 << 16):
+            progress.update(file.write(chunk))
 
 
 def _from_debian(names: list[str], folder: Path) -> list[Path]:
-    """Download Debian's package with package lists of its own in ``folder``, which any user may."""
+    """Download Debian's package, with its package lists in ``folder``, so that no root rights are needed."""
     if not shutil.which("apt-get"):
         raise FileNotFoundError("this system has no apt-get")
     logger.warning("downloading Debian's package %s, about 30 MB, and the package lists", DEBIAN_PACKAGE)

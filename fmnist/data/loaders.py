@@ -92,7 +92,7 @@ class EvalLoader:
     Args:
         images: uint8 (N, 28, 28).
         labels: int64 (N,).
-        indices: int64 (n,), the images wanted.
+        indices: int64 (n,), the images to return.
         batch_size: Of all processes together.
         rank: This process's number.
         world_size: Number of processes.

@@ -124,8 +124,8 @@ class Classifier(LightningModule):
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
-            # weights that decay to denormal numbers would slow a CPU down; holds in this thread and in
-            # those that it starts from now on
+            # weights that decay to denormal numbers would slow a CPU down; the setting applies to this
+            # thread and to those that it starts from now on
             torch.set_flush_denormal(True)
             self._seed = torch.initial_seed()
             self._generator_state = _generator(self.trainer.strategy.root_device).get_state()
@@ -189,7 +189,7 @@ class Classifier(LightningModule):
             return images, labels, rest[0]
         first = len(self._epoch_buffers[stage])
         numbers = torch.arange(first, first + len(labels), device=labels.device)
-        # Lightning's distributed sampler deals out the images in turn
+        # Lightning's distributed sampler gives every world_size-th image to a process
         return images, labels, numbers * self.trainer.world_size + self.global_rank
 
     def on_train_epoch_start(self) -> None:
@@ -219,14 +219,13 @@ class Classifier(LightningModule):
         metrics: Any = self.metrics[f"{stage}_"]
         metrics.update(logits, labels)
         # plain cross entropy in every stage, so that training and validation can be compared
-        results = {"loss": F.cross_entropy(logits, labels), **metrics.compute()}
+        results: dict[str, Tensor] = {"loss": F.cross_entropy(logits, labels), **metrics.compute()}
         metrics.reset()
         if stage != "train":  # a metric of the table that torchmetrics has not computed
             more = logged_metrics(logits.cpu().numpy(), labels.cpu().numpy(), known=results)
             results |= {name: logits.new_tensor(value) for name, value in more.items()}
         self.results[stage] = results
-        scalars = {f"{stage}/{name}": value for name, value in self.results[stage].items() if not value.ndim}
-        self.log_dict(scalars)
+        self.log_dict({f"{stage}/{name}": value for name, value in results.items() if not value.ndim})
         if stage != "train":
             order = indices.argsort()
             self.predictions[stage] = logits[order], labels[order], indices[order]
@@ -239,7 +238,7 @@ class Classifier(LightningModule):
         """Add the logits, labels and indices so far of an unfinished epoch, from all processes.
 
         Raises:
-            InputError: The weights are not finite, so they are not worth keeping.
+            InputError: The weights are not finite.
         """
         states = ("state_dict", "current_model_state", "optimizer_states")  # the second with averaged weights
         if not all(_is_finite(checkpoint.get(name)) for name in states):

@@ -12,7 +12,7 @@ from fmnist.core.errors import InputError
 class Normalize(nn.Module):
     """Shift and scale images by the mean and standard deviation of the training pixels.
 
-    Part of every network, so that training, prediction and export cannot disagree.
+    Part of every network, so that training, prediction and export normalise alike.
     """
 
     mean, std = 0.2860, 0.3530  # of the 60,000 training images, pixels in [0, 1]
@@ -45,18 +45,12 @@ def parameter_count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
-def multiply_adds(network: nn.Module, image: Tensor | None = None) -> int:
-    """Count the multiply-adds of convolutions and dense layers for one image.
-
-    Args:
-        network: Takes float32 (1, 1, 28, 28).
-        image: Another input, where the default does not fit.
-    """
+def multiply_adds(network: nn.Module) -> int:
+    """Count the multiply-adds of convolutions and dense layers for one image, float32 (1, 1, 28, 28)."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    image = torch.zeros(1, 1, IMAGE_SIZE, IMAGE_SIZE) if image is None else image
     training = network.training
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.eval()(image)
+        network.eval()(torch.zeros(1, 1, IMAGE_SIZE, IMAGE_SIZE))
     network.train(training)
     return counter.get_total_flops() // 2

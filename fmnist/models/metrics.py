@@ -17,12 +17,12 @@ from torchmetrics.classification import (
 from fmnist.core.constants import CLASSES
 
 
-def classification_metrics(num_classes: int = 10) -> MetricCollection:
-    """Return the metrics of an epoch, each of logits (N, C) and labels (N,).
+def classification_metrics() -> MetricCollection:
+    """Return the metrics of an epoch, each of logits (N, 10) and labels (N,).
 
     They get whole epochs, already gathered from all processes, so they never synchronise.
     """
-    kwargs: dict[str, Any] = {"num_classes": num_classes, "validate_args": False, "sync_on_compute": False}
+    kwargs: dict[str, Any] = {"num_classes": len(CLASSES), "validate_args": False, "sync_on_compute": False}
     return MetricCollection(
         {
             "accuracy": MulticlassAccuracy(average="micro", **kwargs),
@@ -51,7 +51,7 @@ def plain_metrics(results: dict[str, Tensor]) -> dict[str, Any]:
 class EpochBuffer:
     """Collects the logits, labels and indices of an epoch in memory that the next epoch uses again.
 
-    Small tensors kept between the large ones of a step would scatter over the heap, and it would grow.
+    A list of the small tensors of each step would fragment the heap, which then grows.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class EpochBuffer:
         self._size = end
 
     def columns(self) -> list[Tensor]:
-        """Return all since the last ``clear``, each (N, ...); what is appended after it overwrites them."""
+        """Return all since the last ``clear``, each (N, ...); views, which the next epoch overwrites."""
         return [column[: self._size] for column in self._columns]
 
     def clear(self) -> None:

@@ -8,31 +8,24 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_COEFFICIENTS, _STEPS = (3.4445, -4.7750, 2.0315), 5  # of the Newton-Schulz iteration
 
 
-def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
-    """Map each matrix to an approximation of its nearest semi-orthogonal matrix.
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """Map each matrix of (B, M, N) to an approximation of its nearest semi-orthogonal matrix.
 
-    Runs the quintic Newton-Schulz iteration of Jordan et al. (2024), which brings all singular values
-    to roughly [0.7, 1.2]. The iteration multiplies ``X`` by a polynomial ``P`` in its Gram matrix
-    ``A = X X^T`` and hence ``A`` by ``P^2``, so that only the small Gram matrix has to be iterated.
-
-    Args:
-        matrices: Batch of matrices of shape (B, M, N).
-        steps: Number of Newton-Schulz steps.
-
-    Returns:
-        The orthogonalized matrices, of shape (B, M, N).
+    Runs five steps of the quintic Newton-Schulz iteration of Jordan et al. (2024), which brings all
+    singular values to roughly [0.7, 1.2]. The iteration multiplies ``X`` by a polynomial ``P`` in its Gram
+    matrix ``A = X X^T`` and hence ``A`` by ``P^2``, so that only the small Gram matrix has to be iterated.
     """
     if matrices.size(1) > matrices.size(2):
-        return orthogonalize(matrices.mT, steps).mT
+        return orthogonalize(matrices.mT).mT
     a, b, c = _COEFFICIENTS
     matrices = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     gram = matrices @ matrices.mT
     identity = torch.eye(gram.size(-1), dtype=gram.dtype, device=gram.device)
     product = identity.expand_as(gram)
-    for _ in range(steps):
+    for _ in range(_STEPS):
         polynomial = a * identity + b * gram + c * (gram @ gram)
         product = polynomial @ product
         gram = polynomial @ gram @ polynomial
@@ -56,7 +49,6 @@ class Muon(Optimizer):
         lr: Learning rate; one step moves a weight by about ``lr`` in spectral norm.
         momentum: Momentum of the Muon groups.
         weight_decay: Decoupled weight decay (multiplied by ``lr``).
-        steps: Number of Newton-Schulz steps.
         betas: Decay rates of the two moments in the AdamW groups.
         eps: Denominator offset of the AdamW groups.
         use_muon: Whether a group is updated by Muon (else by AdamW).
@@ -68,7 +60,6 @@ class Muon(Optimizer):
         lr: float = 0.05,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
-        steps: int = 5,
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
         use_muon: bool = True,
@@ -77,7 +68,6 @@ class Muon(Optimizer):
             "lr": lr,
             "momentum": momentum,
             "weight_decay": weight_decay,
-            "steps": steps,
             "betas": betas,
             "eps": eps,
             "use_muon": use_muon,
@@ -91,14 +81,7 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """Perform one optimisation step.
-
-        Args:
-            closure: Optional function that re-evaluates the model and returns the loss.
-
-        Returns:
-            The loss returned by ``closure``, if any.
-        """
+        """Take one step; return the loss of ``closure``, which re-evaluates the model, if it is given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -128,7 +111,7 @@ class Muon(Optimizer):
         for shape, pairs in by_shape.items():
             updates = torch.stack([update.flatten(1) for _, update in pairs]).float()
             scale = max(1.0, updates.size(1) / updates.size(2)) ** 0.5
-            for (parameter, _), update in zip(pairs, orthogonalize(updates, group["steps"]), strict=True):
+            for (parameter, _), update in zip(pairs, orthogonalize(updates), strict=True):
                 parameter.add_(update.view(shape), alpha=-group["lr"] * scale)
 
     def _step_adamw(self, parameters: list[Tensor], group: dict[str, Any]) -> None:

@@ -2,9 +2,10 @@
 
 import errno
 import os
+import re
 import signal
-import threading
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,6 @@ from fmnist.core.errors import InputError, exits_cleanly, exits_on_sigterm, repo
     [
         (InputError("--ema 2: must be below 1"), 2, "error: --ema 2: must be below 1\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
-        (SystemExit(0), 0, ""),
         (SystemExit(143), 143, ""),
     ],
 )  # fmt: skip
@@ -33,25 +33,6 @@ def test_an_error_of_the_user_or_a_stop_ends_with_its_status_and_no_traceback(
     assert capsys.readouterr() == ("", message)
 
 
-def test_a_defect_keeps_its_traceback() -> None:
-    @exits_cleanly
-    def main() -> None:
-        raise ValueError("a defect")
-
-    with pytest.raises(ValueError, match="a defect"):
-        main()
-
-
-def test_arguments_result_and_name_are_those_of_main() -> None:
-    @exits_cleanly
-    def main(args: list[str], *, last: str) -> list[str]:
-        """Say what it does."""
-        return [*args, last]
-
-    assert main(["a"], last="b") == ["a", "b"]
-    assert (main.__name__, main.__doc__) == ("main", "Say what it does.")
-
-
 def test_sigterm_ends_with_143_and_the_old_handler_comes_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as stop, exits_on_sigterm():
@@ -61,16 +42,12 @@ def test_sigterm_ends_with_143_and_the_old_handler_comes_back() -> None:
 
 
 def test_only_the_main_thread_handles_sigterm() -> None:
-    handlers = []
-
-    def work() -> None:
+    def handler() -> Any:
         with exits_on_sigterm():
-            handlers.append(signal.getsignal(signal.SIGTERM))
+            return signal.getsignal(signal.SIGTERM)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert handlers == [signal.getsignal(signal.SIGTERM)]
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(handler).result() is signal.getsignal(signal.SIGTERM)
 
 
 @pytest.mark.parametrize(
@@ -83,13 +60,6 @@ def test_only_the_main_thread_handles_sigterm() -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_written_is_named_with_the_reason(error: OSError, reason: str) -> None:
-    with pytest.raises(InputError) as refused, reports_unwritable("--csv a.csv"):
+    message = re.escape(f"--csv a.csv: cannot be written ({reason})")
+    with pytest.raises(InputError, match=f"^{message}$"), reports_unwritable("--csv a.csv"):
         raise error
-    assert str(refused.value) == f"--csv a.csv: cannot be written ({reason})"
-
-
-def test_other_errors_and_results_pass(tmp_path: Path) -> None:
-    with reports_unwritable("--csv a.csv"):
-        (tmp_path / "a.csv").write_text("1")
-    with pytest.raises(KeyError), reports_unwritable("--csv a.csv"):
-        raise KeyError

@@ -1,5 +1,6 @@
 """Files are complete or absent, whatever happens while they are written."""
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -12,6 +13,10 @@ from fmnist.core import files
 from fmnist.core.files import TEMPORARY_FILES, replacing, write_file
 
 
+def contents(folder: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in folder.iterdir()}
+
+
 @pytest.mark.parametrize("content", ["Größe\n", b"\0\xff", memoryview(b"abc"), ""])
 def test_a_file_holds_the_content_and_its_folders_are_made(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "new" / "folders" / "file"
@@ -21,26 +26,17 @@ def test_a_file_holds_the_content_and_its_folders_are_made(tmp_path: Path, conte
     assert os.listdir(path.parent) == ["file"]
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError(errno.EIO, "Input/output error")])
-@pytest.mark.parametrize("before", ["old", None])
+@pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt(), OSError(errno.EIO, "I/O error")])
+@pytest.mark.parametrize("before", [{"file": "old"}, {}])
 def test_a_block_that_raises_leaves_what_was_there_and_nothing_else(
-    tmp_path: Path, before: str | None, error: Any
+    tmp_path: Path, before: dict[str, str], error: BaseException
 ) -> None:
-    path = tmp_path / "file"
-    if before is not None:
-        path.write_text(before)
-    kind = error if isinstance(error, type) else type(error)
-
-    def write() -> None:
-        with replacing(path) as temporary:
-            temporary.write_text("half")
-            raise error
-
-    with pytest.raises(kind):
-        write()
-    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == (
-        {"file": before} if before else {}
-    )
+    for name, content in before.items():
+        (tmp_path / name).write_text(content)
+    with pytest.raises(type(error)), replacing(tmp_path / "file") as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise error
+    assert contents(tmp_path) == before
 
 
 def test_until_the_block_ends_the_old_file_is_there(tmp_path: Path) -> None:
@@ -50,13 +46,12 @@ def test_until_the_block_ends_the_old_file_is_there(tmp_path: Path) -> None:
         temporary.write_text("new")
         assert path.read_text() == "old"
         assert [file.name for file in tmp_path.glob(TEMPORARY_FILES)] == [temporary.name]
-        with replacing(path) as other:  # another thread
-            other.write_text("other")
+        write_file(path, "other")  # another thread
         assert path.read_text() == "other"
     assert path.read_text() == "new"
 
 
-def failing(name: str, number: int) -> Callable[..., NoReturn]:
+def failing(number: int) -> Callable[..., NoReturn]:
     def fail(*_: Any, **__: Any) -> NoReturn:
         raise OSError(number, os.strerror(number))
 
@@ -71,12 +66,12 @@ def test_a_full_disk_names_the_file_and_leaves_the_old_one(
 ) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-    monkeypatch.setattr(where, name, failing(name, errno.ENOSPC))
+    monkeypatch.setattr(where, name, failing(errno.ENOSPC))
     with pytest.raises(OSError, match="No space left on device") as full:
         write_file(path, "x" * 12_345)
     assert (full.value.errno, full.value.filename) == (errno.ENOSPC, str(path))
     assert name != "write_bytes" or "writing 12,345 bytes" in str(full.value)
-    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"file": "old"}
+    assert contents(tmp_path) == {"file": "old"}
 
 
 def test_content_and_folder_are_flushed_around_the_replacement(
@@ -97,36 +92,23 @@ def test_content_and_folder_are_flushed_around_the_replacement(
 def test_a_folder_that_cannot_be_flushed_is_no_failure_but_a_broken_disk_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, passes: bool
 ) -> None:
-    flush = files._flush
-    fail = failing("flush", number)
+    flush, fail = files._flush, failing(number)
     monkeypatch.setattr(files, "_flush", lambda path: (fail if path.is_dir() else flush)(path))
-    if passes:
+    with contextlib.nullcontext() if passes else pytest.raises(OSError, match=os.strerror(number)):
         write_file(tmp_path / "file", "1")
-    else:
-        with pytest.raises(OSError, match=os.strerror(number)):
-            write_file(tmp_path / "file", "1")
     assert (tmp_path / "file").read_text() == "1"
 
 
-def test_names_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
-    longest, too_long = tmp_path / ("n" * 255), tmp_path / ("n" * 256)
+def test_paths_that_cannot_be_files_are_errors_and_change_nothing(tmp_path: Path) -> None:
+    longest = tmp_path / ("n" * 255)
     write_file(longest, "1")
-    assert longest.read_text() == "1"
-    with pytest.raises(OSError, match="File name too long") as refused:
-        write_file(too_long, "1")
-    assert refused.value.filename == str(too_long)
-    assert os.listdir(tmp_path) == [longest.name]
-
-
-@pytest.mark.parametrize("target", ["a folder", "below a file"])
-def test_a_path_that_cannot_be_a_file_is_an_error(tmp_path: Path, target: str) -> None:
     (tmp_path / "folder").mkdir()
-    (tmp_path / "file").write_text("old")
-    path = tmp_path / ("folder" if target == "a folder" else "file/below")
-    with pytest.raises(OSError, match=r"directory|exists") as refused:
-        write_file(path, "1")
-    assert str(refused.value.filename).startswith(str(tmp_path))
-    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+    for path in (tmp_path / ("n" * 256), tmp_path / "folder", longest / "below"):
+        with pytest.raises(OSError, match=r"File name too long|directory|exists") as refused:
+            write_file(path, "2")
+        assert str(refused.value.filename).startswith(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == ["folder", longest.name]
+    assert longest.read_text() == "1"
 
 
 def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:

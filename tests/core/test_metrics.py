@@ -27,7 +27,7 @@ EXPECTED = {
 BY_NAME = {metric.name: metric for metric in METRICS}
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", BY_NAME)
 def test_values_are_those_of_reference_libraries(name: str) -> None:
     metric = BY_NAME[name]
     assert metric.value(TEST.logits, TEST.labels) == pytest.approx(EXPECTED[name], abs=1e-6)
@@ -39,10 +39,6 @@ def test_values_are_those_of_reference_libraries(name: str) -> None:
         assert estimate["low"] < estimate["value"] < estimate["high"]
 
 
-def test_names_are_unique_and_all_are_tested() -> None:
-    assert [metric.name for metric in METRICS] == list(EXPECTED)
-
-
 @pytest.mark.parametrize(
     ("name", "score_types"),
     [("accuracy", ALL), ("top2_accuracy", ALL[:3]), ("log_loss", ("logits", "log-probabilities"))],
@@ -52,13 +48,8 @@ def test_a_metric_applies_to_the_scores_that_allow_it(name: str, score_types: tu
 
 
 def test_logged_metrics_are_plain_numbers() -> None:
-    logged = logged_metrics(TEST.logits, TEST.labels)
-    assert logged.keys() == {"accuracy", "top2_accuracy", "calibration_error"}
-    assert logged["accuracy"] == TEST.accuracy
-    assert all(type(value) is float for value in logged.values())
-
-
-def test_the_column_of_a_metric_prints_its_value_or_a_dash() -> None:
-    column = BY_NAME["macro_f1"].column
-    assert column.cell({"macro_f1": 1 / 3}) == "0.3333"
-    assert column.cell({"macro_f1": None}) == "–"
+    logged = logged_metrics(TEST.logits, TEST.labels, known=["accuracy"])
+    assert {name: type(value) for name, value in logged.items()} == {
+        "top2_accuracy": float,
+        "calibration_error": float,
+    }

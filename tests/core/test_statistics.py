@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 from sklearn import metrics as reference
 
 from fmnist.core import statistics
@@ -15,6 +15,14 @@ PREDICTED = TEST.logits.argmax(1)
 COUNTS = statistics.confusion_counts(TEST.labels, PREDICTED)
 GENERATOR = np.random.default_rng(0)
 RIGHT = {name: GENERATOR.random(1_000) < share for name, share in (("a", 0.9), ("b", 0.85), ("c", 0.7))}
+
+
+def test_softmax_takes_a_temperature_and_extreme_logits() -> None:
+    np.testing.assert_allclose(
+        statistics.softmax(TEST.logits, 2.0), special.softmax(TEST.logits / 2.0, 1), 1e-5
+    )
+    sure = statistics.softmax(np.float32([[0, -np.inf], [1000, 0]]))
+    np.testing.assert_array_equal(sure, [[1, 0], [1, 0]])
 
 
 @pytest.mark.parametrize(
@@ -31,12 +39,6 @@ def test_scores_of_classes_are_scikit_learns(labels: np.ndarray, predicted: np.n
     assert statistics.macro_f1(counts) == pytest.approx(np.mean(expected[2]), abs=1e-12)
     balanced = statistics.balanced_accuracy(counts)
     assert balanced == pytest.approx(reference.balanced_accuracy_score(labels, predicted))
-
-
-def test_top_two_is_scikit_learns() -> None:
-    for k in (1, 2, 5):
-        expected = reference.top_k_accuracy_score(TEST.labels, TEST.logits, k=k)
-        assert statistics.in_top(TEST.logits, TEST.labels, k).mean() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -56,22 +58,11 @@ def test_intervals_are_those_of_scipy(of_counts: Callable, of_images: Callable) 
     np.testing.assert_allclose(limits, expected, atol=0.12 * (expected.high - expected.low))
 
 
-@pytest.mark.parametrize("runs", [1, 3])
-def test_the_interval_of_mean_accuracy_is_scipys_over_images(runs: int) -> None:
-    rights = [predictions(seed, size=500).logits.argmax(1) == np.arange(500) % 10 for seed in range(runs)]
-    share = statistics.mean_share(rights)
-    means = np.mean(rights, axis=0)
-    expected = stats.bootstrap((means,), np.mean, n_resamples=10_000, method="percentile", rng=1)
-    assert share["value"] == pytest.approx(means.mean())
-    np.testing.assert_allclose((share["low"], share["high"]), expected.confidence_interval, atol=0.0025)
-
-
 def test_draws_are_the_same_each_time_and_keep_the_number_of_images() -> None:
-    draws = statistics.resampled(COUNTS, resamples=50)
-    np.testing.assert_array_equal(draws, statistics.resampled(COUNTS, resamples=50))
-    assert draws.shape == (50, 10, 10)
+    draws, again, other = (statistics.resampled(COUNTS, resamples=50, seed=seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(draws, again)
+    assert not np.array_equal(draws, other)
     assert (draws.sum((1, 2)) == 500).all()
-    assert not np.array_equal(draws, statistics.resampled(COUNTS, resamples=50, seed=1))
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (1, 0), (5, 5), (3, 12), (40, 80), (700, 650)])
@@ -113,7 +104,7 @@ def test_every_pair_is_compared_once_the_better_first() -> None:
 def test_classes_are_compared_each_on_its_own_images() -> None:
     labels = np.arange(1_000) % 2
     first, second = np.ones(1_000, bool), labels == 0
-    same, other = statistics.paired_classes(first, second, labels, ["even", "odd"])
-    assert (same["class"], same["difference"], same["p_holm"]) == ("even", 0, 1.0)
-    assert (other["class"], other["difference"]) == ("odd", 1.0)
+    same, other = statistics.paired_classes(first, second, labels)
+    assert (same["class"], same["difference"], same["p_holm"]) == ("T-shirt/top", 0, 1.0)
+    assert (other["class"], other["difference"]) == ("Trouser", 1.0)
     assert other["p_holm"] < 1e-9

@@ -1,7 +1,5 @@
 """Geometric augmentations, mixing and erasing against references per image; purity, streams and ranges."""
 
-import ast
-import inspect
 import math
 from dataclasses import dataclass, fields
 from typing import Any
@@ -23,6 +21,7 @@ EVERYTHING: dict[str, Any] = {
     **dict.fromkeys(("contrast", "invert", "background", "blur", "noise"), 0.3),
 }
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (SIZE, 28, 28), np.uint8))
+BEFORE = IMAGES.clone()
 LABELS = torch.arange(SIZE) % 10
 ALL = torch.arange(SIZE)
 
@@ -73,18 +72,6 @@ def test_shift_moves_by_the_drawn_pixels_and_uncovers_black() -> None:
         np.testing.assert_array_equal(image, ndimage.shift(original, shift, order=0) / np.float32(255))
 
 
-def test_every_shift_is_equally_likely() -> None:
-    dot = torch.zeros(5000, 28, 28, dtype=torch.uint8)
-    dot[:, 14, 14] = 255
-    images, _ = make(dot, seed=1, shift=2).batch(torch.arange(5000))
-    positions = images.flatten(1).argmax(1)
-    rows, columns = positions // 28 - 12, positions % 28 - 12
-    counts = np.bincount((5 * rows + columns).numpy(), minlength=25)
-    assert len(counts) == 25
-    chi_square = ((counts - 200.0) ** 2 / 200).sum()
-    assert chi_square < 51.2  # exceeded with probability 0.001 at 24 degrees of freedom
-
-
 def test_flip_mirrors_half_of_the_images() -> None:
     augmenter = make(flip=True)
     images, flipped = augmenter.batch(ALL)[0], numbers(augmenter, "flip") < 0.5
@@ -94,15 +81,7 @@ def test_flip_mirrors_half_of_the_images() -> None:
     assert 0.3 < flipped.float().mean() < 0.7
 
 
-@pytest.mark.parametrize(("number", "quarter_turns"), [(0.5, 0), (1.0, -1), (0.0, 1)])
-def test_rotation_by_a_right_angle(number: float, quarter_turns: int) -> None:
-    augmenter = make(rotate=90.0)
-    numbers(augmenter, "rotate").fill_(number)
-    expected = np.rot90(IMAGES.numpy() / 255, quarter_turns, axes=(1, 2))
-    np.testing.assert_allclose(augmenter.batch(ALL)[0][:, 0].numpy(), expected, atol=1e-4)
-
-
-@pytest.mark.parametrize("more", [{}, {"shear": 0.6}, {"shrink": 0.5}, {"shear": 0.6, "shrink": 1.0}])
+@pytest.mark.parametrize("more", [{}, {"shear": 0.6}, {"shear": 0.6, "shrink": 0.5}])
 def test_an_affine_map_equals_scipy(more: dict[str, float]) -> None:
     augmenter = make(rotate=30.0, scale=0.4, **more)
     images = augmenter.batch(ALL)[0][:, 0].numpy()
@@ -120,26 +99,6 @@ def test_an_affine_map_equals_scipy(more: dict[str, float]) -> None:
             IMAGES[index].numpy() / 255, matrix, 13.5 - matrix @ (13.5 + moved), order=1, mode="grid-constant"
         )
         np.testing.assert_allclose(images[index], expected, atol=1e-4)
-
-
-def test_a_shrunk_image_stays_whole_and_lies_anywhere() -> None:
-    augmenter = make(torch.full((500, 28, 28), 255, dtype=torch.uint8), shrink=0.5)
-    images = augmenter.batch(torch.arange(500))[0]
-    sizes = 1 - 0.55 * numbers(augmenter, "shrink_size") * (numbers(augmenter, "shrink") < 0.5)
-    torch.testing.assert_close(images.sum((1, 2, 3)), (28 * sizes) ** 2, rtol=0.06, atol=0)
-    small = images[sizes < 0.6, 0]
-    for lengths in (small.sum(1), small.sum(2)):  # of each column, of each row
-        centres = (lengths * torch.arange(28)).sum(1) / lengths.sum(1)
-        assert centres.min() < 9
-        assert centres.max() > 18
-
-
-def test_a_larger_scale_enlarges() -> None:
-    square = torch.zeros(1, 28, 28, dtype=torch.uint8)
-    square[:, 9:19, 9:19] = 255
-    augmenter = make(square, scale=0.5)
-    numbers(augmenter, "scale").fill_(1.0)
-    assert float(augmenter.batch(torch.tensor([0]))[0].sum()) == pytest.approx(15**2, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -169,15 +128,6 @@ def test_an_erased_rectangle_has_the_drawn_area_and_lies_inside() -> None:
         assert (image == 0).sum() == height * width
         assert abs(height - math.sqrt(area * aspect)) <= 0.5001
         assert abs(width - math.sqrt(area / aspect)) <= 0.5001
-        assert len(np.unique(image)) == 2
-
-
-def test_rectangles_are_erased_with_the_probability_and_reach_every_pixel() -> None:
-    erased = make(constant_images(2000), erase=0.5).batch(torch.arange(2000))[0] == 0
-    assert abs(float(erased.flatten(1).any(1).float().mean()) - 0.5) < 4 * math.sqrt(0.25 / 2000)
-    share = erased.float().mean(0)
-    assert share.min() > 0
-    assert share[0, 14, 14] > share[0, 0, 0]  # a rectangle inside the image covers its middle more often
 
 
 def test_mixup_is_the_convex_combination_of_augmented_images() -> None:
@@ -225,21 +175,6 @@ def test_with_mixup_and_cutmix_each_image_gets_one_of_the_two() -> None:
         torch.testing.assert_close(shares[chosen], expected_shares[chosen])
 
 
-def test_everything_at_once_stays_in_range() -> None:
-    images, shares = make(**EVERYTHING).batch(ALL)
-    assert images.dtype == torch.float32
-    assert images.shape == (SIZE, 1, 28, 28)
-    assert images.min() >= 0
-    assert images.max() <= 1
-    assert shares.shape == (SIZE, 10)
-
-
-def test_a_batch_leaves_the_data_set_as_it_was() -> None:
-    images = IMAGES.clone()
-    make(images, **EVERYTHING).batch(ALL)
-    assert torch.equal(images, IMAGES)
-
-
 def test_an_image_is_a_function_of_seed_epoch_and_index_alone() -> None:
     expected = make(seed=5, epoch=3, **EVERYTHING).batch(ALL)
     used = make(seed=5, **EVERYTHING)
@@ -250,6 +185,9 @@ def test_an_image_is_a_function_of_seed_epoch_and_index_alone() -> None:
     for indices in (*order.split(1), *order.split(7), order):
         for values, all_values in zip(used.batch(indices), expected, strict=True):
             torch.testing.assert_close(values, all_values[indices], rtol=0, atol=1e-6)
+    assert expected[0].min() >= 0
+    assert expected[0].max() <= 1
+    assert torch.equal(IMAGES, BEFORE)  # the data set stays as it was
     for other in ({"seed": 6, "epoch": 3}, {"seed": 5, "epoch": 4}):
         assert changed(make(**other, **EVERYTHING).batch(ALL)[0], expected[0]).float().mean() > 0.95
 
@@ -280,47 +218,26 @@ def test_a_new_augmentation_needs_its_declaration_and_changes_no_draw_of_the_oth
         WithPosterize(posterize=2)
 
 
-def test_numbers_depend_on_nothing_but_seed_epoch_and_name() -> None:
+def test_streams_are_uncorrelated() -> None:
     streams = Streams(1000, 3, torch.device("cpu"))
-    streams.set_epoch(2)
-    first = streams.uniform("rotate").clone()
-    for name in ("new", "shear"):
-        streams.uniform(name)
-    again = Streams(1000, 3, torch.device("cpu"))
-    again.set_epoch(2)
-    assert torch.equal(again.uniform("rotate"), first)
-    others = [
-        streams.uniform("shear"),
-        streams.uniform("new"),
-        Streams(1000, 4, streams.device).uniform("rotate"),
-    ]
-    again.set_epoch(3)
-    for other in (*others, again.uniform("rotate")):
-        assert abs(np.corrcoef(first, other)[0, 1]) < 0.15
-    assert torch.equal(streams.bank("b", lambda g: g.random(4)), again.bank("b", lambda g: g.random(4)))
+    first, other = streams.uniform("rotate"), streams.uniform("shear")
+    other_seed = Streams(1000, 4, streams.device).uniform("rotate")
+    streams.set_epoch(1)
+    for numbers_ in (other, other_seed, streams.uniform("rotate")):
+        assert abs(np.corrcoef(first, numbers_)[0, 1]) < 0.15
 
 
-@pytest.mark.parametrize("name", ["erase", "contrast", "invert", "background", "blur", "noise"])
-def test_an_unused_augmentation_costs_no_draw_and_a_used_one_changes_those_that_drew_it(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    used: set[str] = set()
-    generator = Streams._generator
+OPTIONAL = {"erase", "contrast", "invert", "background", "blur", "noise"}
 
-    def recorded(self: Streams, epoch: int, stream: str) -> np.random.Generator:
-        used.add(stream)
-        return generator(self, epoch, stream)
 
-    monkeypatch.setattr(Streams, "_generator", recorded)
+@pytest.mark.parametrize("name", sorted(OPTIONAL))
+def test_an_unused_augmentation_draws_nothing_and_a_used_one_changes_its_share(name: str) -> None:
     garments = IMAGES.clone()
     garments[:, :, 20:] = 0
-    make(garments).batch(ALL)
-    assert not used
-    before = make(garments, shift=2, flip=True).batch(ALL)[0]
-    assert used == {"shift_y", "shift_x", "flip"}
-    augmenter = make(garments, shift=2, flip=True, **{name: 0.5})
-    after = augmenter.batch(ALL)[0]
-    assert not used & {"erase", "contrast", "invert", "background", "blur", "noise"} - {name}
+    plain, augmenter = make(garments, shift=2), make(garments, shift=2, **{name: 0.5})
+    before, after = plain.batch(ALL)[0], augmenter.batch(ALL)[0]
+    assert plain.streams._numbers.keys() == {"shift_y", "shift_x"}
+    assert not augmenter.streams._numbers.keys() & OPTIONAL - {name}
     different, chosen = changed(before, after), numbers(augmenter, name) < 0.5
     assert torch.all(chosen | ~different)
     # a black rectangle, an empty patch or weak noise may change nothing
@@ -338,15 +255,8 @@ RANGES = {
 def test_a_value_out_of_range_names_the_flag_and_the_value(name: str) -> None:
     lowest, highest = RANGES.get(name, (0, 1))
     for value in (lowest, highest):
-        assert getattr(Augmentation(**{name: value}), name) == value
-    for value in (lowest - 0.01, highest + 0.01, math.nan, math.inf):
+        Augmentation(**{name: value})
+    for value in (lowest - 0.01, highest + 0.01, math.nan):
         allowed = rf"must lie between {lowest:g} and {highest:g}$"
         with pytest.raises(InputError, match=rf"^--data\.augmentation\.{name} {value}: {allowed}"):
             Augmentation(**{name: value})
-
-
-def test_every_setting_is_explained() -> None:
-    (body,) = (node.body for node in ast.parse(inspect.getsource(Augmentation)).body)  # type: ignore[attr-defined]
-    after = {node.target.id: body[i + 1] for i, node in enumerate(body) if isinstance(node, ast.AnnAssign)}
-    assert after.keys() == {declared.name for declared in fields(Augmentation)}
-    assert all(ast.unparse(explanation).startswith(("'", '"')) for explanation in after.values())

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torchvision.datasets.mnist import read_image_file, read_label_file
@@ -26,15 +25,10 @@ from fmnist.data import download, source
 
 IMAGES = "train-images-idx3-ubyte"
 LABELS = "t10k-labels-idx1-ubyte"
-PUBLISHED_MD5 = {  # of the gzip files, as torchvision and the authors list them
-    "train-labels-idx1-ubyte": (1504176606, "25c81989df183df01b3e8a0aad5dffbe"),
-    "t10k-labels-idx1-ubyte": (1504176627, "bb300cfdad3c16e7a12a480ee83cd310"),
-}
-
 PROCESS = """
 import json, sys
 from pathlib import Path
-from fmnist.data import source
+from fmnist.data import download, source
 source.DEBIAN_FOLDER = Path("nowhere")
 source.PUBLISHED.update(json.loads(sys.argv[1]))
 source.main(["--root", sys.argv[2]])
@@ -139,23 +133,20 @@ def test_a_set_with_sums_of_its_own_is_noticed(folder: Path, caplog: pytest.LogC
         source.load(folder)
 
 
-@pytest.mark.parametrize("name", list(source.PUBLISHED))
-def test_a_missing_file_is_named(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    (folder / f"{name}.gz").unlink()
-    with pytest.raises(InputError, match=rf"{name}.* is missing.*make data.*apt install.*--data\.root"):
+def test_a_missing_file_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / f"{LABELS}.gz").unlink()
+    with pytest.raises(InputError, match=rf"{LABELS}.* is missing.*make data.*apt install.*--data\.root"):
         source.load(folder)
     monkeypatch.setenv("FMNIST_DATA", str(folder))
-    with pytest.raises(InputError, match=rf"\$FMNIST_DATA .*{name}"):
+    with pytest.raises(InputError, match=rf"\$FMNIST_DATA .*{LABELS}"):
         source.load(tmp_path / "data")
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda data: data[:-100], "truncated or altered"),
-        (lambda data: data[:200] + b"\xff" * 50 + data[250:], "truncated or altered"),
+        (lambda data: data[:-100], "truncated or altered, it cannot be decompressed"),
+        (lambda data: gzip.compress(b"other"), "truncated or altered, SHA-256 d9298a10d1b0 of 5 bytes"),
         (lambda data: b"", "not a gzip file"),
         (lambda data: b"<html>not here</html>", "not a gzip file"),
         (lambda data: gzip.compress(b"MNIST"), "this is MNIST, not Fashion-MNIST"),
@@ -171,29 +162,20 @@ def test_an_altered_file_is_refused(
         source.load(published)
 
 
-def test_a_truncated_raw_file_shows_both_digests(published: Path) -> None:
-    raw = unzip(published / f"{IMAGES}.gz")
-    raw.write_bytes(raw.read_bytes()[:-1])
-    digest, expected = hashlib.sha256(raw.read_bytes()).hexdigest()[:12], source.PUBLISHED[IMAGES][:12]
-    with pytest.raises(InputError, match=rf"{IMAGES}: truncated or altered.* {digest} .*{expected}"):
-        source.load(published)
-
-
 @pytest.mark.parametrize("name", [f"{IMAGES}.gz", None])
-def test_files_without_permission(published: Path, monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
+def test_folders_and_files_that_cannot_be_used(
+    published: Path, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
     def refuse(*args: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
+    (published / "file").touch()
+    with pytest.raises(InputError, match="file: cannot be written"):
+        source.fetch(published / "file")
     where, function = (Path, "read_bytes") if name else (os, "listdir")
     monkeypatch.setattr(where, function, refuse)
     with pytest.raises(InputError, match=rf"{name or published.name}: cannot be read \(Permission denied\)"):
         source.load(published)
-
-
-def test_a_root_that_is_a_file(tmp_path: Path) -> None:
-    (tmp_path / "data").touch()
-    with pytest.raises(InputError, match="data: cannot be written"):
-        source.fetch(tmp_path / "data")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +183,6 @@ def test_a_root_that_is_a_file(tmp_path: Path) -> None:
     [
         (b"\0\0\x0d\x01\0\0\0\x04" + b"\0" * 16, "no idx file of unsigned bytes"),
         (b"\0\0\x08\x01\0\0\0\x05" + b"\0" * 4, "no idx file of unsigned bytes"),
-        (b"\0\0", "no idx file of unsigned bytes"),
         (b"\0\0\x08\x01\0\0\0\x04" + b"\0" * 4, r"must be \(N, 28, 28\)"),
         (b"\0\0\x08\x01\0\0\0\xc8" + b"\x0a" * 200, r"label 10, must lie in 0\.\.9"),
     ],
@@ -285,16 +266,14 @@ def test_debians_package_follows_the_mirrors(
     assert tried == [*source.MIRRORS, source.DEBIAN_PACKAGE]
 
 
-def test_debians_package_needs_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debians_package_needs_apt_and_a_failed_command_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OSError, match=r"ls failed: .*nowhere"):
+        download._run(["ls", "nowhere"], tmp_path)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(OSError, match="no apt-get"):
         download.download(download.DEBIAN_PACKAGE, ["images"], tmp_path)
-
-
-def test_a_failed_command_says_why(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"ls failed: .*nowhere"):
-        download._run(["ls", "nowhere"], tmp_path)
-    download._run(["ls", "nowhere"], tmp_path, check=False)
 
 
 def test_the_command_line_says_where_it_searched_and_what_to_do(
@@ -312,20 +291,5 @@ def test_published_files(real_data: Path) -> None:
     data = source.load(real_data)
     assert data.train_images.shape == (60000, 28, 28)
     assert data.test_images.shape == (10000, 28, 28)
-    np.testing.assert_allclose(data.train_images.float().mean() / 255, 0.2860, atol=5e-5)
     assert torch.bincount(data.train_labels).tolist() == [6000] * 10
     assert torch.bincount(data.test_labels).tolist() == [1000] * 10
-
-
-@pytest.mark.real_data
-@pytest.mark.parametrize("name", list(PUBLISHED_MD5))
-def test_labels_are_those_of_the_published_gzip_files(real_data: Path, name: str) -> None:
-    """Debian took name and time out of the gzip header; put back, they give the authors' MD5."""
-    path = real_data / f"{name}.gz"
-    if not path.exists():
-        pytest.skip(f"{real_data} holds raw files")
-    seconds, md5 = PUBLISHED_MD5[name]
-    data = path.read_bytes()
-    begin = 10 if data[3] == 0 else data.index(b"\0", 10) + 1
-    header = b"\x1f\x8b\x08\x08" + seconds.to_bytes(4, "little") + b"\0\x03" + name.encode() + b"\0"
-    assert hashlib.md5(header + data[begin:]).hexdigest() == md5

@@ -1,18 +1,18 @@
 """The LightningModule in a user's own Trainer, with plain loaders and without this project's data module."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.tuner import Tuner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from fmnist.core.errors import InputError
-from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.classifier import Classifier
 from fmnist.models.lenet5 import LitLeNet5
 from fmnist.models.mlp import LitMLP
@@ -30,12 +30,9 @@ def test_plain_loaders_train_validate_and_test() -> None:
     (metrics,) = fit.test(model, plain_loader(), verbose=False)
     assert metrics["test/accuracy"] > 0.9
     assert fit.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)  # the schedule's end
-    logits, labels, indices = model.predictions["test"]
-    images, expected = images_and_labels()
+    _, labels, indices = model.predictions["test"]
     assert torch.equal(indices, torch.arange(200))
-    assert torch.equal(labels, expected)
-    with torch.no_grad():
-        torch.testing.assert_close(logits, model.eval()(images), rtol=1e-4, atol=1e-5)
+    assert torch.equal(labels, images_and_labels()[1])
 
 
 class Endless(IterableDataset):
@@ -56,11 +53,10 @@ def test_a_loader_without_length_needs_max_steps() -> None:
         trainer(max_epochs=2).fit(mlp(), loader)
 
 
-@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adamw", 0.01), ("muon", 0.05)])
-def test_a_network_without_head_and_features(optimizer: Any, learning_rate: float) -> None:
+def test_a_network_without_head_and_features() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(784, 24), nn.ReLU(), nn.Linear(24, 10))
-    model = Classifier(network, optimizer=optimizer, learning_rate=learning_rate)
+    model = Classifier(network, optimizer="muon", learning_rate=0.05)
     fit = trainer(max_epochs=6)
     fit.fit(model, plain_loader(shuffle=True), plain_loader())
     assert fit.callback_metrics["val/accuracy"] > 0.9
@@ -72,19 +68,9 @@ def test_predict_returns_the_logits_in_order(labelled: bool) -> None:
     images, _ = images_and_labels()
     batches = trainer().predict(model, plain_loader() if labelled else DataLoader(images, batch_size=32))
     logits = torch.cat(batches)
-    assert logits.shape == (200, 10)
     with torch.no_grad():
         expected = (model(images) + model(images.flip(-1))) / 2
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_predict_of_our_test_set_equals_the_predictions_of_test(synthetic_root: Path) -> None:
-    data = FashionMNISTDataModule(str(synthetic_root), val_size=100, eval_batch_size=64)
-    data.setup()
-    model = mlp(flip_average=True)
-    trainer().test(model, data.test_dataloader(), verbose=False)
-    logits = torch.cat(trainer().predict(model, data.test_dataloader()))
-    assert torch.equal(logits, model.predictions["test"][0])
 
 
 def test_a_checkpoint_of_lightnings_own_loads(tmp_path: Path) -> None:
@@ -137,41 +123,32 @@ def test_a_training_leaves_the_random_numbers_of_the_next_one_alone() -> None:
     assert all(map(torch.equal, fit(second), alone))  # with no seed set in between
 
 
+class Calls(Callback):
+    """Calls a function after the fourth step."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function = function
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == 4:
+            self.function()
+
+
 def test_a_training_within_another_changes_neither() -> None:
-    class Fit(Callback):
-        def __init__(self, inner: LitMLP) -> None:
-            self.inner = inner
-
-        def on_train_batch_end(self, trainer_: Trainer, pl_module: LightningModule, *_: Any) -> None:
-            if trainer_.global_step == 3:
-                trainer(max_epochs=1).fit(self.inner, plain_loader())
-
     alone, outer, inner = dropout_mlp(), dropout_mlp(), dropout_mlp()
     trainer(max_epochs=1).fit(alone, plain_loader())
-    trainer(Fit(inner), max_epochs=1).fit(outer, plain_loader())
+    nested = Calls(lambda: trainer(max_epochs=1).fit(inner, plain_loader()))
+    trainer(nested, max_epochs=1).fit(outer, plain_loader())
     assert all(map(torch.equal, weights(outer), weights(alone)))
     assert len(outer.results) == len(inner.results) == 1
 
 
 def test_training_flushes_denormal_numbers() -> None:
-    class Seen(Callback):
-        products: list[float]
-
-        def on_train_batch_end(self, *_: Any) -> None:
-            self.products.append((torch.tensor([1e-40]) * 1.5).item())
-
-    seen = Seen()
-    seen.products = []
+    products: list[float] = []
     torch.set_flush_denormal(False)
     try:
-        trainer(seen, max_steps=2, max_epochs=1).fit(mlp(), plain_loader())
+        measure = Calls(lambda: products.append((torch.tensor([1e-40]) * 1.5).item()))
+        trainer(measure, max_steps=4, max_epochs=1).fit(mlp(), plain_loader())
     finally:
         torch.set_flush_denormal(False)
-    assert seen.products == [0, 0]
-
-
-def test_batches_may_grow_from_one_training_to_the_next() -> None:
-    model = mlp()
-    for batch_size in (2, 100):
-        trainer(max_epochs=1, limit_train_batches=1).fit(model, plain_loader(batch_size=batch_size))
-    assert model.results["train"]["loss"].isfinite()
+    assert products == [0]

@@ -14,20 +14,11 @@ import yaml
 from fmnist.core.errors import InputError
 from fmnist.models.classifier import Classifier
 from fmnist.models.cnn import LitCNN
-from fmnist.models.lenet5 import LitLeNet5
 from fmnist.models.loading import in_batches, load_classifier, read_checkpoint
 from fmnist.models.mlp import LitMLP
-from fmnist.models.resnet import LitResNet
-
-MODELS: list[tuple[type[Classifier], dict[str, Any]]] = [
-    (LitMLP, {"widths": [16], "batch_norm": True}),
-    (LitLeNet5, {}),
-    (LitCNN, {"widths": [8, 8], "flip_average": True}),
-    (LitResNet, {"depth": 8, "width": 4}),
-]
 
 
-def save(folder: Path, kind: type[Classifier], arguments: dict[str, Any]) -> Classifier:
+def save(folder: Path, kind: type[Classifier], **arguments: Any) -> Classifier:
     model = kind(**arguments).eval()
     (folder / "checkpoints").mkdir(parents=True)
     name = f"{kind.__module__}.{kind.__name__}"
@@ -37,20 +28,16 @@ def save(folder: Path, kind: type[Classifier], arguments: dict[str, Any]) -> Cla
     return model
 
 
-@pytest.mark.parametrize(("kind", "arguments"), MODELS)
-def test_the_loaded_model_has_the_logits_of_the_saved_one(
-    kind: type[Classifier], arguments: dict[str, Any], tmp_path: Path
-) -> None:
+def test_the_loaded_model_has_the_logits_of_the_saved_one(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    saved = save(tmp_path / "run", kind, arguments)
+    saved = save(tmp_path / "run", LitCNN, widths=[8, 8], flip_average=True)
     loaded = load_classifier(tmp_path / "run")
     images = torch.rand(5, 1, 28, 28)
-    assert type(loaded) is kind
+    assert type(loaded) is LitCNN
     assert not loaded.training
-    assert torch.equal(loaded.evaluation_logits(images), saved.evaluation_logits(images))
-    assert not loaded.hparams["flip_average"] or not torch.equal(
-        loaded.evaluation_logits(images), loaded(images)
-    )
+    logits = loaded.evaluation_logits(images)
+    assert torch.equal(logits, saved.evaluation_logits(images))
+    assert not torch.equal(logits, loaded(images))  # of one view alone
 
 
 class Bomb:
@@ -65,33 +52,29 @@ def break_config(folder: Path, **model: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda f: (f / "config.yaml").unlink(), "config.yaml: cannot be read"),
         (lambda f: (f / "config.yaml").write_text("[1"), "names no model"),
-        (lambda f: (f / "config.yaml").write_text("a: 1"), "names no model"),
         (lambda f: break_config(f, class_path="nowhere.Model"), "cannot be imported"),
         (lambda f: break_config(f, class_path="fmnist.models.mlp.Model"), "names no model"),
-        (lambda f: break_config(f, class_path="LitMLP"), "names no model"),
         (lambda f: break_config(f, class_path="fmnist.models.mlp.MLP"), "is not a Classifier"),
         (lambda f: break_config(f, init_args={"wide": 1}), "does not fit LitMLP"),
         (lambda f: break_config(f, init_args={"widths": [17]}), "is of another network"),
         (lambda f: (f / "checkpoints/best.ckpt").unlink(), "best.ckpt: cannot be read"),
-        (lambda f: (f / "checkpoints/best.ckpt").write_bytes(b""), "is damaged"),
         (lambda f: torch.save({}, f / "checkpoints/best.ckpt"), "is of another network"),
         (lambda f: torch.save([1], f / "checkpoints/best.ckpt"), "is damaged"),
         (lambda f: torch.save({"state_dict": Bomb()}, f / "checkpoints/best.ckpt"), "more than weights"),
-        (lambda f: os.truncate(f / "checkpoints/best.ckpt", 900), "is damaged"),
         (lambda f: (f / "checkpoints/best.ckpt").write_text("no zip"), "is damaged"),
     ],
 )
 def test_an_error_names_the_file_and_what_is_wrong(
-    damage: Callable[[Path], Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    damage: Callable[[Path], Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    save(tmp_path / "run", LitMLP, {"widths": [16]})
+    save(tmp_path / "run", LitMLP, widths=[16])
     damage(tmp_path / "run")
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         load_classifier(tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "exploded").exists()
@@ -129,32 +112,10 @@ def test_damage_anywhere_in_a_checkpoint_is_noticed_or_harmless(tmp_path: Path) 
     assert total / 2 < noticed < total  # the rest is in fields that nothing reads
 
 
-def test_a_users_own_model_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "own_model.py").write_text(
-        "from fmnist.models.lenet5 import LitLeNet5\n\n\nclass LitOwn(LitLeNet5):\n    pass\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    save(tmp_path / "run", LitLeNet5, {})
-    break_config(tmp_path / "run", class_path="own_model.LitOwn")
-    assert type(load_classifier(tmp_path / "run")).__name__ == "LitOwn"
-
-
 def test_batches_make_no_difference() -> None:
     images = np.random.default_rng(0).integers(0, 256, (7, 28, 28), dtype=np.uint8)
     values = in_batches(lambda batch: batch.double().sum((2, 3)), images, batch_size=3)
     assert values.dtype == np.float32
     np.testing.assert_allclose(values[:, 0], images.sum((1, 2)) / 255, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "images",
-    [
-        np.zeros((2, 28, 28), np.float32),
-        np.zeros((2, 28, 27), np.uint8),
-        np.zeros((28, 28), np.uint8),
-        np.zeros((0, 28, 28), np.uint8),
-    ],
-)
-def test_other_arrays_are_refused(images: np.ndarray) -> None:
-    with pytest.raises(InputError, match=r"must be uint8 \(N, 28, 28\), are"):
-        in_batches(lambda batch: batch, images)
+    with pytest.raises(InputError, match=r"must be uint8 \(N, 28, 28\), are float32"):
+        in_batches(lambda batch: batch, images.astype(np.float32))

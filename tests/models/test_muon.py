@@ -1,7 +1,6 @@
 """Muon against a plain implementation of its definition, and its AdamW groups against torch.optim.AdamW."""
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -58,6 +57,8 @@ def test_orthogonalization_is_the_published_iteration_of_each_matrix(shape: tupl
 def test_steps_equal_a_plain_implementation() -> None:
     lr, momentum, decay = 0.02, 0.9, 0.1
     weights = parameters()
+    # as every network keeps its convolutions
+    weights[3].data = weights[3].data.contiguous(memory_format=torch.channels_last)
     expected = [weight.detach().clone() for weight in weights]
     buffers = [torch.zeros_like(weight) for weight in weights]
     optimizer = Muon(weights, lr=lr, momentum=momentum, weight_decay=decay)
@@ -73,27 +74,6 @@ def test_steps_equal_a_plain_implementation() -> None:
         torch.testing.assert_close(list(weights), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_weights_of_equal_shape_move_as_they_would_alone() -> None:
-    together, apart = parameters(), parameters()
-    descend(together, Muon(together), range(3))
-    for index, weight in enumerate(apart):
-        optimizer = Muon([weight])
-        for step in range(3):
-            random = generator(100 + step)
-            gradients = [torch.randn(shape, generator=random) for shape in SHAPES]
-            weight.grad = gradients[index]
-            optimizer.step()
-    torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
-
-
-def test_memory_layout_does_not_matter() -> None:
-    plain, innermost = parameters([(8, 4, 3, 3)]), parameters([(8, 4, 3, 3)])
-    innermost[0].data = innermost[0].data.contiguous(memory_format=torch.channels_last)
-    descend(plain, Muon(plain), range(3))
-    descend(innermost, Muon(innermost), range(3))
-    torch.testing.assert_close(plain[0], innermost[0].contiguous(), rtol=1e-4, atol=1e-5)
-
-
 def test_other_groups_equal_torch_adamw() -> None:
     shapes = [(7,), (3, 5)]
     weights, expected = parameters(shapes), parameters(shapes)
@@ -103,12 +83,10 @@ def test_other_groups_equal_torch_adamw() -> None:
     torch.testing.assert_close(weights, expected, rtol=1e-5, atol=1e-6)
 
 
-def mixed(weights: list[nn.Parameter]) -> Muon:
-    return Muon([{"params": weights[:2]}, {"params": weights[2:], "lr": 1e-2, "use_muon": False}])
+def test_state_dict_round_trip_gives_the_same_next_step() -> None:
+    def build(weights: list[nn.Parameter]) -> Muon:
+        return Muon([{"params": weights[:2]}, {"params": weights[2:], "lr": 1e-2, "use_muon": False}])
 
-
-@pytest.mark.parametrize("build", [mixed, lambda weights: Muon(weights[:2])])
-def test_state_dict_round_trip_gives_the_same_next_step(build: Callable[[list[nn.Parameter]], Muon]) -> None:
     weights = parameters([(4, 6), (6, 4), (5,)])
     optimizer = build(weights)
     descend(weights, optimizer, range(3))
@@ -126,23 +104,6 @@ def test_a_parameter_without_gradient_stays() -> None:
     weights[0].grad = torch.ones(4, 6)
     Muon(weights, weight_decay=0.1).step()
     assert torch.equal(weights[1], before)
-
-
-def test_closure_is_evaluated_with_gradients() -> None:
-    (weight,) = parameters([(3, 3)])
-    optimizer = Muon([weight])
-
-    def closure() -> float:
-        optimizer.zero_grad()
-        loss = weight.square().sum()
-        loss.backward()
-        return loss.item()
-
-    first = optimizer.step(closure)
-    second = optimizer.step(closure)
-    assert first is not None
-    assert second is not None
-    assert second < first
 
 
 def test_vectors_are_refused() -> None:

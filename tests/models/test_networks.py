@@ -1,15 +1,18 @@
 """Every network alike: shapes, gradients, size, determinism, export, memory layout, and its module."""
 
+import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from fmnist.data import source
 from fmnist.models.classifier import Classifier
 from fmnist.models.cnn import CNN, LitCNN
-from fmnist.models.layers import Normalize, multiply_adds, parameter_count
+from fmnist.models.layers import Normalize, initialize_kaiming, multiply_adds, parameter_count
 from fmnist.models.lenet5 import LeNet5, LitLeNet5
 from fmnist.models.mlp import MLP, LitMLP
 from fmnist.models.resnet import LitResNet, ResNet
@@ -51,39 +54,14 @@ def test_logits_are_finite_and_repeatable(network: nn.Module, images: torch.Tens
 def test_head_of_features_is_the_forward_pass(network: nn.Module, images: torch.Tensor) -> None:
     features = network.features(images)
     assert features.ndim == 2
-    assert isinstance(network.head, nn.Linear)
+    *_, last = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    assert last is network.head
     torch.testing.assert_close(network.head(features), network(images), rtol=0, atol=0)
 
 
-@torch.no_grad()
-def test_an_image_does_not_depend_on_its_batch(network: nn.Module, images: torch.Tensor) -> None:
-    torch.testing.assert_close(network(images[3:4]), network(images)[3:4], rtol=1e-4, atol=1e-5)
-
-
-@torch.no_grad()
-def test_channels_last_equals_contiguous(network: nn.Module, images: torch.Tensor) -> None:
-    expected = network(images)
-    try:
-        network.to(memory_format=torch.channels_last)
-        found = network(images.contiguous(memory_format=torch.channels_last))
-    finally:
-        network.to(memory_format=torch.contiguous_format)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-
-
 def test_normalisation_is_inside_and_comes_first(network: nn.Module, images: torch.Tensor) -> None:
-    seen = []
-    layers = [module for module in network.modules() if not list(module.children())]
-    hooks = [
-        layer.register_forward_pre_hook(lambda layer, inputs: seen.append((layer, inputs[0])))
-        for layer in layers
-    ]
-    with torch.no_grad():
-        network(images)
-    for hook in hooks:
-        hook.remove()
-    assert isinstance(seen[0][0], Normalize)
-    torch.testing.assert_close(seen[1][1].view(8, 1, 28, 28), (images - 0.2860) / 0.3530)
+    torch.testing.assert_close(Normalize()(images), (images - 0.2860) / 0.3530)
+    assert isinstance(next(layer for layer in network.modules() if not list(layer.children())), Normalize)
 
 
 def test_export_keeps_the_logits(network: nn.Module, images: torch.Tensor) -> None:
@@ -110,30 +88,28 @@ CNN_CONVOLUTIONS = (
     + (9 * 64 * 128 * 6**2 + 9 * 128**2 * 3**2)
 )
 
+RESNET_CONVOLUTIONS = (
+    (9 * 16 + 6 * 9 * 16**2) * 28**2
+    + (9 * 16 * 32 + 5 * 9 * 32**2 + 16 * 32) * 14**2
+    + (9 * 32 * 64 + 5 * 9 * 64**2 + 32 * 64) * 7**2
+)
+
 
 @pytest.mark.parametrize(
     ("network", "parameters", "products"),
     [
         (MLP([]), 784 * 10 + 10, 784 * 10),
-        (MLP([7]), 784 * 7 + 7 + 7 * 10 + 10, 784 * 7 + 7 * 10),
         (MLP([16, 8]), 784 * 16 + 16 + 16 * 8 + 8 + 8 * 10 + 10, 784 * 16 + 16 * 8 + 8 * 10),
         # the normalisation's own shift replaces the bias, and its scale is added
         (MLP([16], batch_norm=True), 784 * 16 + 2 * 16 + 16 * 10 + 10, 784 * 16 + 16 * 10),
         (LeNet5(), 61_706, 6 * 25 * 28**2 + 16 * 6 * 25 * 10**2 + 400 * 120 + 120 * 84 + 84 * 10),
         (CNN(), 294_914, CNN_CONVOLUTIONS + 128 * 10),
+        (ResNet(), 272_186, RESNET_CONVOLUTIONS + 64 * 10),
     ],
 )
 def test_parameters_and_multiply_adds(network: nn.Module, parameters: int, products: int) -> None:
     assert parameter_count(network) == parameters
     assert multiply_adds(network) == products
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_head_is_the_last_layer(name: str) -> None:
-    network = NETWORKS[name]()
-    *_, last = [module for module in network.modules() if isinstance(module, nn.Linear)]
-    assert last is network.head
-    assert last.out_features == 10
 
 
 @pytest.mark.parametrize(
@@ -158,3 +134,27 @@ def test_the_module_builds_the_network_with_its_arguments(
     assert (model.hparams["learning_rate"], model.hparams["optimizer"]) == (0.5, "adam")
     for parameter in model.network.parameters():
         assert parameter.ndim < 4 or parameter.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.real_data
+def test_mean_and_deviation_are_those_of_the_training_pixels(real_data: Path) -> None:
+    pixels = source.load(real_data).train_images.float() / 255
+    assert float(pixels.mean()) == pytest.approx(Normalize.mean, abs=5e-5)
+    assert float(pixels.std()) == pytest.approx(Normalize.std, abs=5e-5)
+
+
+def test_kaiming_deviation_follows_fan_in() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(64, 128, 3), nn.Linear(100, 400))
+    initialize_kaiming(network)
+    for layer, fan_in in zip(network, (64 * 9, 100), strict=True):
+        assert float(layer.weight.detach().std()) == pytest.approx(math.sqrt(2 / fan_in), rel=0.02)
+        assert layer.bias.count_nonzero() == 0
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_counting_leaves_the_network_as_it_was(training: bool) -> None:
+    network = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(784, 7)).train(training)
+    assert multiply_adds(network) == 784 * 7
+    assert network.training is training
+    assert torch.equal(network[0].running_mean, torch.zeros(1))

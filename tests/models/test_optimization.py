@@ -1,6 +1,5 @@
 """Schedules in closed form, and which parameters each optimiser gets."""
 
-import itertools
 import math
 from typing import get_args
 
@@ -10,10 +9,8 @@ from torch import nn
 
 from fmnist.models.lenet5 import LeNet5
 from fmnist.models.mlp import MLP
-from fmnist.models.muon import Muon
 from fmnist.models.optimization import OptimizerName, ScheduleName, build_optimizer, schedule_factor
 
-SCHEDULES = get_args(ScheduleName)
 OPTIMIZERS = get_args(OptimizerName)
 WARMUP = 0.2
 
@@ -22,31 +19,19 @@ WARMUP = 0.2
     ("name", "progress", "expected"),
     [
         *(("constant", 0.0, 0.0), ("constant", 0.1, 0.5), ("constant", 0.2, 1.0), ("constant", 1.0, 1.0)),
-        *(("linear", 0.1, 0.5), ("linear", 0.2, 1.0), ("linear", 0.6, 0.5), ("linear", 1.0, 0.0)),
+        *(("linear", 0.1, 0.5), ("linear", 0.2, 1.0), ("linear", 0.6, 0.5), ("linear", 1.5, 0.0)),
         *(("cosine", 0.1, 0.5), ("cosine", 0.2, 1.0), ("cosine", 0.4, (1 + math.sqrt(0.5)) / 2)),
         *(("cosine", 0.6, 0.5), ("cosine", 1.0, 0.0), ("onecycle", 0.0, 1 / 25), ("onecycle", 0.2, 1.0)),
-        *(("onecycle", 0.1, (1 + 1 / 25) / 2), ("onecycle", 0.6, (1 + 1e-5) / 2), ("onecycle", 1.0, 1e-5)),
+        *(("onecycle", 0.1, (1 + 1 / 25) / 2), ("onecycle", 0.6, (1 + 1e-5) / 2), ("onecycle", 1.5, 1e-5)),
     ],
 )
 def test_closed_forms(name: ScheduleName, progress: float, expected: float) -> None:
     assert schedule_factor(name, progress, WARMUP) == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
-@pytest.mark.parametrize("warmup", [0.0, 0.2, 1.0])
-def test_schedules_are_continuous_and_stay_within_the_peak(name: ScheduleName, warmup: float) -> None:
-    values = [schedule_factor(name, step / 1000, warmup) for step in range(1001)]
-    assert max(values) == pytest.approx(1.0, abs=1e-9)
-    assert min(values) >= 0
-    assert max(abs(b - a) for a, b in itertools.pairwise(values)) <= 0.0101
-    rise = round(1000 * warmup)
-    assert values[: rise + 1] == sorted(values[: rise + 1])
-    assert values[rise:] == sorted(values[rise:], reverse=True)
-
-
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_beyond_the_end_the_last_value_stays(name: ScheduleName) -> None:
-    assert schedule_factor(name, 1.5, WARMUP) == pytest.approx(schedule_factor(name, 1.0, WARMUP), abs=1e-12)
+@pytest.mark.parametrize("name", ["constant", "linear", "cosine", "onecycle"])
+def test_the_peak_is_reached_without_a_rise_or_without_a_fall(name: ScheduleName) -> None:
+    assert schedule_factor(name, 0.0, warmup=0.0) == schedule_factor(name, 1.0, warmup=1.0) == 1
 
 
 def test_onecycle_equals_torch() -> None:
@@ -79,26 +64,12 @@ def test_biases_and_normalisation_do_not_decay(name: OptimizerName) -> None:
     assert decay[id(network.body[5].weight)] == 0.01
 
 
-def test_names_give_their_optimisers() -> None:
+def test_momentum_is_nesterovs_of_sgd_and_the_first_beta_of_adam() -> None:
     network = MLP([8])
-    kinds = {name: type(build_optimizer(network, name, 0.1, 0.0, 0.9)) for name in OPTIMIZERS}
-    optim = torch.optim
-    assert kinds == {"adam": optim.Adam, "adamw": optim.AdamW, "sgd": optim.SGD, "muon": Muon}
     (group, _) = build_optimizer(network, "sgd", 0.1, 0.0, 0.8).param_groups
     assert (group["lr"], group["momentum"], group["nesterov"]) == (0.1, 0.8, True)
     assert build_optimizer(network, "adamw", 0.1, 0.0, 0.7).param_groups[0]["betas"][0] == 0.7
     assert not build_optimizer(network, "sgd", 0.1, 0.0, 0.0).param_groups[0]["nesterov"]
-
-
-def test_muon_leaves_vectors_and_the_head_to_adamw() -> None:
-    network = LeNet5()
-    matrices, rest = build_optimizer(network, "muon", 0.05, 0.0, 0.95, adam_learning_rate=2e-3).param_groups
-    head = {id(parameter) for parameter in network.head.parameters()}
-    assert matrices["use_muon"]
-    assert not rest["use_muon"]
-    assert (matrices["lr"], matrices["momentum"], rest["lr"]) == (0.05, 0.95, 2e-3)
-    assert all(p.ndim > 1 and id(p) not in head for p in matrices["params"])
-    assert head < {id(parameter) for parameter in rest["params"]}
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -112,9 +83,12 @@ def test_every_trainable_parameter_is_in_one_group(name: OptimizerName, frozen: 
     assert sorted(grouped) == sorted(map(id, trained.parameters()))
 
 
-def test_the_head_of_any_network_is_its_last_linear_layer() -> None:
+def test_muon_leaves_vectors_and_the_last_linear_layer_to_adamw() -> None:
     network = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 5), nn.Conv2d(1, 1, 3))
-    matrices, rest = build_optimizer(network, "muon", 0.1, 0.0, 0.9).param_groups
+    optimizer = build_optimizer(network, "muon", 0.05, 0.0, 0.95, adam_learning_rate=2e-3)
+    matrices, rest = optimizer.param_groups
     assert [p.shape for p in matrices["params"]] == [(4, 3), (1, 1, 3, 3)]
-    assert any(p is network[1].weight for p in rest["params"])
-    build_optimizer(nn.Conv2d(1, 1, 3), "muon", 0.1, 0.0, 0.9)  # there need not be any
+    assert [p.shape for p in rest["params"]] == [(4,), (5, 4), (5,), (1,)]
+    assert (matrices["use_muon"], matrices["lr"], matrices["momentum"]) == (True, 0.05, 0.95)
+    assert (rest["use_muon"], rest["lr"]) == (False, 2e-3)
+    build_optimizer(nn.Conv2d(1, 1, 3), "muon", 0.1, 0.0, 0.9)  # there need not be a linear layer
