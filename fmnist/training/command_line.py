@@ -29,6 +29,10 @@ TRAINER_DEFAULTS = {
     "num_sanity_val_steps": 0,
     "enable_model_summary": False,
 }
+POSITIVE_TRAINER_FLAGS = (
+    *("limit_train_batches", "limit_test_batches", "check_val_every_n_epoch"),
+    *("accumulate_grad_batches", "log_every_n_steps"),
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def parse(args: Sequence[str] | None) -> Command:
 
 
 def _parse(words: list[str]) -> Command:
-    first = _first_look(words)
+    first = _first_flags(words)
     yamls = [_read_yaml(path) for path in first.config]
     if first.help or first.trainer_help:
         print(help_text.trainer_flags() if first.trainer_help else help_text.text(_model_name(first, yamls)))
@@ -93,7 +97,7 @@ def _parse(words: list[str]) -> Command:
     cli = TrainCLI(words if resumed is None else [*_config_of(resumed), *words])
     if resumed is None and not _turns_requeue_off(cli.config.trainer.plugins):
         resumed = run_of_job(cli.config.logs, cli.config.name, command_line(words))
-        if resumed is not None:  # with what it was begun with, precision and later edits included
+        if resumed is not None:  # with the precision that was chosen then, even if a YAML file has changed
             cli = TrainCLI([*words, *_config_of(resumed)])
     if resumed is not None:
         before = cli.parser.parse_args(_config_of(resumed))
@@ -116,7 +120,7 @@ def _parse(words: list[str]) -> Command:
     )
 
 
-def _first_look(words: list[str]) -> argparse.Namespace:
+def _first_flags(words: list[str]) -> argparse.Namespace:
     """Return the flags that decide what the rest of the command line means."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
@@ -190,6 +194,8 @@ def _read_yaml(path: str) -> dict[str, Any]:
         raise InputError(f"--config {path}: must hold keys like 'trainer:', holds {content!r:.40}")
     if isinstance(content.get("data"), dict) and "seed" in content["data"]:  # would be ignored
         raise InputError(f"--config {path}: data.seed cannot be set apart, it is seed_everything")
+    if content.get("resume") is not None:  # decides which YAML files are read
+        raise InputError(f"--config {path}: resume must be a flag of the command line")
     return content
 
 
@@ -227,10 +233,7 @@ def _check(config: Any) -> None:
             f"--trainer.max_epochs {trainer.max_epochs}: must be at least 1, or -1 with --trainer.max_steps, "
             "as the schedule needs an end"
         )
-    for flag in (
-        *("limit_train_batches", "limit_test_batches"),
-        *("check_val_every_n_epoch", "accumulate_grad_batches", "log_every_n_steps"),
-    ):
+    for flag in POSITIVE_TRAINER_FLAGS:
         if trainer[flag] == 0:
             raise InputError(f"--trainer.{flag} 0: must be above 0")
     for flag, refused in (("enable_checkpointing", False), ("barebones", True)):
