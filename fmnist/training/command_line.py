@@ -70,10 +70,10 @@ def parse(args: Sequence[str] | None) -> Command:
         InputError: A flag, a key or a value is wrong.
         SystemExit: Help or the resolved configuration was asked for, and has been printed.
     """
-    words = list(sys.argv[1:] if args is None else args)
+    args = list(sys.argv[1:] if args is None else args)
     shipped_networks()  # imported, they are known by their class names, too
     try:
-        return _parse(words)
+        return _parse(args)
     except argparse.ArgumentError as error:
         raise InputError(explain(str(error))) from None
     except ValueError as error:  # jsonargparse wraps whatever a class raises
@@ -87,18 +87,18 @@ def parse(args: Sequence[str] | None) -> Command:
         raise cause or error from None
 
 
-def _parse(words: list[str]) -> Command:
-    first = _first_flags(words)
+def _parse(args: list[str]) -> Command:
+    first = _first_flags(args)
     yamls = [_read_yaml(path) for path in first.config]
     if first.help or first.trainer_help:
         print(help_text.trainer_flags() if first.trainer_help else help_text.text(_model_name(first, yamls)))
         sys.exit(0)
     resumed = None if first.resume is None else run_to_resume(Path(first.resume))
-    cli = TrainCLI(words if resumed is None else [*_config_of(resumed), *words])
+    cli = TrainCLI(args if resumed is None else [*_config_of(resumed), *args])
     if resumed is None and not _turns_requeue_off(cli.config.trainer.plugins):
-        resumed = run_of_job(cli.config.logs, cli.config.name, command_line(words))
+        resumed = run_of_job(cli.config.logs, cli.config.name, command_line(args))
         if resumed is not None:  # with the precision that was chosen then, even if a YAML file has changed
-            cli = TrainCLI([*words, *_config_of(resumed)])
+            cli = TrainCLI([*args, *_config_of(resumed)])
     if resumed is not None:
         before = cli.parser.parse_args(_config_of(resumed))
         check_same_configuration(resumed, yaml.safe_load(cli.dump(before)), yaml.safe_load(cli.dump()))
@@ -109,7 +109,7 @@ def _parse(words: list[str]) -> Command:
         config.trainer.precision, precision_reason = choose_precision(_device_type(config.trainer))
     cli.build()
     return Command(
-        command_line(words),
+        command_line(args),
         config,
         cli.dump(),
         cli.model,
@@ -120,7 +120,7 @@ def _parse(words: list[str]) -> Command:
     )
 
 
-def _first_flags(words: list[str]) -> argparse.Namespace:
+def _first_flags(args: list[str]) -> argparse.Namespace:
     """Return the flags that decide what the rest of the command line means."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
@@ -128,7 +128,7 @@ def _first_flags(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--model", "--model.class_path")
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--trainer.help", action="store_true", dest="trainer_help")
-    return parser.parse_known_args(words)[0]
+    return parser.parse_known_args(args)[0]
 
 
 class TrainCLI(LightningCLI):
@@ -216,7 +216,7 @@ def _turns_requeue_off(plugins: Any) -> bool:
 
 
 def _check(config: Any) -> None:
-    """Refuse what Lightning would only notice after the run has begun, or say unclearly."""
+    """Refuse what Lightning would report only after the run has started, or unclearly."""
     trainer, patience = config.trainer, config.early_stopping
     check_name(config.name)
     if patience is not None and patience < 1:

@@ -22,9 +22,9 @@ MAY_DIFFER = (
 dropout."""
 
 
-def command_line(words: list[str]) -> str:
-    """Return the command as ``run.json`` records it; ``words`` come without the program."""
-    return shlex.join(["python", "scripts/train.py", *words])
+def command_line(args: list[str]) -> str:
+    """Return the command as ``run.json`` records it; ``args`` come without the program."""
+    return shlex.join(["python", "scripts/train.py", *args])
 
 
 def run_to_resume(path: Path) -> Run:

@@ -145,8 +145,8 @@ class Session:
     def _create_run(self) -> Run:
         """Make the run folder, and record in it what is known before training."""
         command, config = self.command, self.command.config
-        made_with = environment()
-        made_with["hardware"] |= {
+        recorded = environment()
+        recorded["hardware"] |= {
             "device": _device_name(self.trainer.strategy.root_device),
             "processes": self.trainer.world_size,
             "threads": torch.get_num_threads(),
@@ -158,7 +158,7 @@ class Session:
             command=command.line,
             slurm_job=job_id(),
             seed=config.seed_everything,
-            **made_with,
+            **recorded,
             data_sha256=command.data.data.sha256,
             split=command.data.split,
             classes=list(CLASSES),
