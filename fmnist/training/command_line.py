@@ -21,7 +21,7 @@ from fmnist.models.classifier import Classifier
 from fmnist.training import help_text
 from fmnist.training.messages import explain
 from fmnist.training.precision import choose_precision
-from fmnist.training.resume import check_same_configuration, command_line, run_of_job, run_to_resume
+from fmnist.training.resume import check_same_configuration, run_of_job, run_to_resume, shell_command
 
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
@@ -96,7 +96,7 @@ def _parse(args: list[str]) -> Command:
     resumed = None if first.resume is None else run_to_resume(Path(first.resume))
     cli = TrainCLI(args if resumed is None else [*_config_of(resumed), *args])
     if resumed is None and not _turns_requeue_off(cli.config.trainer.plugins):
-        resumed = run_of_job(cli.config.logs, cli.config.name, command_line(args))
+        resumed = run_of_job(cli.config.logs, cli.config.name, shell_command(args))
         if resumed is not None:  # with the precision that was chosen then, even if a YAML file has changed
             cli = TrainCLI([*args, *_config_of(resumed)])
     if resumed is not None:
@@ -109,7 +109,7 @@ def _parse(args: list[str]) -> Command:
         config.trainer.precision, precision_reason = choose_precision(_device_type(config.trainer))
     cli.build()
     return Command(
-        command_line(args),
+        shell_command(args),
         config,
         cli.dump(),
         cli.model,

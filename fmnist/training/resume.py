@@ -22,7 +22,7 @@ MAY_DIFFER = (
 dropout."""
 
 
-def command_line(args: list[str]) -> str:
+def shell_command(args: list[str]) -> str:
     """Return the command as ``run.json`` records it; ``args`` come without the program."""
     return shlex.join(["python", "scripts/train.py", *args])
 
@@ -103,8 +103,8 @@ def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, config
 
 
-def check_same_data(run: Run, data_sha256: Any, split: dict[str, Any], versions: dict[str, str]) -> None:
-    """Refuse to continue a run on other data, and warn of other package versions.
+def check_same_data(run: Run, data_sha256: Any, split: dict[str, Any]) -> None:
+    """Refuse to continue a run on other data.
 
     Raises:
         InputError: The data differ; both digests are named.
@@ -114,6 +114,10 @@ def check_same_data(run: Run, data_sha256: Any, split: dict[str, Any], versions:
             raise InputError(
                 f"--resume {run.path}: was started with {name} {run.record.get(name)}, now is {now}"
             )
+
+
+def warn_of_other_versions(run: Run, versions: dict[str, str]) -> None:
+    """Print a warning if a run continues with other versions of the packages."""
     before = run.record.get("versions", {})
     changed = [
         f"{name} {before[name]} -> {new}" for name, new in versions.items() if before.get(name, new) != new

@@ -28,7 +28,7 @@ from fmnist.training.callbacks import EMA, EpochClock, EpochLines, StopAtNonFini
 from fmnist.training.checkpoints import LAST, AtomicCheckpointIO, LastCheckpoint, restore_last
 from fmnist.training.command_line import Command
 from fmnist.training.epoch_table import EpochTable
-from fmnist.training.resume import check_same_data, command_line
+from fmnist.training.resume import check_same_data, shell_command, warn_of_other_versions
 from fmnist.training.signals import StopSignals, job_id, slurm_environment
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
@@ -99,7 +99,7 @@ class Session:
         """
         resumed, data = self.command.resumed, self.command.data
         if resumed is not None:
-            check_same_data(resumed, data.data.sha256, data.split, environment()["versions"])
+            check_same_data(resumed, data.data.sha256, data.split)
         run = None
         if self.trainer.is_global_zero:
             run = self._create_run() if resumed is None else resumed
@@ -212,7 +212,7 @@ class Session:
         queued_again = self.signals.requeue is not None and self.signals.requeue.granted
         can_continue = (stopped or _is_unwritable(error)) and (run.path / "checkpoints" / LAST).exists()
         if can_continue and not queued_again:
-            print(f"stopped; to continue: {command_line(['--resume', str(run.path)])}", file=sys.stderr)
+            print(f"stopped; to continue: {shell_command(['--resume', str(run.path)])}", file=sys.stderr)
 
     def _for_user(self, error: BaseException) -> BaseException:
         """Return the exception that the program ends with."""
@@ -243,6 +243,7 @@ def _trainer_error(error: Exception) -> InputError:
 
 def _reopen(run: Run) -> None:
     """Restore the last checkpoint of a run and mark the run as running again."""
+    warn_of_other_versions(run, environment()["versions"])
     with reports_unwritable(f"--resume {run.path}"):
         restore_last(run.path / "checkpoints")
         run.update(status="running", finished=None, resumed=run.record.get("resumed", 0) + 1)

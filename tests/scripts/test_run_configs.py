@@ -11,7 +11,7 @@ import yaml
 
 from fmnist.core.runs import Run
 from scripts import run_configs
-from scripts.run_configs import find_jobs, is_same
+from scripts.run_configs import find_jobs
 from tests.evaluation.made import make_run
 
 ROOT = Path(__file__).parents[2]
@@ -147,19 +147,6 @@ def test_the_real_scripts_print_the_configuration_that_their_runs_record(
     run = run_configs.run_job(job)
     assert run is not None
     assert run_configs.table_of([run]).text().splitlines()[1].startswith(run.record["name"])
-
-
-def test_the_same_configuration_may_have_its_files_elsewhere() -> None:
-    asked = {"logs": "a", "data": {"root": "a", "train_size": None}, "trainer": {"precision": None}}
-    recorded = {
-        "logs": "b",
-        "data": {"root": "b", "train_size": None},
-        "trainer": {"precision": "bf16-mixed"},
-    }
-    assert is_same(asked, recorded)
-    assert not is_same({**asked, "trainer": {"precision": "32-true"}}, recorded)
-    assert not is_same(asked, {**recorded, "data": {"root": "b", "train_size": 100}})
-    assert not is_same(asked, {**recorded, "ema": 0.9})
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -62,13 +61,6 @@ def test_without_validation_the_last_epoch_is_scored(train: Callable[..., Run], 
     np.testing.assert_allclose(run.predictions("test").logits, logits, rtol=1e-4, atol=1e-4)
 
 
-def test_early_stopping_stops(train: Callable[..., Run]) -> None:
-    still = ["--model.optimizer", "sgd", "--model.learning_rate", "1e-20", "--model.batch_norm", "false"]
-    run = train(*still, "--trainer.max_epochs", "6", "--early_stopping", "2")
-    assert run.record["epochs"] == 3
-    assert run.record["status"] == "finished"
-
-
 def test_averaging_with_the_mirror_image_is_recorded(train: Callable[..., Run], synthetic_root: Path) -> None:
     run = train("--model.flip_average", "true")
     assert run.record["flip_average"] is True
@@ -102,26 +94,6 @@ def test_a_run_without_a_validation_scores_where_it_ended(
         logits = score(checkpoint(run, name), synthetic_root)
         np.testing.assert_allclose(run.predictions("test").logits, logits, rtol=1e-4, atol=1e-4)
     assert run.record["metrics"].keys() == {"val", "test"}
-
-
-def test_a_loss_that_is_not_finite_fails_the_run(
-    train: Callable[..., Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    wild = ["--model.optimizer", "sgd", "--model.learning_rate", "90", "--model.weight_decay", "1"]
-    with pytest.raises(SystemExit) as stop:
-        train(*wild, "--model.warmup", "0", "--trainer.max_epochs", "20")
-    assert stop.value.code == 2
-    assert re.search(
-        r"error: (the loss was (nan|inf) at|the weights are not finite after) step \d+: "
-        r"try a --model\.learning_rate below 90",
-        capsys.readouterr().err,
-    )
-    run = Run(tmp_path / "logs" / "run" / "version_0")
-    assert run.status == "failed"
-    assert run.record["finished"] is not None
-    assert not (run.path / "predictions").exists()
-    for path in (run.path / "checkpoints").iterdir():
-        assert all(value.isfinite().all() for value in checkpoint(run, path.stem).values())
 
 
 def test_a_defect_fails_the_run_and_keeps_its_traceback(

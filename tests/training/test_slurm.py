@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from fmnist.core.runs import Run
 from fmnist.training import outputs
-from fmnist.training.resume import command_line, run_of_job
+from fmnist.training.resume import run_of_job, shell_command
 from fmnist.training.signals import Requeue, StopSignals, slurm_environment
 from fmnist.training.train import main
 from tests.training.folder import checkpoint, equal
@@ -118,7 +118,7 @@ def test_a_run_that_the_job_finished_is_told_by_the_main_process_alone(
 ) -> None:
     first = train("--name", "cut")
     two = [*tiny, "--logs", str(first.path.parent.parent), "--name", "cut", "--trainer.devices", "2"]
-    first.update(command=command_line(two))
+    first.update(command=shell_command(two))
     config = first.path / "config.yaml"
     config.write_text(config.read_text().replace("devices: '1'", "devices: 2"))
     starts_again(monkeypatch)
