@@ -18,33 +18,14 @@ warning, and only models with the same test images are tested against each other
 def main(args: Sequence[str] | None = None) -> None:
     """Compare runs as the command line says."""
     parser = argparse.ArgumentParser(prog="python scripts/compare.py", description=__doc__, epilog=EPILOG)
-    parser.add_argument(
-        "runs",
-        nargs="+",
-        metavar="RUN",
-        help="a run folder, logs/NAME (its newest finished run), or logs/ (every finished run below it)",
-    )
-    parser.add_argument(
-        "--output",
-        default="logs/comparison",
-        metavar="DIR",
-        help="folder of the files (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--allow-mixed", action="store_true", help="compare runs with other data or another split, see below"
-    )
-    parser.add_argument(
-        "--reference",
-        metavar="MODEL",
-        help="give errors on corrupted images relative to this model's (mCE); needs evaluate.py --shifts",
-    )
-    parser.add_argument(
-        "--data.root",
-        dest="root",
-        default="data",
-        metavar="DIR",
-        help="folder of the data set, for the pictures (default: %(default)s)",
-    )
+    runs = "a run folder, logs/NAME (its newest finished run), or logs/ (every finished run below it)"
+    reference = "give errors on corrupted images relative to this model's (mCE); needs evaluate.py --shifts"
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help=runs)
+    add("--output", default="logs/comparison", metavar="DIR", help="default: %(default)s")
+    add("--allow-mixed", action="store_true", help="compare runs with other data or another split, see below")
+    add("--reference", metavar="MODEL", help=reference)
+    add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
     options = parser.parse_args(args)
 
     from fmnist.evaluation.comparison import write_comparison

@@ -33,25 +33,11 @@ def images(text: str) -> int | None:
 def main(args: Sequence[str] | None = None) -> None:
     """Evaluate runs as the command line says."""
     parser = argparse.ArgumentParser(prog="python scripts/evaluate.py", description=__doc__, epilog=EPILOG)
-    parser.add_argument(
-        "runs", nargs="+", metavar="RUN", help="a run folder, or logs/NAME for its newest finished run"
-    )
-    parser.add_argument(
-        "--data.root",
-        dest="root",
-        default="data",
-        metavar="DIR",
-        help="folder of the data set, for the pictures (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--shifts",
-        nargs="?",
-        type=images,
-        const=2000,
-        default=False,
-        metavar="N",
-        help="also measure on shifted test images: on N of them, or 'all' (default: %(const)s)",
-    )
+    shifts = "also measure on shifted test images: on N of them, or 'all' (default: %(const)s)"
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help="a run folder, or logs/NAME for its newest finished run")
+    add("--shifts", nargs="?", type=images, const=2000, default=False, metavar="N", help=shifts)
+    add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
     options = parser.parse_args(args)
 
     from fmnist.core.runs import Run
@@ -63,9 +49,9 @@ def main(args: Sequence[str] | None = None) -> None:
     measured: Iterable[dict[str, Any] | None] = repeat(None)
     if options.shifts is not False:
         measured = write_shifts(runs, options.root, options.shifts, progress=True)
-    for run, shifts in zip(runs, measured, strict=False):
-        if shifts:
-            print(*summary(shifts), "", sep="\n")
+    for run, measurements in zip(runs, measured, strict=False):
+        if measurements:
+            print(*summary(measurements), "", sep="\n")
         metrics, lines = write_report(run, options.root)
         accuracy = metrics["test"]["accuracy"]
         print((run.path / "classification_report.txt").read_text(), *lines, sep="\n")

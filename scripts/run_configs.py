@@ -82,7 +82,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def find_jobs(paths: Sequence[str], flags: list[str]) -> tuple[list[Job], list[Path]]:
-    """Read configurations, those that are made of other runs last; return files that are none, too.
+    """Read configurations, those that are made of other runs last; return the files that are none.
 
     Args:
         paths: YAML files, and folders of them.

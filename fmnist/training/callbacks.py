@@ -131,16 +131,16 @@ class EpochLines(Callback):
     """Prints one line an epoch, above the progress bar if there is one."""
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._print(trainer, trainer.current_epoch)
+        self._print(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._print(trainer, trainer.current_epoch)
+        self._print(trainer)
 
-    def _print(self, trainer: Trainer, epochs: int) -> None:
+    def _print(self, trainer: Trainer) -> None:
         metrics = trainer.callback_metrics
         if not trainer.is_global_zero or "train/loss" not in metrics:
             return
-        parts = [f"epoch {epochs:3d}/{trainer.max_epochs}"]
+        parts = [f"epoch {trainer.current_epoch:3d}/{trainer.max_epochs}"]
         for stage in ("train", "val"):
             if f"{stage}/loss" in metrics:
                 loss, accuracy = metrics[f"{stage}/loss"], metrics[f"{stage}/accuracy"]

@@ -1,4 +1,4 @@
-"""Writing checkpoints atomically, and keeping ``last.ckpt`` and the one before it."""
+"""Checkpoints: written atomically; ``last.ckpt`` and the one before it are kept."""
 
 import io
 import os
@@ -61,10 +61,10 @@ def keep_previous(folder: Path) -> None:
 
 
 def restore_last(folder: Path) -> None:
-    """Make ``last.ckpt`` one to go on from, and remove what an interrupted writing left.
+    """Make sure that ``last.ckpt`` can be loaded, and remove what an interrupted writing left.
 
     If it is damaged, a warning is printed and ``previous.ckpt`` takes its place. Of several processes only
-    the main one may call this, before they meet; from then on all of them load the same file.
+    the main one may call this, before their first barrier; after it all of them load the same file.
 
     Args:
         folder: A run's ``checkpoints/``.
@@ -85,7 +85,7 @@ def restore_last(folder: Path) -> None:
             reasons.append(str(error))
             continue
         for reason in reasons:
-            print(f"warning: {reason}; going on from {path.name}, the one before")
+            print(f"warning: {reason}; continuing from {path.name}, the checkpoint before")
         if path.name == PREVIOUS:
             write_file(folder / LAST, path.read_bytes())  # a copy, so that damage to one spares the other
             _remove_old_digest(folder / LAST)

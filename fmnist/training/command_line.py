@@ -21,7 +21,7 @@ from fmnist.models.classifier import Classifier
 from fmnist.training import help_text
 from fmnist.training.messages import explain
 from fmnist.training.precision import choose_precision
-from fmnist.training.resume import check_same_configuration, command_line, run_of_job, run_to_resume
+from fmnist.training.resume import check_same_configuration, run_of_job, run_to_resume, shell_command
 
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
@@ -29,6 +29,10 @@ TRAINER_DEFAULTS = {
     "num_sanity_val_steps": 0,
     "enable_model_summary": False,
 }
+POSITIVE_TRAINER_FLAGS = (
+    *("limit_train_batches", "limit_test_batches", "check_val_every_n_epoch"),
+    *("accumulate_grad_batches", "log_every_n_steps"),
+)
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,10 @@ def parse(args: Sequence[str] | None) -> Command:
         InputError: A flag, a key or a value is wrong.
         SystemExit: Help or the resolved configuration was asked for, and has been printed.
     """
-    words = list(sys.argv[1:] if args is None else args)
+    args = list(sys.argv[1:] if args is None else args)
     shipped_networks()  # imported, they are known by their class names, too
     try:
-        return _parse(words)
+        return _parse(args)
     except argparse.ArgumentError as error:
         raise InputError(explain(str(error))) from None
     except ValueError as error:  # jsonargparse wraps whatever a class raises
@@ -83,18 +87,18 @@ def parse(args: Sequence[str] | None) -> Command:
         raise cause or error from None
 
 
-def _parse(words: list[str]) -> Command:
-    first = _first_look(words)
+def _parse(args: list[str]) -> Command:
+    first = _first_flags(args)
     yamls = [_read_yaml(path) for path in first.config]
     if first.help or first.trainer_help:
         print(help_text.trainer_flags() if first.trainer_help else help_text.text(_model_name(first, yamls)))
         sys.exit(0)
     resumed = None if first.resume is None else run_to_resume(Path(first.resume))
-    cli = TrainCLI(words if resumed is None else [*_config_of(resumed), *words])
+    cli = TrainCLI(args if resumed is None else [*_config_of(resumed), *args])
     if resumed is None and not _turns_requeue_off(cli.config.trainer.plugins):
-        resumed = run_of_job(cli.config.logs, cli.config.name, command_line(words))
-        if resumed is not None:  # with what it was begun with, precision and later edits included
-            cli = TrainCLI([*words, *_config_of(resumed)])
+        resumed = run_of_job(cli.config.logs, cli.config.name, shell_command(args))
+        if resumed is not None:  # with the precision that was chosen then, even if a YAML file has changed
+            cli = TrainCLI([*args, *_config_of(resumed)])
     if resumed is not None:
         before = cli.parser.parse_args(_config_of(resumed))
         check_same_configuration(resumed, yaml.safe_load(cli.dump(before)), yaml.safe_load(cli.dump()))
@@ -105,7 +109,7 @@ def _parse(words: list[str]) -> Command:
         config.trainer.precision, precision_reason = choose_precision(_device_type(config.trainer))
     cli.build()
     return Command(
-        command_line(words),
+        shell_command(args),
         config,
         cli.dump(),
         cli.model,
@@ -116,7 +120,7 @@ def _parse(words: list[str]) -> Command:
     )
 
 
-def _first_look(words: list[str]) -> argparse.Namespace:
+def _first_flags(args: list[str]) -> argparse.Namespace:
     """Return the flags that decide what the rest of the command line means."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
@@ -124,7 +128,7 @@ def _first_look(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--model", "--model.class_path")
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--trainer.help", action="store_true", dest="trainer_help")
-    return parser.parse_known_args(words)[0]
+    return parser.parse_known_args(args)[0]
 
 
 class TrainCLI(LightningCLI):
@@ -190,6 +194,8 @@ def _read_yaml(path: str) -> dict[str, Any]:
         raise InputError(f"--config {path}: must hold keys like 'trainer:', holds {content!r:.40}")
     if isinstance(content.get("data"), dict) and "seed" in content["data"]:  # would be ignored
         raise InputError(f"--config {path}: data.seed cannot be set apart, it is seed_everything")
+    if content.get("resume") is not None:  # decides which YAML files are read
+        raise InputError(f"--config {path}: resume must be a flag of the command line")
     return content
 
 
@@ -210,7 +216,7 @@ def _turns_requeue_off(plugins: Any) -> bool:
 
 
 def _check(config: Any) -> None:
-    """Refuse what Lightning would only notice after the run has begun, or say unclearly."""
+    """Refuse what Lightning would report only after the run has started, or unclearly."""
     trainer, patience = config.trainer, config.early_stopping
     check_name(config.name)
     if patience is not None and patience < 1:
@@ -227,10 +233,7 @@ def _check(config: Any) -> None:
             f"--trainer.max_epochs {trainer.max_epochs}: must be at least 1, or -1 with --trainer.max_steps, "
             "as the schedule needs an end"
         )
-    for flag in (
-        *("limit_train_batches", "limit_test_batches"),
-        *("check_val_every_n_epoch", "accumulate_grad_batches", "log_every_n_steps"),
-    ):
+    for flag in POSITIVE_TRAINER_FLAGS:
         if trainer[flag] == 0:
             raise InputError(f"--trainer.{flag} 0: must be above 0")
     for flag, refused in (("enable_checkpointing", False), ("barebones", True)):

@@ -117,7 +117,7 @@ def text(model: str | None = None) -> str:
         _section("Augmentation, all off by default", list(_flags_of(Augmentation, "data.augmentation"))),
         _section(
             f"Lightning's Trainer, the commonest of {len(_trainer_parameters())} flags (all: --trainer.help)",
-            [Flag(f"trainer.{name}", words) for name, words in TRAINER_FLAGS.items()],
+            [Flag(f"trainer.{name}", description) for name, description in TRAINER_FLAGS.items()],
         ),
     ]
     return "\n\n".join(parts)
@@ -174,8 +174,8 @@ def _flags_of(kind: type, prefix: str, skip: tuple[str, ...] = ()) -> Iterator[F
     for name, parameter in inspect.signature(kind).parameters.items():
         if name not in skip:
             default = defaults.get(name, parameter.default)
-            words = _without_markup(documented.get(name, ""))
-            yield Flag(f"{prefix}.{name}", words, default)
+            description = _without_markup(documented.get(name, ""))
+            yield Flag(f"{prefix}.{name}", description, default)
 
 
 def _documentation(thing: Any) -> dict[str, str]:
@@ -188,12 +188,12 @@ def _trainer_parameters() -> list[str]:
     return [name for name in inspect.signature(Trainer).parameters if name != "self"]
 
 
-def _without_markup(words: str) -> str:
+def _without_markup(description: str) -> str:
     """Return documentation without the markup of Sphinx."""
-    words = re.sub(r":\w+:`~?(?:[\w.]+\.)?([\w ]+)(?: <[^>]*>)?`", r"\1", words)
-    words = re.sub(r"``?([^`]*)``?(?: <[^>]*>)?_?", r"\1", words)
-    words = re.sub(r"\.\. \w+::", "", words)
-    return " ".join(words.replace("<!-- ", "").split())
+    description = re.sub(r":\w+:`~?(?:[\w.]+\.)?([\w ]+)(?: <[^>]*>)?`", r"\1", description)
+    description = re.sub(r"``?([^`]*)``?(?: <[^>]*>)?_?", r"\1", description)
+    description = re.sub(r"\.\. \w+::", "", description)
+    return " ".join(description.replace("<!-- ", "").split())
 
 
 def _section(title: str, flags: list[Flag]) -> str:

@@ -6,13 +6,8 @@ import re
 from fmnist.training.help_text import flag_names
 
 _BOILERPLATE = (
-    "Does not validate",
-    "Subtypes:",
-    "Errors:",
-    "Given value",
-    "Problem with given",
-    "Expected a path",
-    "Expected a <class 'NoneType'>",
+    *("Does not validate", "Subtypes:", "Errors:", "Given value", "Problem with given"),
+    *("Expected a path", "Expected a <class ", "Expected a typing."),
 )
 
 
@@ -29,7 +24,7 @@ def explain(message: str) -> str:
         return _unknown(f"--{prefix}{match[1]}", kind[1] if kind else None)
     if match := re.match(r"the following arguments are required: (\S+)", message):
         return f"--{match[1]}: is required; --config configs/cnn.yaml has one"
-    if match := re.match(r"argument (--\S+): (.*)", message):
+    if match := re.match(r"argument (?:-\w/)?(--[\w.]+)\S*: (.*)", message):
         return f"{match[1]}: {match[2]}"
     if match := re.match(r'Linked "(\S+)" must be given via "(\S+)"', message):
         return f"--{match[1]}: cannot be set apart, it is --{match[2]}"
@@ -37,22 +32,20 @@ def explain(message: str) -> str:
 
 
 def _wrong_value(message: str) -> str:
-    """Return flag, value and what is allowed."""
+    """Return flag, value and what is allowed: what a class objected to, else the values or the types."""
     flag = "--" + ".".join(dict.fromkeys(re.findall(r'Parser key "([\w.]+)"', message)))
     nested = re.search(r"NestedArg\(key='([\w.]+)', val='?(.*?)'?\)", message)
     if nested and not flag.endswith(f".{nested[1]}"):
         flag = f"{flag}.{nested[1]}"
     value = re.search(r"(?:Got|Given) value: (?!NestedArg|Namespace|{)(.*)", message)
-    choices = re.findall(r"Expected a typing\.Literal\[(.*?)\]", message)
-    types = re.findall(r"Expected a <class '(?!NoneType)(.*?)'>", message)
-    if choices:
-        names = ", ".join(choices).replace("'", "").split(", ")
-        reasons = [f"must be one of {', '.join(dict.fromkeys(names))}"]
-    elif types:
-        reasons = [f"must be {' or '.join(types)}"]
-    else:
-        lines = [re.sub(r'^Parser key "[\w.]+": ?', "", line.strip(" -")) for line in message.splitlines()]
-        reasons = [line for line in lines if line and not line.startswith(_BOILERPLATE)]
+    message = re.sub(r"Expected a dot import path string: .*", "must be the path of a class", message)
+    lines = [re.sub(r'^Parser key "[\w.]+": ?', "", line.strip(" -")) for line in message.splitlines()]
+    reasons = dict.fromkeys(line for line in lines if line and not line.startswith(_BOILERPLATE))
+    if not reasons:
+        choices = re.findall(r"Expected a typing\.Literal\[(.*?)\]", message)
+        types = re.findall(r"Expected a <class '(?!NoneType)(.*?)'>", message)
+        names = dict.fromkeys(", ".join(choices).replace("'", "").split(", "))
+        reasons = {f"must be one of {', '.join(names)}" if choices else f"must be {' or '.join(types)}": None}
     return f"{flag}{' ' + value[1] if value else ''}: {'; '.join(reasons)}"
 
 

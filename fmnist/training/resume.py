@@ -1,4 +1,4 @@
-"""Which run ``--resume``, or a SLURM job that starts again, continues; is it the same training?"""
+"""Find the run that ``--resume`` or a restarted SLURM job continues, and check that nothing else changed."""
 
 import os
 import re
@@ -18,17 +18,13 @@ MAY_DIFFER = (
     *("trainer.accelerator", "trainer.strategy", "trainer.devices", "trainer.num_nodes", "trainer.max_time"),
     *("trainer.enable_progress_bar", "trainer.profiler", "trainer.plugins", "trainer.default_root_dir"),
 )
-"""What may change when a run is resumed. Of these only the number of processes affects the result, through
-what dropout draws in each."""
+"""What may change when a run is resumed. Only the number of processes affects the result: each draws its own
+dropout."""
 
 
-def command_line(args: list[str] | None) -> str:
-    """Return the command as ``run.json`` records it.
-
-    Args:
-        args: The command line without the program; ``None`` takes the process's own.
-    """
-    return shlex.join(["python", "scripts/train.py", *(sys.argv[1:] if args is None else args)])
+def shell_command(args: list[str]) -> str:
+    """Return the command as ``run.json`` records it; ``args`` come without the program."""
+    return shlex.join(["python", "scripts/train.py", *args])
 
 
 def run_to_resume(path: Path) -> Run:
@@ -84,8 +80,8 @@ def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, An
 
     Args:
         run: The run that is resumed.
-        before: Its configuration, with today's defaults for flags that are younger than the run.
-        now: The configuration that is asked for.
+        before: Its configuration, with defaults for flags that did not exist then.
+        now: The configuration of the command line.
 
     Raises:
         InputError: A value that affects the result differs; both values are named.
@@ -94,7 +90,7 @@ def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, An
     for key in dict.fromkeys([*old, *new]):
         if key not in MAY_DIFFER and old.get(key) != new.get(key):
             raise InputError(
-                f"--{key.replace('.init_args', '')} {new.get(key)}: {run.path} was begun with "
+                f"--{key.replace('.init_args', '')} {new.get(key)}: {run.path} was started with "
                 f"{old.get(key)}; leave it out, or train anew without --resume"
             )
 
@@ -107,8 +103,8 @@ def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, config
 
 
-def check_same_data(run: Run, data_sha256: Any, split: dict[str, Any], versions: dict[str, str]) -> None:
-    """Refuse to continue a run on other data, and warn of other package versions.
+def check_same_data(run: Run, data_sha256: Any, split: dict[str, Any]) -> None:
+    """Refuse to continue a run on other data.
 
     Raises:
         InputError: The data differ; both digests are named.
@@ -116,8 +112,12 @@ def check_same_data(run: Run, data_sha256: Any, split: dict[str, Any], versions:
     for name, now in (("data_sha256", data_sha256), ("split", split)):
         if run.record.get(name) != now:
             raise InputError(
-                f"--resume {run.path}: was begun with {name} {run.record.get(name)}, now is {now}"
+                f"--resume {run.path}: was started with {name} {run.record.get(name)}, now is {now}"
             )
+
+
+def warn_of_other_versions(run: Run, versions: dict[str, str]) -> None:
+    """Print a warning if a run continues with other versions of the packages."""
     before = run.record.get("versions", {})
     changed = [
         f"{name} {before[name]} -> {new}" for name, new in versions.items() if before.get(name, new) != new

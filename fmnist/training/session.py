@@ -2,12 +2,11 @@
 
 import contextlib
 import errno
-import shlex
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from filelock import FileLock, Timeout
@@ -29,7 +28,7 @@ from fmnist.training.callbacks import EMA, EpochClock, EpochLines, StopAtNonFini
 from fmnist.training.checkpoints import LAST, AtomicCheckpointIO, LastCheckpoint, restore_last
 from fmnist.training.command_line import Command
 from fmnist.training.epoch_table import EpochTable
-from fmnist.training.resume import check_same_data
+from fmnist.training.resume import check_same_data, shell_command, warn_of_other_versions
 from fmnist.training.signals import StopSignals, job_id, slurm_environment
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
@@ -55,24 +54,25 @@ class Session:
     def __init__(self, command: Command) -> None:
         config, arguments = command.config, command.trainer_arguments
         self.command = command
-        plugins = _as_list(arguments["plugins"])
-        with _reports_trainer_errors():
-            self.signals = StopSignals(slurm_environment(plugins))
         self.clock = EpochClock()
         monitored: Any = {"monitor": "val/accuracy", "mode": "max"} if config.data.val_size else {}
         self.best = ModelCheckpoint(
             filename="best", auto_insert_metric_name=False, enable_version_counter=False, **monitored
         )
         show_bar = config.trainer.enable_progress_bar is not False and sys.stdout.isatty()
-        changed = {
-            "callbacks": [*_as_list(arguments["callbacks"]), *self._callbacks(show_bar)],
-            "enable_progress_bar": show_bar,
-            "plugins": [*plugins, AtomicCheckpointIO()],
-            # Lightning looks there for checkpoints of its own
-            "default_root_dir": config.trainer.default_root_dir or config.logs,
-        }
-        with _reports_trainer_errors():
+        plugins = _as_list(arguments["plugins"])
+        try:
+            self.signals = StopSignals(slurm_environment(plugins))
+            changed = {
+                "callbacks": [*_as_list(arguments["callbacks"]), *self._callbacks(show_bar)],
+                "enable_progress_bar": show_bar,
+                "plugins": [*plugins, AtomicCheckpointIO()],
+                # Lightning loads checkpoints that it finds there
+                "default_root_dir": config.trainer.default_root_dir or config.logs,
+            }
             self.trainer = Trainer(**{**arguments, **changed})
+        except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
+            raise _trainer_error(error) from None
 
     def _callbacks(self, show_bar: bool) -> list[Callback]:
         """Return the callbacks of every training; the last one must know of the best checkpoint."""
@@ -89,7 +89,7 @@ class Session:
 
     @contextlib.contextmanager
     def run_folder(self) -> Iterator[Run | None]:
-        """Open the run's folder for the training in the block, and record how it ends.
+        """Create or reopen the run's folder for the training in the block, and record how that ends.
 
         Yields:
             The run, new or resumed, on the main process; ``None`` on the others.
@@ -97,26 +97,28 @@ class Session:
         Raises:
             InputError: The folder cannot be written, is in use, or does not belong to this data.
         """
-        run = self.command.resumed
-        if run is not None:
-            self._check_resumed(run)
-        if not self.trainer.is_global_zero:
-            run = None
-        elif run is None:
-            run = self._create_run()
-        with _lock(run):
-            if run is not None and self.command.resumed is not None:
+        resumed, data = self.command.resumed, self.command.data
+        if resumed is not None:
+            check_same_data(resumed, data.data.sha256, data.split)
+        run = None
+        if self.trainer.is_global_zero:
+            run = self._create_run() if resumed is None else resumed
+        with contextlib.nullcontext() if run is None else _lock(run):
+            if run is not None and resumed is not None:
                 _reopen(run)
             try:
                 if run is not None:
+                    if resumed is None:
+                        write_file(run.path / "config.yaml", self.command.config_yaml)
                     self._open_loggers(run)
                 yield run
             except BaseException as error:
-                self._record_failure(run, error)
-                ending = self._for_the_user(run, error)
-                if ending is error:
+                if run is not None:
+                    self._record_failure(run, error)
+                for_user = self._for_user(error)
+                if for_user is error:
                     raise
-                raise ending from None
+                raise for_user from None
 
     @property
     def checkpoint(self) -> Path | None:
@@ -140,27 +142,23 @@ class Session:
         """Keep what follows out of the learning curves."""
         self.trainer.loggers = []
 
-    def _check_resumed(self, run: Run) -> None:
-        data = self.command.data
-        check_same_data(run, data.data.sha256, data.split, environment()["versions"])
-
     def _create_run(self) -> Run:
-        """Make the run folder, and record what is known before training."""
+        """Make the run folder, and record in it what is known before training."""
         command, config = self.command, self.command.config
-        made_with = environment()
-        made_with["hardware"] |= {
+        recorded = environment()
+        recorded["hardware"] |= {
             "device": _device_name(self.trainer.strategy.root_device),
             "processes": self.trainer.world_size,
             "threads": torch.get_num_threads(),
         }
-        run = Run.create(
+        return Run.create(
             config.logs,
             config.name,
             kind="lightning",
             command=command.line,
             slurm_job=job_id(),
             seed=config.seed_everything,
-            **made_with,
+            **recorded,
             data_sha256=command.data.data.sha256,
             split=command.data.split,
             classes=list(CLASSES),
@@ -172,14 +170,11 @@ class Session:
             epochs=None,
             metrics={},
         )
-        with reports_unwritable(f"--logs {config.logs}"):
-            write_file(run.path / "config.yaml", command.config_yaml)
-        return run
 
     def _open_loggers(self, run: Run) -> None:
-        """Log to TensorBoard and ``metrics.csv`` in the run folder, and say what is trained.
+        """Log to TensorBoard and ``metrics.csv`` in the run folder, and print what is trained.
 
-        A resumed run logs again what it had logged after its checkpoint.
+        A resumed run logs again what it had logged after its checkpoint was written.
         """
         logged: dict[str, Any] = {}
         if self.checkpoint is not None:
@@ -192,7 +187,7 @@ class Session:
             purge_step=logged.get("step"),
         )
         self.trainer.loggers = [board, EpochTable(run.path / "metrics.csv"), *self.trainer.loggers]
-        if logged.get("metrics"):  # of the epoch that the checkpoint ends, should the run have ended before
+        if logged.get("metrics"):  # of the epoch that the checkpoint ends; the run may have ended before
             board.log_metrics(logged["learning_rate"], logged["step"])
             for logger in self.trainer.loggers:
                 logger.log_metrics(logged["metrics"], logged["step"])
@@ -209,58 +204,54 @@ class Session:
     def _progress(self) -> dict[str, Any]:
         return {"epochs": self.clock.epochs, "train_seconds": round(self.clock.seconds, 2)}
 
-    def _record_failure(self, run: Run | None, error: BaseException) -> None:
-        """Record in the run that it stopped or failed, if the disk allows, and say how to continue."""
+    def _record_failure(self, run: Run, error: BaseException) -> None:
+        """Record in the run that it stopped or failed, if the disk allows, and print how to continue."""
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-        unwritable = isinstance(error, OSError) and error.errno in UNWRITABLE
-        if run is None:
-            return
         with contextlib.suppress(OSError):
             run.finish("stopped" if stopped else "failed", **self._progress())
         queued_again = self.signals.requeue is not None and self.signals.requeue.granted
-        if (stopped or unwritable) and not queued_again and (run.path / "checkpoints" / LAST).exists():
-            command = shlex.join(["python", "scripts/train.py", "--resume", str(run.path)])
-            print(f"stopped; to continue: {command}", file=sys.stderr)
+        can_continue = (stopped or _is_unwritable(error)) and (run.path / "checkpoints" / LAST).exists()
+        if can_continue and not queued_again:
+            print(f"stopped; to continue: {shell_command(['--resume', str(run.path)])}", file=sys.stderr)
 
-    def _for_the_user(self, run: Run | None, error: BaseException) -> BaseException:
+    def _for_user(self, error: BaseException) -> BaseException:
         """Return the exception that the program ends with."""
         if isinstance(error, SystemExit):  # Lightning ends a fit with SystemExit(1) after Ctrl-C
             terminated = isinstance(error, SIGTERMException) or error.code == SIGTERM_STATUS
             return SystemExit(SIGTERM_STATUS) if terminated else KeyboardInterrupt()
         if isinstance(error, MisconfigurationException):
-            return InputError(f"--trainer: {' '.join(str(error).split())}")
-        if isinstance(error, OSError) and error.errno in UNWRITABLE:
-            logs = Path(self.command.config.logs)
-            where = error.filename or (logs if run is None else run.path)
-            free = shutil.disk_usage(logs).free
+            return _trainer_error(error)
+        if _is_unwritable(error):
+            resumed = self.command.resumed
+            folder = Path(self.command.config.logs) if resumed is None else resumed.path
             return InputError(
-                f"--logs {logs}: cannot be written ({error.strerror}: {where}); {free:,} bytes are free there"
+                f"{'--logs' if resumed is None else '--resume'} {folder}: cannot be written "
+                f"({error.strerror}: {error.filename or folder}); "
+                f"{shutil.disk_usage(folder).free:,} bytes are free there"
             )
         return error
 
 
-@contextlib.contextmanager
-def _reports_trainer_errors() -> Iterator[None]:
-    """Turn what Lightning raises about a trainer's arguments into an ``InputError``."""
-    try:
-        yield
-    except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(f"--trainer: {' '.join(str(error).split())}") from None
+def _is_unwritable(error: BaseException) -> TypeGuard[OSError]:
+    return isinstance(error, OSError) and error.errno in UNWRITABLE
+
+
+def _trainer_error(error: Exception) -> InputError:
+    """Return what Lightning raised about the trainer's arguments as bad input."""
+    return InputError(f"--trainer: {' '.join(str(error).split())}")
 
 
 def _reopen(run: Run) -> None:
     """Restore the last checkpoint of a run and mark the run as running again."""
+    warn_of_other_versions(run, environment()["versions"])
     with reports_unwritable(f"--resume {run.path}"):
         restore_last(run.path / "checkpoints")
         run.update(status="running", finished=None, resumed=run.record.get("resumed", 0) + 1)
 
 
 @contextlib.contextmanager
-def _lock(run: Run | None) -> Iterator[None]:
+def _lock(run: Run) -> Iterator[None]:
     """Keep other processes from training in the same folder; the lock ends with this one, however it ends."""
-    if run is None:
-        yield
-        return
     lock = FileLock(run.path / ".lock", timeout=0)
     try:
         lock.acquire()

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from fmnist.core.errors import exits_cleanly
 from fmnist.core.runs import Predictions, Run
@@ -58,27 +57,22 @@ def _test(session: Session) -> None:
 def _save(session: Session, run: Run) -> None:
     """Leave predictions, metrics, figures and TensorBoard's pages in the run folder, and print the report."""
     model, data = session.command.model, session.command.data
-    parts = [part for part in ("val", "test") if part in model.predictions]
-    predictions = {part: _to_numpy(model.predictions[part]) for part in parts}
-    for part in parts:
-        run.save_predictions(part, predictions[part])
-    metrics = {
-        part: {"images": len(predictions[part].labels), **plain_metrics(model.results[part])}
-        for part in parts
-    }
+    predictions, metrics = {}, {}
+    for part in ("val", "test"):
+        if part in model.predictions:  # there may be no validation
+            predictions[part] = Predictions(*(values.cpu().numpy() for values in model.predictions[part]))
+            run.save_predictions(part, predictions[part])
+            metrics[part] = {"images": len(predictions[part].labels), **plain_metrics(model.results[part])}
     run.update(metrics=metrics)
-    drawn = outputs.draw_figures(run, predictions["test"], data)
+    test = predictions["test"]
+    drawn = outputs.draw_figures(run, test, data)
     outputs.write_tensorboard(run, drawn, model, data)
     session.finish(run)
-    print(predictions["test"].report())
+    print(test.report())
     print(
-        f"test accuracy {predictions['test'].accuracy:.4f} after {session.clock.epochs} epochs "
+        f"test accuracy {test.accuracy:.4f} after {session.clock.epochs} epochs "
         f"in {session.clock.seconds:.0f} s; run folder {run.path}"
     )
-
-
-def _to_numpy(predictions: tuple[Tensor, Tensor, Tensor]) -> Predictions:
-    return Predictions(*(values.cpu().numpy() for values in predictions))
 
 
 def _report_finished(session: Session, run: Run) -> Run | None:

@@ -23,6 +23,7 @@ from fmnist.training.checkpoints import LAST, PREVIOUS, AtomicCheckpointIO, rest
 from tests.faults.processes import Child, last_line, run
 from tests.faults.table import Outcome, Row
 from tests.faults.trainings import STEPS, flags, interrupted, train
+from tests.training.folder import equal
 
 CUTS = (0.1, 0.5, 0.9, 0.99)
 
@@ -35,7 +36,7 @@ def damaged(folder: Path, times: int) -> Outcome:
     for case in range(times):
         path.write_bytes(_damage(whole, case, random))
         try:
-            same = _equal(read_checkpoint(path), state)
+            same = equal(read_checkpoint(path), state)
             harmless += same
             silent += not same
             continue
@@ -59,16 +60,6 @@ def _damage(content: bytes, case: int, random: Random) -> bytes:
         return content[:place] + bytes([content[place] ^ 1 << case // 2 % 8]) + content[place + 1 :]
     block = content[place : place + 512]
     return content[:place] + bytes(len(block)) + content[place + len(block) :]
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_equal(value, other[name]) for name, value in one.items())
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    return one == other
 
 
 class _Bomb:

@@ -35,10 +35,10 @@ from tests.faults.trainings import (
 )
 
 PROMPT = 10  # seconds that a stop may take
-WRITES = 15
-"""Calls that put one ``last.ckpt`` in its place: fsync, rename and fsync of the folder for each of five
-files, the checkpoint before and its digest, both digests, the new checkpoint, its digest."""
-RENAMED = 10  # the one of them that makes the new checkpoint the last
+CALLS = (3, 5, 0, 1, 2, 4)
+"""The calls that put one ``last.ckpt`` in its place, as the trials take them: fsync, rename and fsync of the
+folder for the checkpoint before, and the same for the new one."""
+RENAMED = 4  # the one of them that makes the new checkpoint the last
 
 
 def killed_at_random(folder: Path, times: int) -> Outcome:
@@ -55,10 +55,10 @@ def killed_at_random(folder: Path, times: int) -> Outcome:
         while Run(path).record["status"] == "finished":  # it was faster this time
             shutil.rmtree(path)
             done = _kill(folder, path, command_line, generator.uniform(0, seconds))
-        found, start = resume(folder, path)
-        resumed += not differences(found, wanted)
+        again, start = resume(folder, path)
+        resumed += not differences(again, wanted)
         most_lost = max(most_lost, done - start)
-        largest = max(largest, largest_difference(found, wanted))
+        largest = max(largest, largest_difference(again, wanted))
     figure = f"{resumed}/{times} resumed to the same bits, weights differ by {largest}; at most {most_lost} "
     figure += f"steps lost where checkpoints are {STEPS} apart"
     return resumed == times and most_lost <= STEPS and largest == 0, figure
@@ -80,18 +80,19 @@ def killed_in_a_write(folder: Path, times: int) -> Outcome:
     loaded = left = cleaned = exact = 0
     with workplace(_other_file_system(folder)) as elsewhere:
         for trial in range(times):
-            path, call = run_of(folder, f"mlp-{trial}"), trial * 4 % WRITES
+            path, call = run_of(folder, f"mlp-{trial}"), CALLS[trial % len(CALLS)]
             here = folder / f"here-{trial}"
-            prepare = partial(_pause_in_write, call, here, (folder, elsewhere)[trial % 2])
+            temporary = (folder, elsewhere)[(trial + trial // len(CALLS)) % 2]
+            prepare = partial(_pause_in_write, call, here, temporary)
             with Child(folder / "write.log", train, flags(folder, f"mlp-{trial}"), prepare) as child:
                 wait_for(child, here)
                 child.signal(signal.SIGKILL)
                 child.wait()
             left += any((path / "checkpoints").glob(".*"))
-            found, start = resume(folder, path)
+            again, start = resume(folder, path)
             loaded += start == (2 * STEPS if call > RENAMED else STEPS)
             cleaned += not any((path / "checkpoints").glob(".*"))
-            exact += not differences(found, wanted)
+            exact += not differences(again, wanted)
         systems = len({place.stat().st_dev for place in (folder, elsewhere)})
     figure = f"{loaded}/{times} loaded the one that was whole, {exact}/{times} ended at the same bits; "
     figure += f"{left} left a part of a file, {times - cleaned} after the next start; "

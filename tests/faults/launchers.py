@@ -5,22 +5,29 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from subprocess import Popen
 
 from fmnist.core.runs import Run
 from fmnist.training.checkpoints import LAST
-from tests.faults.distributed import GONE, PROMPT, free_port, launched, members, train_on
+from tests.faults.distributed import (
+    GONE,
+    PROMPT,
+    WAITS,
+    free_port,
+    launched,
+    members,
+    wait_until_it_waits,
+    whole_of_two,
+)
 from tests.faults.processes import PATIENCE, last_line
 from tests.faults.starts import SLURM, fake_scontrol
 from tests.faults.table import Outcome, Row
 from tests.faults.trainings import STEPS, differences, flags, run_of, step_of
 
-WAITS = ["--model", "tests.faults.broken.Waits", "--model.widths", "[16]", "--model.dropout", "0.2"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 
 
 def by_torchrun(folder: Path, times: int) -> Outcome:
-    wanted = _whole(folder)
+    wanted = whole_of_two(folder)
     one_node = [*TORCHRUN, "--standalone", "--nproc_per_node", "2", "--"]
     log = folder / "run.log"
     with launched(log, flags(folder, "alike", network=WAITS), 2, one_node) as process:
@@ -30,7 +37,7 @@ def by_torchrun(folder: Path, times: int) -> Outcome:
 
     path = run_of(folder, "stopped")
     with launched(log, flags(folder, "stopped", network=WAITS), 2, one_node) as process:
-        _until_it_waits(folder, log, process)
+        wait_until_it_waits(folder, log, process)
         start = time.monotonic()
         process.send_signal(signal.SIGTERM)
         while Run(path).record["status"] == "running" and time.monotonic() - start < PROMPT:
@@ -49,7 +56,7 @@ def by_torchrun(folder: Path, times: int) -> Outcome:
 
 
 def on_two_nodes(folder: Path, times: int) -> Outcome:
-    wanted, port = _whole(folder), str(free_port())
+    wanted, port = whole_of_two(folder), str(free_port())
     over_nodes = ["--trainer.num_nodes", "2", "--trainer.strategy", "ddp"]
     command_line = flags(folder, "nodes", *over_nodes, network=WAITS)
     with ExitStack() as stack:
@@ -67,7 +74,7 @@ def on_two_nodes(folder: Path, times: int) -> Outcome:
 
 
 def requeued_by_slurm(folder: Path, times: int) -> Outcome:
-    wanted, calls = _whole(folder), fake_scontrol(folder)
+    wanted, calls = whole_of_two(folder), fake_scontrol(folder)
     statuses = [_as_slurm_job(folder, signalled) for signalled in (True, False)]
     runs, asked = Run.all(folder / "logs" / "job"), calls.read_text().splitlines()
     alike = len(runs) == 1 and not differences(runs[0], wanted)
@@ -86,30 +93,13 @@ def _as_slurm_job(folder: Path, signalled: bool) -> list[int]:
         tasks = []
         for rank in ("0", "1"):
             of_task = {"SLURM_PROCID": rank, "SLURM_LOCALID": rank}
-            task = launched(
-                folder / f"task-{rank}.log",
-                flags(folder, "job", network=WAITS),
-                2,
-                **variables | of_task,
-            )
-            tasks.append(stack.enter_context(task))
+            log, words = folder / f"task-{rank}.log", flags(folder, "job", network=WAITS)
+            tasks.append(stack.enter_context(launched(log, words, 2, **variables | of_task)))
         if signalled:
-            _until_it_waits(folder, folder / "task-0.log", tasks[0])
+            wait_until_it_waits(folder, folder / "task-0.log", tasks[0])
             for task in tasks:  # as SLURM does, to all of them
                 task.send_signal(signal.SIGUSR1)
         return [task.wait(PATIENCE) for task in tasks]
-
-
-def _whole(folder: Path) -> Run:
-    train_on(folder / "whole.log", flags(folder, "whole", network=WAITS), 2)
-    (folder / "waits").unlink()
-    return Run(run_of(folder, "whole"))
-
-
-def _until_it_waits(folder: Path, log: Path, process: Popen[bytes]) -> None:
-    while not (folder / "waits").exists():
-        assert process.poll() is None, last_line(log)
-        time.sleep(0.01)
 
 
 def _reason(log: Path) -> str:

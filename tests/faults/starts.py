@@ -16,17 +16,9 @@ from tests.faults.processes import Child, last_line, run
 from tests.faults.table import Outcome, Row
 from tests.faults.trainings import EPOCHS, STEPS, differences, flags, run_of, signal_at, train, whole
 
-SLURM = {
-    "SLURM_JOB_ID": "1",
-    "SLURM_JOB_NAME": "fmnist",
-    "SLURM_NTASKS": "1",
-    "SLURM_NTASKS_PER_NODE": "1",
-    "SLURM_NNODES": "1",
-    "SLURM_NODEID": "0",
-    "SLURM_PROCID": "0",
-    "SLURM_LOCALID": "0",
-    "SLURM_NODELIST": "localhost",
-}
+ONE_TASK = {"NTASKS": 1, "NTASKS_PER_NODE": 1, "NNODES": 1, "NODEID": 0, "PROCID": 0, "LOCALID": 0}
+JOB = {"JOB_ID": 1, "JOB_NAME": "fmnist", "NODELIST": "localhost"}
+SLURM = {f"SLURM_{name}": str(value) for name, value in {**JOB, **ONE_TASK}.items()}
 
 
 def shared_folder(folder: Path, times: int) -> Outcome:

@@ -3,21 +3,21 @@
 import signal
 import time
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from tests.faults import distributed, launchers, processes, table
 from tests.faults.rows import ROWS
-from tests.faults.table import Outcome, Row, Skipped
+from tests.faults.table import Row, Skipped
 
-SLOW = {
-    row.name: [pytest.mark.slow, pytest.mark.timeout(600)] for row in (*distributed.ROWS, *launchers.ROWS)
-}
+SLOW = (*distributed.ROWS, *launchers.ROWS)
+MARKS = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize(
-    "row",
-    [pytest.param(row, id=row.name, marks=SLOW.get(row.name, [])) for row in ROWS],
+    "row", [pytest.param(row, id=row.name, marks=MARKS if row in SLOW else []) for row in ROWS]
 )
 def test_row(row: Row) -> None:
     try:
@@ -27,38 +27,25 @@ def test_row(row: Row) -> None:
     assert passed, figure
 
 
-def row(answer: Outcome | Exception, seconds: int = 5) -> Row:
-    def check(folder: Path, times: int) -> Outcome:
-        if isinstance(answer, Exception):
-            raise answer
-        time.sleep(answer == SLEEPS and 30)
-        return answer
-
-    return Row("a", "a fault", "nothing", check, seconds=seconds)
-
-
-SLEEPS: Outcome = (True, "sleeps")
-
-
 @pytest.mark.parametrize(
-    ("answer", "verdict", "figure"),
+    ("check", "verdict", "figure"),
     [
-        ((True, "3/3"), "pass", "3/3"),
-        ((False, "2/3"), "FAIL", "2/3"),
-        (Skipped("no disk"), "skipped", "no disk"),
-        (ValueError("a defect"), "FAIL", "ValueError: a defect"),
-        (SLEEPS, "FAIL", "TimeoutError: not done after 1 s"),
+        (Mock(return_value=(True, "3/3")), "pass", "3/3"),
+        (Mock(return_value=(False, "2/3")), "FAIL", "2/3"),
+        (Mock(side_effect=Skipped("no disk")), "skipped", "no disk"),
+        (Mock(side_effect=ValueError("a defect")), "FAIL", "ValueError: a defect"),
+        (lambda *_: time.sleep(30), "FAIL", "TimeoutError: not done after 4 s"),
     ],
 )
-def test_the_table_says_how_each_row_ended(
-    answer: Outcome | Exception, verdict: str, figure: str, capsys: pytest.CaptureFixture[str]
+def test_the_table_shows_how_each_row_ended(
+    check: Any, verdict: str, figure: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    good = table.run_all([row(answer, 1 if answer == SLEEPS else 5)], short=True)
-    said = capsys.readouterr().out
+    good = table.run_all([Row("a", "a fault", "nothing", check, seconds=4)], short=True)
+    printed = capsys.readouterr().out
     assert good == (verdict != "FAIL")
-    assert said.startswith(f"{verdict:7}  a: a fault\n")
-    assert figure in said
-    assert said.endswith("none failed\n" if good else "1 failed\n")
+    assert printed.startswith(f"{verdict:7}  a: a fault\n")
+    assert figure in printed
+    assert printed.endswith("none failed\n" if good else "1 failed\n")
 
 
 def test_a_process_that_does_not_end_is_given_up_and_killed(tmp_path: Path) -> None:

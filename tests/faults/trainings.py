@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from fmnist.core.runs import Run
 from fmnist.models import cnn, lenet5, mlp  # noqa: F401  imported once, for all forks
@@ -23,21 +23,14 @@ from fmnist.training.checkpoints import LAST, AtomicCheckpointIO
 from fmnist.training.train import main
 from tests.faults.processes import Child, last_line, run
 from tests.synthetic import write_synthetic
+from tests.training.folder import equal
 
 ROOT = Path(__file__).parents[2]
 EPOCHS, STEPS = 4, 5  # steps in an epoch
 MLP = [
     *("--model", "fmnist.models.mlp.LitMLP", "--model.widths", "[16]", "--model.batch_norm", "true"),
-    *(
-        "--model.dropout",
-        "0.2",
-        "--model.optimizer",
-        "muon",
-        "--data.augmentation.shift",
-        "1",
-        "--data.augmentation.flip",
-        "true",
-    ),
+    *("--model.dropout", "0.2", "--model.optimizer", "muon"),
+    *("--data.augmentation.shift", "1", "--data.augmentation.flip", "true"),
 ]
 LENET5 = ["--config", str(ROOT / "configs/lenet5.yaml")]
 CNN = ["--config", str(ROOT / "configs/cnn.yaml")]
@@ -110,11 +103,11 @@ def count_steps(file: Path) -> None:
     output = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     original = Classifier.training_step
 
-    def step(self: Classifier, *args: object) -> object:
+    def step(self: Classifier, *args: Any) -> Tensor:
         os.write(output, b".")
-        return original(self, *args)  # type: ignore[arg-type]
+        return original(self, *args)
 
-    Classifier.training_step = step  # type: ignore[method-assign, assignment]
+    Classifier.training_step = step
 
 
 def note_start(file: Path) -> None:
@@ -126,7 +119,7 @@ def note_start(file: Path) -> None:
         file.write_text(str(checkpoint["global_step"]))
         return checkpoint
 
-    AtomicCheckpointIO.load_checkpoint = load  # type: ignore[method-assign]
+    AtomicCheckpointIO.load_checkpoint = load
 
 
 def whole(folder: Path, name: str, network: list[str] = MLP) -> tuple[Run, float]:
@@ -161,18 +154,23 @@ def interrupted(folder: Path, name: str, step: int) -> Path:
     return run_of(folder, name)
 
 
-def differences(found: Run, wanted: Run) -> list[str]:
+def differences(run: Run, expected: Run) -> list[str]:
     """Return what two runs ended with that is not the same, bit for bit."""
-    different = [] if found.record["status"] == "finished" else ["status"]
-    different += [name for name in ("metrics", "epochs") if found.record[name] != wanted.record[name]]
-    for part in ("val", "test"):
-        if not np.array_equal(found.predictions(part).logits, wanted.predictions(part).logits):
-            different.append(f"predictions of {part}")
-    if not equal(_curves(found), _curves(wanted)):
-        different.append("metrics.csv")
-    one, other = (read_checkpoint(run.path / "checkpoints" / "last.ckpt") for run in (found, wanted))
+    one, other = _results(run), _results(expected)
+    unfinished = [] if run.status == "finished" else ["status"]
+    return unfinished + [name for name in one if not equal(one[name], other[name])]
+
+
+def _results(run: Run) -> dict[str, Any]:
+    state = read_checkpoint(run.path / "checkpoints" / LAST)
     names = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers")
-    return different + [name for name in names if not equal(one.get(name), other.get(name))]
+    logits = {part: torch.from_numpy(run.predictions(part).logits) for part in ("val", "test")}
+    return {
+        **{name: run.record[name] for name in ("metrics", "epochs")},
+        **{f"predictions of {part}": values for part, values in logits.items()},
+        "metrics.csv": _curves(run),
+        **{name: state.get(name) for name in names},
+    }
 
 
 def _curves(run: Run) -> dict[str, list[list[float]]]:
@@ -181,22 +179,9 @@ def _curves(run: Run) -> dict[str, list[list[float]]]:
     return {name: curve for name, curve in curves.items() if name not in ("seconds", "images_per_second")}
 
 
-def equal(one: Any, other: Any) -> bool:
-    """Tell whether two nestings of tensors and values are the same, bit for bit."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(equal(value, other[name]) for name, value in one.items())
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return one == other
-
-
-def largest_difference(found: Run, wanted: Run) -> float:
+def largest_difference(*runs: Run) -> float:
     """Return the largest difference of two runs' final weights."""
-    one, other = (
-        read_checkpoint(run.path / "checkpoints" / "last.ckpt")["state_dict"] for run in (found, wanted)
-    )
+    one, other = (read_checkpoint(run.path / "checkpoints" / LAST)["state_dict"] for run in runs)
     return max((value.double() - other[name].double()).abs().max().item() for name, value in one.items())
 
 

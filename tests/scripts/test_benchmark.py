@@ -2,8 +2,6 @@
 
 import functools
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +9,6 @@ import pytest
 from fmnist.data import datamodule
 from fmnist.models.mlp import LitMLP
 from scripts import benchmark
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -42,21 +38,3 @@ def test_lightning_is_compared_with_a_bare_loop(synthetic_root: Path) -> None:
     )
     assert list(seconds) == ["bare loop", "barebones", "Lightning"]
     assert all(0 < value < 60 for value in seconds.values())
-
-
-def test_help_imports_nothing_heavy() -> None:
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "scripts/benchmark.py", "--help"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 0
-    assert "--only {loader,step,overhead}" in done.stdout
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert not imported & {"torch", "torchvision", "lightning", "matplotlib", "sklearn"}
-
-
-def test_a_wrong_choice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        benchmark.main(["--only", "loaders"])
-    assert stop.value.code == 2
-    assert "invalid choice: 'loaders'" in capsys.readouterr().err

@@ -16,8 +16,7 @@ from PIL import Image
 from fmnist.core.files import TEMPORARY_FILES
 from fmnist.core.runs import Run
 from fmnist.data import source
-from fmnist.inference.answers import DOUBTFUL_FLAGS, LEAST_PROBABILITY, UNLIKE
-from fmnist.pictures.cutout import CUT_OUTS
+from fmnist.inference.answers import UNLIKE
 from fmnist.robustness.ood_images import noise_images
 from fmnist.robustness.photographs import PRODUCT, render
 from scripts import predict
@@ -155,13 +154,6 @@ def test_if_nothing_is_done_the_status_is_2_with_the_reason(
     assert len(printed.out.splitlines()) == 3  # the table
 
 
-def test_a_folder_without_a_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        predict.main([str(tmp_path), "a.png"])
-    assert stop.value.code == 2
-    assert "holds no finished run" in capsys.readouterr().err
-
-
 def test_sigterm_leaves_no_output_and_no_process(run: Run, tmp_path: Path) -> None:
     many, output, stages = tmp_path / "many", tmp_path / "out.csv", tmp_path / "stages"
     many.mkdir()
@@ -181,17 +173,3 @@ def test_sigterm_leaves_no_output_and_no_process(run: Run, tmp_path: Path) -> No
     assert process.returncode == 143
     assert not output.exists()
     assert not list(tmp_path.glob(TEMPORARY_FILES))
-
-
-def test_help_names_the_reasons_and_defaults_and_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from scripts import predict\n"
-        "try: predict.main(['--help'])\n"
-        "finally: print({'numpy', 'torch', 'sklearn', 'matplotlib'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("set()\n")
-    for words in (UNLIKE, "close call between A and B", ", ".join(DOUBTFUL_FLAGS), ",".join(CUT_OUTS)):
-        assert words in done.stdout
-    assert f"(default:{LEAST_PROBABILITY})" in "".join(done.stdout.split())

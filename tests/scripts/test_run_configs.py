@@ -11,7 +11,7 @@ import yaml
 
 from fmnist.core.runs import Run
 from scripts import run_configs
-from scripts.run_configs import find_jobs, is_same
+from scripts.run_configs import find_jobs
 from tests.evaluation.made import make_run
 
 ROOT = Path(__file__).parents[2]
@@ -149,48 +149,26 @@ def test_the_real_scripts_print_the_configuration_that_their_runs_record(
     assert run_configs.table_of([run]).text().splitlines()[1].startswith(run.record["name"])
 
 
-def test_the_same_configuration_may_have_its_files_elsewhere() -> None:
-    asked = {"logs": "a", "data": {"root": "a", "train_size": None}, "trainer": {"precision": None}}
-    recorded = {
-        "logs": "b",
-        "data": {"root": "b", "train_size": None},
-        "trainer": {"precision": "bf16-mixed"},
-    }
-    assert is_same(asked, recorded)
-    assert not is_same({**asked, "trainer": {"precision": "32-true"}}, recorded)
-    assert not is_same(asked, {**recorded, "data": {"root": "b", "train_size": 100}})
-    assert not is_same(asked, {**recorded, "ema": 0.9})
-
-
 @pytest.mark.parametrize(
     "text", ["name: x\n", "# Don't run\nname: x\n", "# python scripts/a.py --config y.yaml\n", "a: ["]
 )
-def test_a_file_without_its_command_is_named_and_passed_over(
-    run: Callable[..., tuple[int, str, str]], folder: Path, text: str
+def test_a_file_without_its_command_is_named_and_skipped(
+    folder: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
-    (folder / "broken.yaml").write_text(text)
-    status, printed, errors = run(folder)
-    assert status == 1
-    assert f"error: {folder / 'broken.yaml'}: " in errors
-    assert "Traceback" not in errors
-    assert rows(printed) == ["cnn", "mlp", "a_blend"]
+    path = folder / "broken.yaml"
+    path.write_text(text)
+    jobs, failed = find_jobs([str(folder)], [])
+    assert [job.path.stem for job in jobs] == ["cnn", "mlp", "a_blend"]
+    assert failed == [path]
+    assert capsys.readouterr().err.startswith(f"error: {path}: ")
 
 
-@pytest.mark.parametrize(
-    ("name", "message"), [("missing.yaml", "missing.yaml: cannot be read"), (".", ".: holds no YAML file")]
-)
-def test_nothing_to_run_is_refused(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    name: str,
-    message: str,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stop:
-        run_configs.main([name])
-    assert stop.value.code == 2
-    assert capsys.readouterr().err.startswith(f"error: {message}")
+def test_nothing_to_run_is_refused(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name, reason in (("missing.yaml", "cannot be read"), ("empty", "holds no YAML file")):
+        status, _, errors = run(tmp_path / name)
+        assert status == 2
+        assert errors.startswith(f"error: {tmp_path / name}: {reason}")
 
 
 def test_sigterm_stops_the_training_too(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A tiny training for the tests of this folder."""
+"""Tiny trainings for the tests of this folder, and such that are interrupted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from fmnist.core.runs import Run
 from fmnist.training import outputs
 from fmnist.training.train import main
+from tests.training.folder import interruption
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +33,34 @@ def train(tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     monkeypatch.setattr(outputs, "write_tensorboard", lambda *_: None)
 
     def run(*extra: str) -> Run:
-        made = main([*tiny, "--logs", str(tmp_path / "logs"), *extra])
-        assert made is not None
-        return Run(made.path)
+        finished = main([*tiny, "--logs", str(tmp_path / "logs"), *extra])
+        assert finished is not None
+        return Run(finished.path)
 
     return run
+
+
+@pytest.fixture
+def interrupted(train: Callable[..., Run], tmp_path: Path) -> Callable[..., Run]:
+    """Train until an interruption, and return the run."""
+
+    def interrupt(place: str, step: int, by: int | None, *flags: str, times: int = 1) -> Run:
+        with interruption(place, step, by, times):
+            train("--name", "cut", *flags)
+        return Run(tmp_path / "logs" / "cut" / "version_0")
+
+    return interrupt
+
+
+@pytest.fixture
+def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return a function that runs ``main`` with flags that it must refuse, and returns the message."""
+
+    def refuse(*words: object) -> str:
+        with pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        printed = capsys.readouterr().err
+        assert stop.value.code == 2
+        return printed
+
+    return refuse

@@ -3,7 +3,6 @@
 import copy
 import csv
 import math
-import re
 import time
 from pathlib import Path
 from typing import Any
@@ -69,15 +68,16 @@ class Poison(Callback):
 
 @pytest.mark.parametrize("every", [1, 4])
 def test_ema_is_the_exponential_average_of_weights_and_buffers(
-    data: FashionMNISTDataModule, model: LitMLP, every: int
+    data: FashionMNISTDataModule, model: LitMLP, tmp_path: Path, every: int
 ) -> None:
     recorder, decay = Recorder(), 0.8
-    fit = trainer(recorder, EMA(decay, every))
-    fit.fit(model, data)
+    saver = ModelCheckpoint(tmp_path, filename="best")
+    trainer(recorder, EMA(decay, every), saver, checkpoints=True).fit(model, data)
     assert len(recorder.after) == 2 * STEPS
     updates = recorder.after[every - 1 :: every]
-    assert len(updates) == {1: 10, 4: 2}[every]
+    state = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
     for name, averaged in weights(model).items():
+        torch.testing.assert_close(state[f"network.{name}"], averaged)
         if not averaged.is_floating_point():
             continue  # the number of batches seen
         average = updates[0][name]
@@ -85,11 +85,7 @@ def test_ema_is_the_exponential_average_of_weights_and_buffers(
             average = decay**every * average + (1 - decay**every) * update[name]
         torch.testing.assert_close(averaged, average, rtol=1e-5, atol=1e-6)
     assert not torch.equal(model.network.head.weight, recorder.after[-1]["head.weight"])
-
-
-def test_validation_within_a_fit_uses_the_average(data: FashionMNISTDataModule, model: LitMLP) -> None:
-    trainer(EMA(0.8, 1)).fit(model, data)
-    logits, _, indices = model.predictions["val"]
+    logits, _, indices = model.predictions["val"]  # validation uses the average, too
     with torch.no_grad():
         expected = model.eval()(data.data.train_images[indices][:, None].float() / 255)
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
@@ -102,27 +98,18 @@ def test_validation_after_a_fit_uses_the_weights_that_were_loaded(
     fit.fit(model, data)
     torch.nn.init.zeros_(model.network.head.weight)
     torch.nn.init.zeros_(model.network.head.bias)
-    loaded = weights(model)
     fit.validate(model, data, verbose=False)
     assert model.predictions["val"][0].count_nonzero() == 0
-    assert all(torch.equal(value, loaded[name]) for name, value in weights(model).items())
+    assert model.network.head.weight.count_nonzero() == 0
 
 
-def test_checkpoints_hold_the_average(data: FashionMNISTDataModule, model: LitMLP, tmp_path: Path) -> None:
-    trainer(EMA(0.8, 1), ModelCheckpoint(tmp_path, filename="best"), checkpoints=True).fit(model, data)
-    state = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
-    for name, value in weights(model).items():
-        torch.testing.assert_close(state[f"network.{name}"], value)
-
-
-@pytest.mark.parametrize("decay", [0.0, 1.0, -0.5, 2.0, math.nan])
+@pytest.mark.parametrize("decay", [0.0, 1.0, math.nan])
 def test_a_decay_out_of_range_is_refused(decay: float) -> None:
     with pytest.raises(InputError, match=rf"^--ema {decay}: must lie between 0 and 1"):
         EMA(decay)
 
 
-@pytest.mark.parametrize("step", [2, STEPS, STEPS + 1])
-@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize(("step", "value"), [(2, math.inf), (STEPS, math.nan), (STEPS + 1, math.nan)])
 def test_a_non_finite_loss_stops_within_a_step_and_names_it(
     data: FashionMNISTDataModule, model: LitMLP, step: int, value: float
 ) -> None:
@@ -134,17 +121,12 @@ def test_a_non_finite_loss_stops_within_a_step_and_names_it(
     assert fit.global_step <= step + 1
 
 
-@pytest.mark.parametrize("validation", [True, False])
 def test_a_non_finite_last_step_is_not_saved(
-    synthetic_root: Path, model: LitMLP, tmp_path: Path, validation: bool
+    data: FashionMNISTDataModule, model: LitMLP, tmp_path: Path
 ) -> None:
-    data = FashionMNISTDataModule(str(synthetic_root), batch_size=100, val_size=100 if validation else 0)
-    last = 2 * (5 if validation else 6)
-    monitor = "val/accuracy" if validation else None
-    saver = ModelCheckpoint(tmp_path, filename="{epoch}", monitor=monitor, save_last=True, save_top_k=-1)
-    fit = trainer(StopAtNonFiniteLoss(), Poison(last), saver, checkpoints=True)
-    with pytest.raises(InputError, match=f"at step {last}:"):
-        fit.fit(model, data)
+    saver = ModelCheckpoint(tmp_path, filename="{epoch}", save_last=True, save_top_k=-1)
+    with pytest.raises(InputError, match=f"at step {2 * STEPS}:"):
+        trainer(StopAtNonFiniteLoss(), Poison(2 * STEPS), saver, checkpoints=True).fit(model, data)
     assert {path.name for path in tmp_path.iterdir()} == {"epoch=0.ckpt", "last.ckpt"}
     for path in tmp_path.iterdir():
         state = torch.load(path, weights_only=True)["state_dict"]
@@ -154,44 +136,25 @@ def test_a_non_finite_last_step_is_not_saved(
 def test_logged_times_and_printed_lines(
     data: FashionMNISTDataModule, model: LitMLP, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clock = EpochClock()
-    table = EpochTable(tmp_path / "metrics.csv")
-    trainer(StopAtNonFiniteLoss(), clock, EpochLines(), logger=table, log_every_n_steps=1).fit(model, data)
-    with table.path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["epoch"] for row in rows] == ["0", "1"]
-    names = {f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy")}
-    names |= {"learning_rate", "images_per_second", "seconds"}
-    for row in rows:
-        assert names < row.keys()
-        assert all(row[name] for name in names)
-        assert float(row["learning_rate"]) == pytest.approx(0.1)
-        assert float(row["images_per_second"]) > 0
-    assert 0 < float(rows[0]["seconds"]) < float(rows[1]["seconds"])
-    assert clock.seconds == pytest.approx(float(rows[1]["seconds"]), rel=1e-5)
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
-    assert len(lines) == 2
-    for number, (line, row) in enumerate(zip(lines, rows, strict=True), 1):
-        assert re.match(rf"epoch +{number}/2 ", line)
-        assert (
-            f"train loss {float(row['train/loss']):.4f} accuracy {float(row['train/accuracy']):.4f}" in line
-        )
-        assert f"val loss {float(row['val/loss']):.4f} accuracy {float(row['val/accuracy']):.4f}" in line
-        assert line.endswith(
-            f"{float(row['images_per_second']):,.0f} images/s   {float(row['seconds']):.0f} s"
-        )
-
-
-def test_images_per_second_leave_validation_out(data: FashionMNISTDataModule, model: LitMLP) -> None:
     class SlowValidation(Callback):
         def on_validation_start(self, *_: Any) -> None:
             time.sleep(0.3)
 
-    fit = trainer(EpochClock(), SlowValidation(), max_epochs=1)
-    fit.fit(model, data)
-    seconds = float(fit.callback_metrics["seconds"])
-    assert seconds > 0.3
-    assert float(fit.callback_metrics["images_per_second"]) >= 500 / (seconds - 0.3)
+    clock, table = EpochClock(), EpochTable(tmp_path / "metrics.csv")
+    trainer(clock, EpochLines(), SlowValidation(), logger=table, log_every_n_steps=1).fit(model, data)
+    with table.path.open(newline="") as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    assert [row["learning_rate"] for row in rows] == [pytest.approx(0.1)] * 2
+    assert rows[0]["images_per_second"] >= 500 / (rows[0]["seconds"] - 0.3)  # validation is left out
+    assert 0.3 < rows[0]["seconds"] < rows[1]["seconds"] - 0.3
+    assert clock.seconds == pytest.approx(rows[1]["seconds"], rel=1e-5)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert lines == [
+        f"epoch   {number}/2   train loss {row['train/loss']:.4f} accuracy {row['train/accuracy']:.4f}"
+        f"   val loss {row['val/loss']:.4f} accuracy {row['val/accuracy']:.4f}"
+        f"   {row['images_per_second']:,.0f} images/s   {row['seconds']:.0f} s"
+        for number, row in enumerate(rows, 1)
+    ]
 
 
 @pytest.mark.parametrize("step", [1, 3])

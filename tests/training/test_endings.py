@@ -1,10 +1,8 @@
 """Which weights are scored, when a training ends, and how it fails."""
 
 import errno
-import json
-import math
 import os
-import re
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +16,11 @@ from torch import Tensor
 from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.models.mlp import MLP, LitMLP
-from fmnist.training import outputs
-from tests.training.folder import checkpoint, rows, same
+from fmnist.training import outputs, session
+from fmnist.training.train import main
+from tests.training.folder import checkpoint, equal, rows
 
-TEST, STEPS = 200, 5  # images, and steps in an epoch
+TEST = 200  # images
 
 
 def score(state: dict[str, Tensor], root: Path) -> Tensor:
@@ -56,23 +55,10 @@ def test_without_validation_the_last_epoch_is_scored(train: Callable[..., Run], 
     assert run.record["split"] == {"split_seed": 0, "train": 600, "val": 0, "test": TEST}
     assert run.record["metrics"].keys() == {"test"}
     assert not (run.path / "predictions" / "val.npz").exists()
-    assert same(checkpoint(run, "best"), checkpoint(run, "last"))
+    assert equal(checkpoint(run, "best"), checkpoint(run, "last"))
     assert not [name for name in rows(run)[0] if name.startswith("val/")]
     logits = score(checkpoint(run, "last"), synthetic_root)
     np.testing.assert_allclose(run.predictions("test").logits, logits, rtol=1e-4, atol=1e-4)
-
-
-def test_early_stopping_stops(train: Callable[..., Run]) -> None:
-    still = ["--model.optimizer", "sgd", "--model.learning_rate", "1e-20", "--model.batch_norm", "false"]
-    run = train(*still, "--trainer.max_epochs", "6", "--early_stopping", "2")
-    assert run.record["epochs"] == 3
-    assert run.record["status"] == "finished"
-
-
-def test_a_fast_development_run(train: Callable[..., Run]) -> None:
-    run = train("--trainer.fast_dev_run", "true")
-    assert run.record["status"] == "finished"
-    assert len(run.predictions("test").labels) == TEST
 
 
 def test_averaging_with_the_mirror_image_is_recorded(train: Callable[..., Run], synthetic_root: Path) -> None:
@@ -85,7 +71,6 @@ def test_averaging_with_the_mirror_image_is_recorded(train: Callable[..., Run], 
 @pytest.mark.parametrize(
     ("extra", "steps"),
     [
-        (["--trainer.max_steps", "7"], 7),
         (["--trainer.max_epochs", "-1", "--trainer.max_steps", "7"], 7),
         (["--trainer.accumulate_grad_batches", "2"], 6),
         (["--trainer.overfit_batches", "1"], 2),
@@ -100,69 +85,15 @@ def test_the_schedule_ends_with_training(train: Callable[..., Run], extra: list[
     assert state["lr_schedulers"][0]["_last_lr"] == pytest.approx([0, 0], abs=1e-12)
 
 
-@pytest.mark.parametrize("extra", [[], ["--ema", "0.5"]], ids=["plain", "ema"])
 def test_a_run_without_a_validation_scores_where_it_ended(
-    train: Callable[..., Run], synthetic_root: Path, extra: list[str]
+    train: Callable[..., Run], synthetic_root: Path
 ) -> None:
-    run = train("--trainer.max_steps", "4", *extra)
+    run = train("--trainer.max_steps", "4", "--ema", "0.5")
     assert float(rows(run)[0]["images_per_second"]) > 0
     for name in ("best", "last"):
         logits = score(checkpoint(run, name), synthetic_root)
         np.testing.assert_allclose(run.predictions("test").logits, logits, rtol=1e-4, atol=1e-4)
     assert run.record["metrics"].keys() == {"val", "test"}
-
-
-def test_one_batch_is_learnt_by_heart(train: Callable[..., Run]) -> None:
-    run = train(
-        "--trainer.overfit_batches", "1", "--trainer.max_epochs", "30", "--data.augmentation.shift", "0"
-    )
-    accuracy = [float(row["train/accuracy"]) for row in rows(run)]
-    assert accuracy[-1] > max(0.8, accuracy[0])
-
-
-@pytest.mark.parametrize("step", [1, STEPS + 3])
-def test_a_loss_that_is_not_a_number_fails_the_run(
-    train: Callable[..., Run],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    step: int,
-) -> None:
-    original = LitMLP.training_step
-
-    def poisoned(self: LitMLP, batch: Any, batch_idx: int) -> Tensor:
-        loss = original(self, batch, batch_idx)
-        return loss * math.nan if self.global_step + 1 == step else loss
-
-    monkeypatch.setattr(LitMLP, "training_step", poisoned)
-    with pytest.raises(SystemExit) as stop:
-        train()
-    assert stop.value.code == 2
-    said = capsys.readouterr().err
-    assert f"error: the loss was nan at step {step}: try " in said
-    assert "Traceback" not in said
-    run = Run(tmp_path / "logs" / "run" / "version_0")
-    assert run.record["status"] == "failed"
-    assert run.record["finished"] is not None
-    assert not (run.path / "predictions").exists()
-    saved = run.path / "checkpoints" / "best.ckpt"
-    assert saved.exists() == (step > STEPS)
-    if saved.exists():
-        assert all(value.isfinite().all() for value in checkpoint(run).values())
-
-
-def test_a_learning_rate_that_explodes_fails_the_run(
-    train: Callable[..., Run], capsys: pytest.CaptureFixture[str]
-) -> None:
-    wild = ["--model.optimizer", "sgd", "--model.learning_rate", "90", "--model.weight_decay", "1"]
-    with pytest.raises(SystemExit) as stop:
-        train(*wild, "--model.warmup", "0", "--trainer.max_epochs", "20")
-    assert stop.value.code == 2
-    assert re.search(
-        r"(the loss was (nan|inf) at|the weights are not finite after) step \d+: "
-        r"try a --model\.learning_rate below 90",
-        capsys.readouterr().err,
-    )
 
 
 def test_a_defect_fails_the_run_and_keeps_its_traceback(
@@ -174,7 +105,7 @@ def test_a_defect_fails_the_run_and_keeps_its_traceback(
     monkeypatch.setattr(LitMLP, "validation_step", fail)
     with pytest.raises(RuntimeError, match="a defect"):
         train()
-    assert json.loads((tmp_path / "logs/run/version_0/run.json").read_text())["status"] == "failed"
+    assert Run(tmp_path / "logs/run/version_0").status == "failed"
 
 
 def test_sigterm_while_the_figures_are_drawn_stops_the_run(
@@ -191,39 +122,52 @@ def test_sigterm_while_the_figures_are_drawn_stops_the_run(
     assert run.predictions("test").accuracy > 0
 
 
-def test_a_disk_that_fills_up_is_said(
+@pytest.mark.parametrize(
+    ("owner", "function", "status"),
+    [(session, "write_file", "failed"), (outputs, "draw_figures", "failed"), (Run, "finish", "running")],
+    ids=["first file", "figures", "last line"],
+)
+def test_a_disk_that_fills_up_is_reported(
+    train: Callable[..., Run],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    owner: Any,
+    function: str,
+    status: str,
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "some.file")
+
+    monkeypatch.setattr(owner, function, full)
+    with pytest.raises(SystemExit) as stop:
+        train("--name", "full")
+    assert stop.value.code == 2
+    message = f"error: --logs {tmp_path / 'logs'}: cannot be written (No space left on device: some.file); "
+    assert message in capsys.readouterr().err
+    assert Run(tmp_path / "logs" / "full" / "version_0").status == status
+
+
+def test_a_resumed_run_whose_disk_fills_up_names_its_own_folder(
     train: Callable[..., Run],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "best.ckpt")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(outputs, "draw_figures", full)
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit):
         train("--name", "full")
-    assert stop.value.code == 2
-    said = capsys.readouterr().err
-    assert "cannot be written" in said
-    assert "best.ckpt" in said
-    assert Run(next(tmp_path.rglob("full/version_0"))).record["status"] == "failed"
+    moved = (tmp_path / "logs" / "full" / "version_0").rename(tmp_path / "moved")
+    shutil.rmtree(tmp_path / "logs")
+    with pytest.raises(SystemExit):
+        main(["--resume", str(moved)])
+    assert f"error: --resume {moved}: cannot be written (" in capsys.readouterr().err
 
 
-def test_a_disk_that_fills_up_at_the_last_line_is_said(
-    train: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(self: Run, status: str, **_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "run.json")
-
-    monkeypatch.setattr(Run, "finish", full)
-    with pytest.raises(SystemExit) as stop:
-        train("--name", "full")
-    assert stop.value.code == 2
-    assert Run(next(tmp_path.rglob("full/version_0"))).record["status"] == "running"
-
-
-def test_what_lightning_refuses_after_the_start_is_said(
+def test_what_lightning_refuses_after_the_start_is_reported(
     train: Callable[..., Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stop:
@@ -235,11 +179,18 @@ def test_what_lightning_refuses_after_the_start_is_said(
     assert Run(next(tmp_path.rglob("less/version_0"))).record["status"] == "failed"
 
 
-def test_gradients_are_clipped_in_mixed_precision(train: Callable[..., Run]) -> None:
-    run = train(
-        "--trainer.gradient_clip_val", "1", "--trainer.precision", "bf16-mixed", "--model.optimizer", "adamw"
-    )
-    assert run.record["status"] == "finished"
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--trainer.fast_dev_run", "true"],
+        ["--trainer.num_sanity_val_steps", "1"],
+        ["--trainer.gradient_clip_val", "1", "--trainer.precision", "bf16-mixed", "--model.optimizer=adamw"],
+    ],
+)
+def test_other_flags_of_the_trainer(train: Callable[..., Run], flags: list[str]) -> None:
+    run = train(*flags)
+    assert run.status == "finished"
+    assert len(run.predictions("test").labels) == TEST
 
 
 def test_the_profiler_prints_its_table(train: Callable[..., Run], caplog: pytest.LogCaptureFixture) -> None:

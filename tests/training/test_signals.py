@@ -21,31 +21,28 @@ def stops() -> Iterator[StopSignals]:
 
 
 @pytest.mark.parametrize(
-    ("number", "raised"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)]
+    ("number", "at_once", "later"),
+    [
+        (signal.SIGTERM, SystemExit, SIGTERMException),
+        (signal.SIGINT, KeyboardInterrupt, KeyboardInterrupt),
+    ],
 )
-def test_outside_training_a_signal_ends_at_once(
-    stops: StopSignals, number: signal.Signals, raised: type[BaseException]
-) -> None:
-    with pytest.raises(raised) as caught:
-        os.kill(os.getpid(), number)
-    assert raised is KeyboardInterrupt or caught.value.code == 143  # type: ignore[attr-defined]
-    assert stops.received == 0
-
-
-@pytest.mark.parametrize(
-    ("number", "raised"), [(signal.SIGTERM, SIGTERMException), (signal.SIGINT, KeyboardInterrupt)]
-)
-def test_in_training_the_first_waits(
+def test_a_signal_ends_at_once_or_in_training_after_a_step(
     stops: StopSignals,
     number: signal.Signals,
-    raised: type[BaseException],
+    at_once: type[BaseException],
+    later: type[BaseException],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    with pytest.raises(at_once) as caught:
+        os.kill(os.getpid(), number)
+    assert getattr(caught.value, "code", 143) == 143
+    assert stops.received == 0
     stops.defer_signals()
     os.kill(os.getpid(), number)
     assert stops.received == number
     assert "stopping soon, after a step" in capsys.readouterr().err
-    with pytest.raises(raised):
+    with pytest.raises(later):
         stops.stop(stops.received)
 
 
@@ -100,13 +97,9 @@ def test_a_quick_first_step_is_no_measure() -> None:
     trainer.ask(agreement, 1)
     trainer.other = 15
     assert trainer.ask(agreement, 2) == [0, 15]
-
-
-def test_at_the_end_of_an_epoch_they_ask_at_once() -> None:
-    trainer, agreement = Processes(0.001), StopConsensus()
     trainer.ask(agreement, 200)
-    trainer.other = 15
-    assert trainer.ask(agreement, 1, now=True) == [15]
+    assert trainer.ask(agreement, 1) == [0]
+    assert trainer.ask(agreement, 1, now=True) == [15]  # the end of an epoch does not wait
 
 
 @pytest.mark.parametrize("place", ["on_train_epoch_start", "on_validation_end"])
@@ -116,10 +109,3 @@ def test_after_quick_validation_batches_training_asks_anew(stops: StopSignals, p
     getattr(last, place)(trainer, None)
     trainer.other = 15
     assert trainer.ask(last._consensus, 1) == [15]
-
-
-def test_the_handlers_before_come_back() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-    with StopSignals():
-        assert signal.getsignal(signal.SIGTERM) is not before[0]
-    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before

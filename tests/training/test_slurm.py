@@ -14,12 +14,11 @@ from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEn
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from fmnist.core.runs import Run
-from fmnist.models.classifier import Classifier
 from fmnist.training import outputs
-from fmnist.training.resume import command_line, run_of_job
-from fmnist.training.signals import Requeue, StopSignals, job_id, slurm_environment
+from fmnist.training.resume import run_of_job, shell_command
+from fmnist.training.signals import Requeue, StopSignals, slurm_environment
 from fmnist.training.train import main
-from tests.training.folder import checkpoint, same
+from tests.training.folder import checkpoint, equal
 
 STEPS = 5  # in an epoch
 PLUGIN = ["--trainer.plugins", "lightning.pytorch.plugins.environments.SLURMEnvironment"]
@@ -62,28 +61,6 @@ def whole(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-@pytest.fixture
-def signalled(train: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Train until a signal comes at a place and a global step; return the exit status and the run."""
-
-    def until(place: str, step: int, number: int, *flags: str, times: int = 1) -> tuple[Any, Run]:
-        original = getattr(Classifier, place)
-
-        def hook(self: Classifier, *args: Any) -> Any:
-            if self.trainer.global_step == step:
-                for _ in range(times):
-                    os.kill(os.getpid(), number)
-            return original(self, *args)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Classifier, place, hook)
-            with pytest.raises(SystemExit) as stop:
-                train("--name", "job", *flags)
-        return stop.value.code, Run(tmp_path / "logs" / "job" / "version_0")
-
-    return until
-
-
 @pytest.mark.parametrize(
     ("place", "step", "flags"),
     [
@@ -97,7 +74,7 @@ def signalled(train: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_job_that_is_queued_again_ends_as_one_that_was_not(
     whole: Run,
     train: Callable[..., Run],
-    signalled: Any,
+    interrupted: Callable[..., Run],
     job: Path,
     monkeypatch: pytest.MonkeyPatch,
     place: str,
@@ -105,16 +82,16 @@ def test_a_job_that_is_queued_again_ends_as_one_that_was_not(
     flags: list[str],
 ) -> None:
     number = signal.SIGUSR2 if flags else signal.SIGUSR1
-    status, cut = signalled(place, step, number, *flags, times=2)
-    assert (status, cut.record["status"], cut.record["slurm_job"]) == (143, "stopped", "42")
+    cut = interrupted(place, step, number, *flags, times=2)
+    assert (cut.status, cut.record["slurm_job"]) == ("stopped", "42")
     assert job.read_text() == "requeue 42\n"
     starts_again(monkeypatch)
-    found = train("--name", "job", *flags)
+    found = train("--name", "cut", *flags)
     assert found.path == cut.path
     assert [path.name for path in found.path.parent.iterdir()] == ["version_0"]
     assert (found.record["status"], found.record["resumed"]) == ("finished", 1)
     for name in ("best", "last"):
-        assert same(checkpoint(found, name), checkpoint(whole, name))
+        assert equal(checkpoint(found, name), checkpoint(whole, name))
     for part in ("val", "test"):
         np.testing.assert_array_equal(found.predictions(part).logits, whole.predictions(part).logits)
     assert job.read_text() == "requeue 42\n"
@@ -123,13 +100,13 @@ def test_a_job_that_is_queued_again_ends_as_one_that_was_not(
 def test_a_run_that_the_job_finished_is_not_trained_again(
     train: Callable[..., Run], job: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = train("--name", "job")
+    first = train("--name", "cut")
     starts_again(monkeypatch)
-    assert train("--name", "job").path == first.path
+    assert train("--name", "cut").path == first.path
     assert "was finished by this job" in capsys.readouterr().out
-    assert train("--name", "job", "--seed_everything", "1").path != first.path  # the job's next command
+    assert train("--name", "cut", "--seed_everything", "1").path != first.path  # the job's next command
     monkeypatch.setenv("SLURM_JOB_ID", "43")
-    assert train("--name", "job").path not in (first.path, first.path.with_name("version_1"))
+    assert train("--name", "cut").path not in (first.path, first.path.with_name("version_1"))
 
 
 def test_a_run_that_the_job_finished_is_told_by_the_main_process_alone(
@@ -139,9 +116,9 @@ def test_a_run_that_the_job_finished_is_told_by_the_main_process_alone(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    first = train("--name", "job")
-    two = [*tiny, "--logs", str(first.path.parent.parent), "--name", "job", "--trainer.devices", "2"]
-    first.update(command=command_line(two))
+    first = train("--name", "cut")
+    two = [*tiny, "--logs", str(first.path.parent.parent), "--name", "cut", "--trainer.devices", "2"]
+    first.update(command=shell_command(two))
     config = first.path / "config.yaml"
     config.write_text(config.read_text().replace("devices: '1'", "devices: 2"))
     starts_again(monkeypatch)
@@ -153,27 +130,12 @@ def test_a_run_that_the_job_finished_is_told_by_the_main_process_alone(
 
 
 def test_a_job_that_was_killed_before_its_first_checkpoint_begins_anew(
-    train: Callable[..., Run], signalled: Any, job: Path, monkeypatch: pytest.MonkeyPatch
+    train: Callable[..., Run], interrupted: Callable[..., Run], job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    status, cut = signalled("on_fit_start", 0, signal.SIGUSR1)
-    assert (status, cut.record["status"]) == (143, "stopped")
+    assert interrupted("on_fit_start", 0, signal.SIGUSR1).status == "stopped"
     assert job.read_text() == "requeue 42\n"
     starts_again(monkeypatch)
-    assert train("--name", "job").path.name == "version_1"
-
-
-def test_a_plugin_that_is_told_not_to_does_not(
-    train: Callable[..., Run], signalled: Any, job: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    try:
-        run = train(*PLUGIN, "--trainer.plugins.auto_requeue", "false")
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-    assert run.record["status"] == "finished"
-    status, _ = signalled("training_step", 2, signal.SIGTERM)
-    assert status == 143
-    assert not job.exists()
+    assert train("--name", "cut").path.name == "version_1"
 
 
 @pytest.mark.parametrize(
@@ -184,30 +146,34 @@ def test_a_plugin_that_is_told_not_to_does_not(
     ],
 )
 def test_without_requeueing_a_job_that_starts_again_begins_anew(
-    train: Callable[..., Run], job: Path, monkeypatch: pytest.MonkeyPatch, off: list[str]
+    train: Callable[..., Run],
+    interrupted: Callable[..., Run],
+    job: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    off: list[str],
 ) -> None:
-    first = train("--name", "job", *off)
+    assert interrupted("training_step", STEPS + 2, signal.SIGTERM, *off).status == "stopped"
+    assert not job.exists()
     starts_again(monkeypatch)
-    assert train("--name", "job", *off).path != first.path
+    assert train("--name", "cut", *off).path.name == "version_1"
 
 
 def test_a_refusal_is_told_with_the_way_on(
-    signalled: Any, job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    interrupted: Callable[..., Run], job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_scontrol(tmp_path, "echo 'Job may not be requeued' >&2", "exit 1")
-    status, cut = signalled("training_step", 2, signal.SIGUSR1)
+    cut = interrupted("training_step", 2, signal.SIGUSR1)
     said = capsys.readouterr().err
-    assert status == 143
     assert "warning: scontrol requeue 42: failed (Job may not be requeued)" in said
     assert f"to continue: python scripts/train.py --resume {cut.path}" in said
 
 
 def test_the_answer_of_slurm_does_not_disturb_the_end(
-    signalled: Any, job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    interrupted: Callable[..., Run], job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_scontrol(tmp_path, "kill -TERM $PPID", f'echo "$@" >> {job}')
-    status, cut = signalled("training_step", 2, signal.SIGUSR1)
-    assert (status, cut.record["status"], job.read_text()) == (143, "stopped", "requeue 42\n")
+    cut = interrupted("training_step", 2, signal.SIGUSR1)
+    assert (cut.status, job.read_text()) == ("stopped", "requeue 42\n")
     said = capsys.readouterr().err
     assert "SLURM job 42 is queued again" in said
     assert "--resume" not in said
@@ -232,33 +198,26 @@ def test_tasks_that_lightning_cannot_tell_apart_are_refused(
     assert "error: --trainer: You set `--ntasks=2` in your SLURM bash script" in capsys.readouterr().err
 
 
-def test_only_the_main_process_asks(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_main_process_asks_and_once(
+    job: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("SLURM_PROCID", "1")
     other = Requeue(SLURMEnvironment())
     other.ask()
     assert not job.exists()
     monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "40")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     main = Requeue(SLURMEnvironment())
     main.ask()
     main.ask()
-    assert job.read_text() == "requeue 42\n"
-    assert (main.granted, other.granted) == (True, False)
-
-
-def test_a_task_of_an_array_is_named_so(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "40")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
-    assert job_id() == "40_3"
-    Requeue(SLURMEnvironment()).ask()
     assert job.read_text() == "requeue 40_3\n"
-
-
-def test_without_scontrol_it_is_said(
-    job: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    assert (main.granted, other.granted) == (True, False)
+    StopSignals(SLURMEnvironment()).ask_for_requeue(signal.SIGTERM)  # somebody wants the job to end
+    assert job.read_text() == "requeue 40_3\n"
     monkeypatch.setenv("PATH", "")
     Requeue(SLURMEnvironment()).ask()
-    assert "scontrol requeue 42: failed ([Errno 2] No such file" in capsys.readouterr().err
+    assert "scontrol requeue 40_3: failed ([Errno 2] No such file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("devices", ["1", "2"])

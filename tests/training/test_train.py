@@ -16,11 +16,12 @@ from sklearn import metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fmnist.core.constants import CLASSES
+from fmnist.core.files import TEMPORARY_FILES
 from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.training.train import main
-from tests.training.folder import checkpoint, rows, same
+from tests.training.folder import checkpoint, equal, rows
 
 TRAIN, VAL, TEST = 500, 100, 200  # images
 FIGURES = {"curves", "confusion_matrix", "class_f1", "worst_errors", "augmented"}
@@ -49,9 +50,10 @@ def test_the_folder_holds_what_is_promised(finished: tuple[Run, str]) -> None:
         *("checkpoints/best.ckpt", "checkpoints/last.ckpt"),
         *(f"figures/{name}.png" for name in FIGURES),
     }
-    assert not [name for name in files if name.endswith(".tmp")]
-    events = [path for path in run.path.iterdir() if "tfevents" in path.name]
-    assert events
+    assert not list(run.path.rglob(TEMPORARY_FILES))
+    for name in FIGURES:
+        with Image.open(run.path / "figures" / f"{name}.png") as picture:
+            assert len(set(np.asarray(picture.convert("L")).flat)) > 10  # something is drawn
 
 
 def test_run_json_holds_every_field(finished: tuple[Run, str], synthetic_root: Path) -> None:
@@ -138,15 +140,6 @@ def test_the_table_has_a_row_an_epoch(finished: tuple[Run, str]) -> None:
     assert finished[0].record["metrics"]["val"]["accuracy"] == pytest.approx(best, abs=1e-6)
 
 
-def test_the_figures_are_pictures(finished: tuple[Run, str]) -> None:
-    for name in FIGURES:
-        with Image.open(finished[0].path / "figures" / f"{name}.png") as picture:
-            picture.load()
-            assert picture.format == "PNG"
-            assert min(picture.size) > 200
-            assert len(set(np.asarray(picture.convert("L")).flat)) > 10  # something is drawn
-
-
 def test_tensorboard_shows_everything(finished: tuple[Run, str]) -> None:
     run = finished[0]
     events = EventAccumulator(str(run.path), size_guidance={"images": 0, "scalars": 0})
@@ -165,9 +158,6 @@ def test_tensorboard_shows_everything(finished: tuple[Run, str]) -> None:
     assert all(tag.encode() in layout for tag in pairs)
     assert "_hparams_/session_start_info" in events.summary_metadata
     folder = run.path / "00000" / "test_embedding"
-    assert (
-        'tensor_path: "00000/test_embedding/tensors.tsv"' in (run.path / "projector_config.pbtxt").read_text()
-    )
     assert np.loadtxt(folder / "tensors.tsv").shape[0] == TEST
     names = (folder / "metadata.tsv").read_text().splitlines()
     assert names == [CLASSES[label] for label in run.predictions("test").labels]
@@ -196,7 +186,7 @@ def test_the_configuration_gives_the_same_run_again(
     assert again.path == first.path.with_name("version_1")
     for part in ("val", "test"):
         assert np.array_equal(again.predictions(part).logits, first.predictions(part).logits)
-    assert same(checkpoint(again, "last"), checkpoint(first, "last"))
+    assert equal(checkpoint(again, "last"), checkpoint(first, "last"))
 
 
 def test_the_configuration_keeps_a_null_that_overrides_a_default(train: Callable[..., Run]) -> None:
@@ -204,10 +194,9 @@ def test_the_configuration_keeps_a_null_that_overrides_a_default(train: Callable
     assert "\n  max_epochs: null\n" in (run.path / "config.yaml").read_text()
 
 
-def test_the_seed_chooses_weights_and_order_but_not_the_split(train: Callable[..., Run]) -> None:
-    first, again, other = train(), train("--seed_everything", "0"), train("--seed_everything", "1")
-    assert same(checkpoint(first, "last"), checkpoint(again, "last"))
-    assert not same(checkpoint(first, "last"), checkpoint(other, "last"))
-    assert np.array_equal(first.predictions("val").indices, other.predictions("val").indices)
-    shifted = train("--data.split_seed", "1")
-    assert not np.array_equal(first.predictions("val").indices, shifted.predictions("val").indices)
+def test_the_seed_does_not_choose_the_split(train: Callable[..., Run]) -> None:
+    runs = [train(*flags) for flags in ([], ["--seed_everything", "1"], ["--data.split_seed", "1"])]
+    assert not equal(checkpoint(runs[0], "last"), checkpoint(runs[1], "last"))
+    first, other_seed, other_split = (run.predictions("val").indices for run in runs)
+    assert np.array_equal(first, other_seed)
+    assert not np.array_equal(first, other_split)

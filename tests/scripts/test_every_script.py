@@ -1,0 +1,54 @@
+"""What the scripts have in common: help that comes at once, and the refusal of a folder that is no run."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fmnist.explanation.methods import METHODS
+from fmnist.inference.answers import DOUBTFUL_FLAGS, LEAST_PROBABILITY, UNLIKE
+from fmnist.inference.formats import FORMATS
+from fmnist.pictures.cutout import CUT_OUTS
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"torch", "torchvision", "lightning", "matplotlib", "sklearn", "captum", "onnx"}
+REASONS = [UNLIKE, "close call between A and B", ", ".join(DOUBTFUL_FLAGS), ",".join(CUT_OUTS)]
+
+
+@pytest.mark.parametrize(
+    ("command", "texts"),
+    [
+        ("baseline --config configs/baselines/hog_svm.yaml --help", ["--estimator.ARGUMENT VALUE"]),
+        ("baseline --config configs/baselines/hog_svm.yaml --print_config", ["name: hog-svm"]),
+        ("benchmark --help", ["--only {loader,step,overhead}"]),
+        ("compare --help", ["python scripts/compare.py", "--allow-mixed"]),
+        ("evaluate --help", ["python scripts/evaluate.py", "--shifts [N]"]),
+        ("explain --help", ["--faithfulness [N]", *METHODS, *(method.title for method in METHODS.values())]),
+        ("export --help", [f"{name} for {form.runtime} ({form.suffix})" for name, form in FORMATS.items()]),
+        ("predict --help", [*REASONS, f"(default: {LEAST_PROBABILITY})"]),
+    ],
+)
+def test_help_is_complete_and_imports_nothing_heavy(command: str, texts: list[str]) -> None:
+    script, *flags = command.split()
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", f"scripts/{script}.py", *flags],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    shown = " ".join(done.stdout.split())
+    assert [text for text in texts if " ".join(text.split()) not in shown] == []
+    heavy = HEAVY if script == "baseline" else HEAVY | {"numpy"}
+    assert not heavy & {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+
+
+@pytest.mark.parametrize("words", ["evaluate", "explain", "export", "predict a.png"])
+def test_a_folder_that_is_no_run_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    script, *others = words.split()
+    with pytest.raises(SystemExit) as stop:
+        importlib.import_module(f"scripts.{script}").main([str(tmp_path), *others])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path}: holds no finished run")
