@@ -15,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run, check_name
+from fmnist.core.yaml_files import read_yaml
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models import shipped_networks
 from fmnist.models.classifier import Classifier
@@ -89,7 +90,7 @@ def parse(args: Sequence[str] | None) -> Command:
 
 def _parse(args: list[str]) -> Command:
     first = _first_flags(args)
-    yamls = [_read_yaml(path) for path in first.config]
+    yamls = [_read_config(path) for path in first.config]
     if first.help or first.trainer_help:
         print(help_text.trainer_flags() if first.trainer_help else help_text.text(_model_name(first, yamls)))
         sys.exit(0)
@@ -182,20 +183,11 @@ def _config_of(run: Run) -> list[str]:
     return ["--config", str(run.path / "config.yaml")]
 
 
-def _read_yaml(path: str) -> dict[str, Any]:
-    """Read a YAML of keys; jsonargparse would not name the file of a wrong one."""
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise InputError(f"--config {path}: cannot be read ({error.strerror})") from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise InputError(f"--config {path}: is no YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"--config {path}: must hold keys like 'trainer:', holds {content!r:.40}")
+def _read_config(path: str) -> dict[str, Any]:
+    """Read a YAML file; jsonargparse would not name the file of a wrong one."""
+    content = read_yaml(path, "trainer")
     if isinstance(content.get("data"), dict) and "seed" in content["data"]:  # would be ignored
         raise InputError(f"--config {path}: data.seed cannot be set apart, it is seed_everything")
-    if content.get("resume") is not None:  # decides which YAML files are read
-        raise InputError(f"--config {path}: resume must be a flag of the command line")
     return content
 
 
