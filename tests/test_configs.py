@@ -50,7 +50,11 @@ def check_recorded(config: dict[str, Any], *paths: Path, changed: Set[str] = fro
     """Check that a resolved configuration has all settings of stacked YAML files but for ``changed``."""
     config, expected = flat(config), {}
     for path in paths:
-        expected |= flat(read(path))
+        above = flat(read(path))  # null replaces all settings below it
+        below = {
+            key: value for key, value in expected.items() if not key.startswith(tuple(f"{k}." for k in above))
+        }
+        expected = below | above
     names = expected.keys() - changed
     assert {key: config[key] for key in names} == {key: expected[key] for key in names}
 
