@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fmnist.core.runs import Run
 from fmnist.data.datamodule import FashionMNISTDataModule
-from fmnist.models.classifier import Classifier
+from fmnist.training import checkpoints
 from fmnist.training.checkpoints import LAST
 from tests.faults.processes import Child, last_line, run
 from tests.faults.table import Outcome, Row
@@ -19,7 +19,6 @@ from tests.faults.trainings import (
     CNN,
     LENET5,
     STEPS,
-    at,
     count_steps,
     differences,
     flags,
@@ -114,17 +113,23 @@ def _pause_in_write(call: int, here: Path, temporary: Path) -> None:
     def paused(name: str, *args: object) -> None:
         nonlocal calls
         if calls == call:
-            if name == "fsync" and os.path.isfile(descriptor := f"/proc/self/fd/{args[0]}"):  # noqa: PTH113
-                os.truncate(descriptor, os.stat(descriptor).st_size // 2)  # noqa: PTH116
+            file = Path(f"/proc/self/fd/{args[0]}")
+            # not another name of the checkpoint before, which is on the disk already
+            if name == "fsync" and file.is_file() and file.stat().st_nlink == 1:
+                os.truncate(file, file.stat().st_size // 2)
             here.touch()
             time.sleep(1000)
         calls += 1
         real[name](*args)  # type: ignore[operator]
 
-    def begin(_: Classifier) -> None:
-        os.fsync, os.replace = partial(paused, "fsync"), partial(paused, "replace")
+    original = checkpoints.keep_previous
 
-    at("on_train_epoch_end", 2 * STEPS, begin)  # Lightning calls the model's before that of checkpoints
+    def keep_previous(path: Path) -> None:
+        if (path / LAST).exists():  # the second writing
+            os.fsync, os.replace = partial(paused, "fsync"), partial(paused, "replace")
+        original(path)
+
+    checkpoints.keep_previous = keep_previous
 
 
 def terminated(folder: Path, times: int) -> Outcome:
