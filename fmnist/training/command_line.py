@@ -188,6 +188,8 @@ def _read_config(path: str) -> dict[str, Any]:
     content = read_yaml(path, "trainer")
     if isinstance(content.get("data"), dict) and "seed" in content["data"]:  # would be ignored
         raise InputError(f"--config {path}: data.seed cannot be set apart, it is seed_everything")
+    if content.get("resume") is not None:  # decides which YAML files are read
+        raise InputError(f"--config {path}: resume must be a flag of the command line")
     return content
 
 
