@@ -109,8 +109,8 @@ def text(model: str | None = None) -> str:
             [Flag("model CLASS", f"{names}, or the path of a class of your own, e.g. my_model.LitLinear.")],
         ),
     ]
-    if kind is not None:
-        parts.append(_section(f"Flags of {kind.__name__}", list(_own_flags(kind))))
+    if kind is not None and (own := list(_own_flags(kind))):
+        parts.append(_section(f"Flags of {kind.__name__}", own))
     parts += [
         _section("Training, for every network", list(_flags_of(Classifier, "model", skip=("network",)))),
         _section("Data", list(_flags_of(FashionMNISTDataModule, "data", skip=("augmentation", "seed")))),

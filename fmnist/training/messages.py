@@ -50,8 +50,13 @@ def _wrong_value(message: str) -> str:
 
 
 def _unknown(flag: str, model: str | None = None) -> str:
-    """Say that there is no such flag, and name the one with the same last part, or the most similar one."""
+    """Say that there is no such flag, and name the one that was probably meant.
+
+    That is one with the same last part; else the most similar one of the same group, as ``model.``.
+    """
     name, names = flag.lstrip("-").partition("=")[0], flag_names(model)
-    same_end = [known for known in names if known.rpartition(".")[2] == name.rpartition(".")[2]]
-    close = same_end or difflib.get_close_matches(name, names, n=1)
+    group, _, last = name.rpartition(".")
+    same_end = [known for known in names if known.rpartition(".")[2] == last]
+    ends = {known.rpartition(".")[2]: known for known in names if known.rpartition(".")[0] == group}
+    close = same_end or [ends[end] for end in difflib.get_close_matches(last, ends, n=1)]
     return f"{flag}: no such flag" + (f"; did you mean --{close[0]}?" if close else " (--help lists them)")
