@@ -10,6 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
+from fmnist.core.images import to_float
+
 Shape = tuple[int, int]  # height and width, pixels
 Rng = np.random.Generator
 
@@ -67,7 +69,7 @@ def cluttered(shape: Shape, rng: Rng) -> np.ndarray:
     pen.polygon([(0, horizon), (width, horizon + slope), (width, height), (0, height)], fill=_rgb(rng))
     for _ in range(rng.integers(25, 60)):
         _draw_object(pen, shape, rng)
-    scene = np.asarray(picture, np.float32) / 255
+    scene = to_float(np.asarray(picture))
     rough = rng.uniform(0, 0.12) * _noise(shape, 2, rng) + rng.uniform(0, 0.12) * _noise(shape, 8, rng)
     return _add_light(np.clip(scene + rough[:, :, None], 0, 1), rng, strength=0.15)
 
