@@ -231,7 +231,7 @@ def test_a_download_after_one_that_was_killed(
     assert not left.exists()
 
 
-@pytest.mark.parametrize("wrong", [gzip.compress(b"other"), None])
+@pytest.mark.parametrize("wrong", [gzip.compress(b"other", mtime=0), None], ids=["wrong", "missing"])
 def test_a_mirror_with_wrong_or_missing_files_is_refused(
     mirror: tuple[str, list[str]],
     published: Path,
