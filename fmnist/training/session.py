@@ -30,6 +30,7 @@ from fmnist.training.command_line import Command
 from fmnist.training.epoch_table import EpochTable
 from fmnist.training.resume import check_same_data, shell_command, warn_of_other_versions
 from fmnist.training.signals import StopSignals, job_id, slurm_environment
+from fmnist.training.threads import yields
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
@@ -196,8 +197,8 @@ class Session:
         print(
             f"{type(network).__name__}, {parameter_count(network):,} parameters, on "
             f"{self.trainer.world_size} x {self.trainer.strategy.root_device.type}, "
-            f"{torch.get_num_threads()} threads, {self.command.config.trainer.precision} "
-            f"({self.command.precision_reason}), channels last\n"
+            f"{torch.get_num_threads()} threads{' that yield to other programs' if yields() else ''}, "
+            f"{self.command.config.trainer.precision} ({self.command.precision_reason}), channels last\n"
             f"{split['train']:,} training and {split['val']:,} validation images; run folder {run.path}"
         )
 

@@ -12,6 +12,7 @@ from fmnist.models.metrics import plain_metrics
 from fmnist.training import outputs
 from fmnist.training.command_line import parse
 from fmnist.training.session import Session
+from fmnist.training.threads import yields_cores
 
 
 @exits_cleanly
@@ -32,7 +33,7 @@ def main(args: Sequence[str] | None = None) -> Run | None:
     if command.resumed is not None and command.resumed.status == "finished":
         return _report_finished(session, command.resumed)
     model, data = command.model, command.data
-    with session.signals:
+    with session.signals, yields_cores():
         data.prepare_data()
         data.setup()
         data.check_processes(session.trainer.world_size)
