@@ -2,9 +2,9 @@
 
 Between two operations OpenMP's threads spin, which is fast while a core is free for each of them. A spinning
 thread beside a busy program takes the time of the thread that it waits for: the training of LeNet-5 on two
-cores kept 27 % of its speed with one busy program beside it, and keeps 60 % with threads that sleep while they
-wait. On free cores sleeping loses up to a third, because it takes long to wake them. So the waiting follows the
-load. The number of threads does not, because sums over other parts differ in their last bits.
+cores kept 27 % of its speed with one busy program beside it, and keeps 60 % with threads that sleep while
+they wait. On free cores sleeping loses up to a third, because it takes long to wake them. So the waiting
+follows the load. The number of threads does not, because sums over other parts differ in their last bits.
 """
 
 import contextlib
