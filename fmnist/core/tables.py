@@ -106,6 +106,11 @@ def fixed(key: str, digits: int = 4) -> Callable[[Row], str]:
     return lambda row: f"{row[key]:.{digits}f}"
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number and what it counts: ``1 epoch``, ``2,000 images``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def grouped(key: str) -> Callable[[Row], str]:
     """Return the text of a whole number, its thousands apart."""
     return lambda row: f"{row[key]:,.0f}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.tables import Column, Row, Table, fixed, grouped, percent
 from fmnist.robustness.backgrounds import BACKGROUNDS
 from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS, SEVERITIES
@@ -128,9 +128,9 @@ def comparison_tables(by_model: Mapping[str, Shifts], reference: str | None = No
         InputError: The reference is none of the models.
     """
     if reference is not None and reference not in by_model:
-        known = ", ".join(by_model) or "there is none"
+        known = ", ".join(map(quoted, by_model)) or "there is none"
         raise InputError(
-            f"--reference {reference}: must be a model measured by evaluate.py --shifts: {known}"
+            f"--reference {quoted(reference)}: must be a model measured by evaluate.py --shifts: {known}"
         )
     if not by_model:
         return []
