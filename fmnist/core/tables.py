@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,11 @@ def duration(key: str) -> Callable[[Row], str]:
 def size(key: str) -> Callable[[Row], str]:
     """Return the text of a number of bytes."""
     return lambda row: f"{row[key] / 1e6:,.1f} MB" if row[key] >= 1e5 else f"{row[key] / 1e3:,.1f} kB"
+
+
+def rounded_down(probability: float) -> str:
+    """Return a probability rounded down: 0.9998 is not certainty, and must not read as 1.000."""
+    return f"{math.floor(probability * 1000) / 1000:.3f}"
 
 
 def percent(share: float) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from fmnist.core.calibration import find_temperature
 from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError, reports_unwritable
 from fmnist.core.files import replacing
@@ -20,7 +21,7 @@ from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Table, fixed
 from fmnist.data import source
 from fmnist.inference.formats import FORMATS, Format, NetworkFunction, on_arrays
-from fmnist.inference.predictor import Predictor, find_temperature
+from fmnist.inference.predictor import Predictor
 from fmnist.models.classifier import Classifier
 
 TOLERANCE = 1e-4

@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fmnist import figures
+from fmnist.core.calibration import find_temperature
 from fmnist.core.errors import InputError, exits_on_sigterm, reports_unwritable
 from fmnist.core.files import write_file
 from fmnist.core.runs import Run
@@ -17,7 +18,7 @@ from fmnist.core.tables import Column, Row, Table
 from fmnist.figures.contact_sheet import Card, contact_sheet, percent
 from fmnist.inference.answers import LEAST_PROBABILITY, Answer, classify
 from fmnist.inference.detection import Detector, find_detector
-from fmnist.inference.predictor import Predictor, find_temperature
+from fmnist.inference.predictor import Predictor
 from fmnist.pictures import find_pictures, prepare_files
 from fmnist.pictures.parallel import OK
 

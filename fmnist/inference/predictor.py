@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fmnist.core.calibration import fit_temperature
 from fmnist.core.errors import InputError
 from fmnist.core.images import check_images
 from fmnist.core.runs import Run
@@ -71,18 +70,6 @@ def _load_network(folder: Path, device: str) -> Model:
         partial(in_batches, network.features, device=device),
         classifier,
     )
-
-
-def find_temperature(run: Run) -> float | None:
-    """Return the temperature that calibrates a run's probabilities, ``None`` without validation images.
-
-    Raises:
-        InputError: Its predictions of the validation images are damaged.
-    """
-    if not run.has_predictions("val"):
-        return None
-    val = run.predictions("val")
-    return fit_temperature(val.logits, val.labels)
 
 
 class Predictor:
