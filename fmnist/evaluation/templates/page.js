@@ -8,7 +8,8 @@ function themed(layout = {}) {
   const axis = { gridcolor: colour("--line"), linecolor: colour("--line"), zerolinecolor: colour("--line"), automargin: true };
   return {
     ...layout,
-    margin: { l: 60, r: 16, t: 16, b: 50 },
+    margin: { l: 60, r: 44, t: 16, b: 50 }, // the tool bar is at the right, beside the plot
+    modebar: { orientation: "v" },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: colour("--sans"), color: colour("--ink"), size: 13 },
