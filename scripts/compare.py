@@ -9,8 +9,8 @@ from fmnist.core.errors import exits_cleanly, quoted
 EPILOG = """\
 Seeds of one configuration are one row, mean and standard deviation; settings that change nothing that is
 learned, such as a progress bar, do not matter. Models of one name are told apart by the settings that differ.
-Runs that cannot be read, and runs that were shortened for debugging (--trainer.fast_dev_run, limit_*_batches),
-are left out and named.
+Runs that cannot be read, and those that were shortened for debugging (--trainer.fast_dev_run or
+limit_*_batches), are left out and named.
 
 Runs can be compared if they have the same data (hash of the files), the same test images, and the same
 validation images. Runs with --data.val_size 0, trained on all images, go with any split.
@@ -40,9 +40,8 @@ def main(args: Sequence[str] | None = None) -> None:
         options.runs, output, options.root, options.allow_mixed, options.reference
     )
     print(*lines, tables["results"].markdown(), sep="\n")
-    print(
-        f"{quoted(output / 'compare.html')}: open it in a browser; each table is also there as CSV and Markdown"
-    )
+    page = quoted(output / "compare.html")
+    print(f"{page}: open it in a browser; each table is also there as CSV and Markdown")
 
 
 if __name__ == "__main__":
