@@ -42,9 +42,8 @@ def main(args: Sequence[str] | None = None) -> None:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision, reason = choose_precision(device)
-    print(
-        f"{device}, torch {torch.__version__}, {counted(torch.get_num_threads(), 'thread')}; {precision}: {reason}"
-    )
+    threads = counted(torch.get_num_threads(), "thread")
+    print(f"{device}, torch {torch.__version__}, {threads}; {precision}: {reason}")
     if options.only in (None, "loader"):
         print_loader_speeds(options.root)
     if options.only in (None, "step"):

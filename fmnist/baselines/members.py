@@ -67,7 +67,8 @@ def check_member(run: Run, flag: str, data_sha256: dict[str, str], split: dict[s
     if split["val"] and not apart:
         raise InputError(
             f"{flag} {quoted(run.path)}: was trained on images that are validation here; make both with the "
-            f"same --data.split_seed (there {theirs['split_seed']}) and --data.val_size (there {theirs['val']})"
+            f"same --data.split_seed (there {theirs['split_seed']}) and --data.val_size "
+            f"(there {theirs['val']})"
         )
 
 
