@@ -31,3 +31,15 @@ def test_a_comparison_shows_the_first_measured_seed_of_each_model(
     page = Page((tmp_path / "out" / "compare.html").read_text())
     assert set(page.data["matrices"]["shifts"]["columns"]) == {"cnn", "mlp"}
     assert f"python scripts/evaluate.py {tmp_path / 'lenet5' / 'version_0'} --shifts" in page.texts
+
+
+def test_a_damaged_file_of_one_run_leaves_the_others_compared(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / "my logs", name, skill=skill) for name, skill in (("cnn", 3.0), ("mlp", 1.0))]
+    (runs[0].path / "shifts.json").write_text(json.dumps(shifted(0.5)))
+    (runs[1].path / "shifts.json").write_text("{")
+    tables, lines = write_comparison([tmp_path / "my logs"], tmp_path / "out", str(tmp_path))
+    assert [row["model"] for row in tables["shifts"].rows] == ["cnn"]
+    command = f"python scripts/evaluate.py '{runs[1].path}' --shifts"
+    assert len([line for line in lines if "shifts.json' : is damaged".replace("' :", "':") in line]) == 1
+    assert any(line.endswith(command) for line in lines)
+    assert command in Page((tmp_path / "out" / "compare.html").read_text()).texts

@@ -1,5 +1,6 @@
 """``scripts/compare.py`` as people call it."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,21 @@ def test_bad_input_ends_with_status_2_and_the_reason(
     (other.path / "predictions" / "test.npz").write_bytes(b"")
     assert "test.npz: is damaged" in refusal(capsys, logs)
     assert not (tmp_path / "out").exists()
+
+
+def test_all_seeds_are_taken_and_paths_can_be_pasted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = tmp_path / "my logs"
+    for name, seed in (("cnn", 0), ("cnn", 1), ("mlp", 3), ("mlp", 5)):
+        make_run(logs, name, seed, skill=3.0 if name == "cnn" else 1.0)
+    stopped = Run.create(logs, "cnn")
+    stopped.finish("stopped")
+    output = logs / "out"
+    compare.main([str(logs / "cnn"), str(logs / "mlp"), "--output", str(output), "--data.root", "nowhere"])
+    printed = capsys.readouterr().out
+    assert "| 0, 1 |" in printed
+    assert "| 3, 5 |" in printed
+    words = shlex.split(printed.replace(":", " ").replace("’", ""))
+    assert {str(stopped.path), str(output / "compare.html")} <= set(words)
+    assert f"'{logs / 'nowhere'}': is no run folder" in refusal(capsys, logs / "nowhere")
