@@ -174,7 +174,7 @@ def test_a_debug_run_is_no_answer_to_the_name_of_real_ones(
 ) -> None:
     paths = [ROOT / "configs" / f"{config}.yaml" for config in order]
     run = train(*paths, flags=("--data.val_size", "50"))
-    with pytest.raises(InputError, match="holds no finished run .* is a debug run|does not exist"):
+    with pytest.raises(InputError, match=r"holds no finished run .* is a debug run|does not exist"):
         Run.find(tmp_path / "lenet5")
     assert Run.find(run.path).path == run.path
 

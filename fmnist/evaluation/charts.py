@@ -227,7 +227,8 @@ def class_f1(rows: Sequence[Row], colour: Mapping[str, str]) -> Chart:
         )
         for row in rows
     ]
-    return _chart(traces, height=520, xaxis=_axis("F1", tickformat=".3~f"), yaxis=BY_CLASS)
+    height = 520 + _legend_height(traces)
+    return _chart(traces, height=height, xaxis=_axis("F1", tickformat=".3~f"), yaxis=BY_CLASS)
 
 
 def _chart(traces: list[dict[str, Any]], **layout: Any) -> Chart:
@@ -238,7 +239,12 @@ def _by_epoch(traces: list[dict[str, Any]], title: str, single: bool = False, **
     """Return a chart by epoch; Plotly shows no legend for one line of ``single`` unless it is told to."""
     shown = {"showlegend": True} if single else {}
     axes = {"xaxis": _axis("epoch"), "yaxis": _axis(title, **yaxis)}
-    return _chart(traces, height=460, hovermode="closest", **axes, **shown)
+    return _chart(traces, height=460 + _legend_height(traces), hovermode="closest", **axes, **shown)
+
+
+def _legend_height(traces: Sequence[dict[str, Any]]) -> int:
+    """Return the pixels that the legend takes from a chart beyond its first lines, of about eight names."""
+    return 20 * (sum(trace.get("showlegend", True) for trace in traces) // 8)
 
 
 def _axis(title: str, **rest: Any) -> dict[str, Any]:

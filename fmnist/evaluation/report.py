@@ -104,6 +104,11 @@ def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str
         metrics["speed"] = rerun.measure_speed(run, images)
     except InputError as error:
         lines.append(f"no time per image: {error}")
+    shifted = None
+    try:
+        shifted = read_shifts(run)
+    except InputError as error:
+        lines.append(f"no section on shifted images: {error}")
     evaluation = Evaluation(RunResult(run, test), metrics, images)
     with reports_unwritable(quoted(run.path)):
         write_file(run.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
@@ -112,7 +117,7 @@ def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str
         write_file(run.path / "classification_report.txt", test.report())
         for name, figure in _figures(evaluation).items():
             figures.save(figure, run.path / "figures" / f"{name}.png")
-        _save_page(evaluation, pictures_note)
+        _save_page(evaluation, pictures_note, shifted)
     return metrics, [*lines, *([pictures_note] if pictures_note else [])]
 
 
@@ -136,10 +141,9 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
     return drawn
 
 
-def _save_page(evaluation: Evaluation, pictures_note: str) -> None:
+def _save_page(evaluation: Evaluation, pictures_note: str, shifted: dict[str, Any] | None) -> None:
     run, summary = evaluation.result.run, evaluation.summary
     name, curves = evaluation.result.name, evaluation.result.curves
-    shifted = read_shifts(run)
     tables = [
         content.classification_table(summary),
         content.calibration_table(summary),

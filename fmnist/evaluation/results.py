@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fmnist.core.errors import quoted
 from fmnist.core.runs import Predictions, Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import Column, Row, Table, counted, fixed
@@ -144,7 +145,7 @@ def runs_table(results: Iterable[tuple[str, RunResult]]) -> Table:
     """Return how runs were made, one row a run, from each one's label and the run."""
     columns = [
         Column("model", "model"),
-        Column("run", "folder"),
+        Column("run", "folder", lambda row: quoted(row["folder"])),
         Column("seed", "seed"),
         Column("accuracy", "accuracy", fixed("accuracy")),
         Column("images", "split", note="training + validation"),

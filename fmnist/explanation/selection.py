@@ -117,11 +117,11 @@ def read_pictures(folder: str | Path) -> tuple[Selection, list[str]]:
     paths = find_pictures([folder])
     for path, prepared in zip(paths, prepare_files(paths), strict=True):
         if prepared.image is None:
-            skipped.append(f"{prepared.file}: {prepared.status}")
+            skipped.append(f"{quoted(prepared.file)}: {prepared.status}")
             continue
         images[printable(path.relative_to(folder) if path != folder else Path(path.name))] = prepared.image
         if prepared.flags:
-            doubtful.append(f"{prepared.file}: {', '.join(prepared.flags)}")
+            doubtful.append(f"{quoted(prepared.file)}: {', '.join(prepared.flags)}")
     if not images:
         others = f", and {len(skipped) - 1:,} more" if len(skipped) > 1 else ""
         raise InputError(

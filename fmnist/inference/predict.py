@@ -84,7 +84,7 @@ def predict(
         write_sheet(answers, summary, sheet)
     if not answered:
         first = answers[0].picture
-        raise InputError(f"no picture could be done; the first, {first.file}: {first.status}")
+        raise InputError(f"no picture could be done; the first, {quoted(first.file)}: {first.status}")
     print("; ".join([summary, *map(quoted, filter(None, (output, sheet, stages)))]))
 
 
