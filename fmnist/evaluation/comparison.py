@@ -258,14 +258,14 @@ def opening(
     else:
         rest = f"It is significantly better than {len(beaten) or 'none'} of the {len(groups) - 1} others."
         paragraphs.append((f"The most accurate model is {best.label}, with {best.accuracy:.4f}.", rest))
-    lists = {"reports": "of the three reports", "records": "that are the best credible ones known"}
-    for name, description in lists.items():
+    lists = {"reports": "published {} of the three reports", "records": "best credible {} known"}
+    for name, text in lists.items():
         rows = [row for row in tables["published"].rows if row["published"] and row["list"] == name]
         missed = [row for row in rows if row["verdict"] != "met"]
         named = "; ".join(f"{row['model']} {row['ours']:.4f}, {row['verdict']}" for row in missed)
         if rows:
-            accuracies = counted(len(rows), "published accuracy", "published accuracies")
-            head = f"Met: {len(rows) - len(missed)} of {accuracies} {description}."
+            accuracies = counted(len(rows), text.format("accuracy"), text.format("accuracies"))
+            head = f"Met: {len(rows) - len(missed)} of {accuracies}."
             paragraphs.append((head, f"Not met: {named}." if missed else ""))
     return paragraphs
 

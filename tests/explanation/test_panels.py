@@ -9,7 +9,7 @@ from fmnist.core.calibration import find_temperature
 from fmnist.core.constants import CLASSES
 from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
-from fmnist.core.tables import rounded_down
+from fmnist.core.tables import counted, rounded_down
 from fmnist.explanation import panels
 from fmnist.explanation.attribution import Explainer, load_network, upsample
 from fmnist.explanation.results import Output
@@ -143,7 +143,7 @@ def test_averages_by_class(method: str, target: str, run: Run, test_set: Selecti
     for label, mean in zip(saved["classes"], saved["maps"], strict=True):
         np.testing.assert_allclose(mean, scaled[classes == label].mean(0), atol=1e-5)
     first = saved["classes"][0]
-    caption = f"{CLASSES[first]}\n{(classes == first).sum():,} images"
+    caption = f"{CLASSES[first]}\n{counted((classes == first).sum(), 'image')}"
     assert caption in texts(output.figures[f"average-{method}-{target}"])
 
 
