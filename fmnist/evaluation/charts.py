@@ -238,7 +238,9 @@ def _chart(traces: list[dict[str, Any]], **layout: Any) -> Chart:
 def _by_epoch(traces: list[dict[str, Any]], title: str, single: bool = False, **yaxis: Any) -> Chart:
     """Return a chart by epoch; Plotly shows no legend for one line of ``single`` unless it is told to."""
     shown = {"showlegend": True} if single else {}
-    axes = {"xaxis": _axis("epoch"), "yaxis": _axis(title, **yaxis)}
+    last = max((max(trace["x"], default=0) for trace in traces), default=0)
+    whole = {"dtick": 1} if last <= 12 else {}  # of few epochs Plotly would mark halves, too
+    axes = {"xaxis": _axis("epoch", **whole), "yaxis": _axis(title, **yaxis)}
     return _chart(traces, height=460 + _legend_height(traces), hovermode="closest", **axes, **shown)
 
 

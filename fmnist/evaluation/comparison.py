@@ -81,7 +81,7 @@ def write_comparison(
             class_f1_table(groups),
             published_table(groups),
             runs_table((group.label, result) for group in groups for result in group.results),
-            *robustness_tables.comparison_tables(shifted, reference),
+            *robustness_tables.comparison_tables(shifted, reference, unmeasured),
         )
     }
     with reports_unwritable(f"--output {quoted(output)}"):

@@ -37,7 +37,7 @@ def run_to_resume(path: Path) -> Run:
     if (path / "run.json").exists() or not path.is_dir():
         run = Run(path)
     else:
-        runs = [run for run in Run.all(path) if run.status != "finished"]
+        runs = [run for run in Run.all(path) if run.status != "finished" and not run.shortened_by]
         if not runs:
             raise InputError(f"--resume {quoted(path)}: holds no run that was stopped")
         run = max(runs, key=lambda run: (run.record["started"], run.version))

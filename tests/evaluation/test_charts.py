@@ -74,6 +74,7 @@ def test_the_curves_of_one_run_are_named_training_and_validation() -> None:
     ):
         chart = charts.learning_curves({"mlp": curves}, "accuracy", COLOUR)
         assert [trace["name"] for trace in chart["data"] if trace["showlegend"]] == names
+        assert chart["layout"]["xaxis"]["dtick"] == 1  # no half epochs
         assert chart["layout"]["showlegend"] is True  # one line alone has no legend otherwise
 
 

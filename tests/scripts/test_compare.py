@@ -49,6 +49,7 @@ def test_bad_input_ends_with_status_2_and_the_reason(
     make_run(tmp_path / "pair", "mlp")
     unknown = refusal(capsys, tmp_path / "pair", "--reference", "vgg", "--output", tmp_path / "out")
     assert "--reference vgg: must be a model measured" in unknown
+    assert f"to measure the others: python scripts/evaluate.py {tmp_path / 'pair' / 'cnn'}" in unknown
     other = make_run(logs, "mlp", test=predictions(1, size=100))
     message = refusal(capsys, logs, "--output", tmp_path / "out")
     assert "different test images" in message
