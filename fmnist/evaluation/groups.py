@@ -68,10 +68,12 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[Run], list[str]]:
             try:
                 run = Run(folder)
             except InputError as error:
-                skipped.append(f"skipped {error}")
+                skipped.append(f"skipped {error}; train it again, or remove the folder")
                 continue
             if run.status != "finished":
-                skipped.append(f"skipped {quoted(folder)}: is {run.status}, not finished")
+                resume = shlex.join(["python", "scripts/train.py", "--resume", str(folder)])
+                remedy = f"; to go on: {resume}" * ((run.kind, run.status) == ("lightning", "stopped"))
+                skipped.append(f"skipped {quoted(folder)}: is {run.status}, not finished{remedy}")
             elif folder != path and run.shortened_by:
                 skipped.append(f"skipped {quoted(folder)}: is a debug run, by {run.shortened_by}")
             else:

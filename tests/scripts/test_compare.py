@@ -22,12 +22,13 @@ def test_it_compares_every_finished_run_below_logs(
 ) -> None:
     make_run(tmp_path, "cnn", skill=3.0)
     make_run(tmp_path, "mlp")
-    stopped = Run.create(tmp_path, "resnet")
+    stopped = Run.create(tmp_path, "resnet", kind="lightning")
     stopped.finish("stopped")
     output = tmp_path / "comparison"
     compare.main([str(tmp_path), "--output", str(output), "--data.root", str(tmp_path)])
     printed = capsys.readouterr().out
-    assert f"skipped {stopped.path}: is stopped, not finished" in printed
+    resume = f"python scripts/train.py --resume {stopped.path}"
+    assert f"skipped {stopped.path}: is stopped, not finished; to go on: {resume}\n" in printed
     assert "| cnn | " in printed
     assert str(output / "compare.html") in printed
     names = {path.name for path in output.iterdir()}
