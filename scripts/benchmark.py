@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmnist.core.errors import exits_cleanly
+from fmnist.core.tables import counted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,7 +42,8 @@ def main(args: Sequence[str] | None = None) -> None:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision, reason = choose_precision(device)
-    print(f"{device}, torch {torch.__version__}, {torch.get_num_threads()} threads; {precision}: {reason}")
+    threads = counted(torch.get_num_threads(), "thread")
+    print(f"{device}, torch {torch.__version__}, {threads}; {precision}: {reason}")
     if options.only in (None, "loader"):
         print_loader_speeds(options.root)
     if options.only in (None, "step"):

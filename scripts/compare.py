@@ -4,11 +4,16 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmnist.core.errors import exits_cleanly
+from fmnist.core.errors import exits_cleanly, quoted
 
 EPILOG = """\
-Runs can be compared if they have the same data (hash of the files), the same test images, and the same split
-of training and validation. Runs with --data.val_size 0, trained on all images, go with any split.
+Seeds of one configuration are one row, mean and standard deviation; settings that change nothing that is
+learned, such as a progress bar, do not matter. Models of one name are told apart by the settings that differ.
+Runs that cannot be read, and those that were shortened for debugging (--trainer.fast_dev_run or
+limit_*_batches), are left out and named.
+
+Runs can be compared if they have the same data (hash of the files), the same test images, and the same
+validation images. Runs with --data.val_size 0, trained on all images, go with any split.
 Otherwise the command ends with an error that names the runs. With --allow-mixed it goes on: the page shows a
 warning, and only models with the same test images are tested against each other.
 """
@@ -18,7 +23,7 @@ warning, and only models with the same test images are tested against each other
 def main(args: Sequence[str] | None = None) -> None:
     """Compare runs as the command line says."""
     parser = argparse.ArgumentParser(prog="python scripts/compare.py", description=__doc__, epilog=EPILOG)
-    runs = "a run folder, logs/NAME (its newest finished run), or logs/ (every finished run below it)"
+    runs = "a run folder, or logs/NAME or logs/ for every finished run below it: all seeds"
     reference = "give errors on corrupted images relative to this model's (mCE); needs evaluate.py --shifts"
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help=runs)
@@ -35,7 +40,8 @@ def main(args: Sequence[str] | None = None) -> None:
         options.runs, output, options.root, options.allow_mixed, options.reference
     )
     print(*lines, tables["results"].markdown(), sep="\n")
-    print(f"{output / 'compare.html'}: open it in a browser; each table is also there as CSV and Markdown")
+    page = quoted(output / "compare.html")
+    print(f"{page}: open it in a browser; each table is also there as CSV and Markdown")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """Evaluate finished runs from their saved predictions; write a report into the folder of each run."""
 
 import argparse
+import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any
 
-from fmnist.core.errors import exits_cleanly
+from fmnist.core.errors import BAD_INPUT_STATUS, InputError, exits_cleanly, quoted
 
 EPILOG = """\
-Writes report.html, metrics.json, classification_report.txt and .csv, and PNG figures. Missing predictions are
-computed again with the trained model. The time per image is measured on the CPU, on 1,000 images.
+Writes report.html, metrics.json, classification_report.txt and .csv, and PNG figures. Predictions that are
+missing or damaged are computed again with the trained model. The time per image is measured on the CPU, on
+1,000 images. A run that cannot be evaluated is named and stops no other; the exit status is 2 then.
 
 --shifts also measures the accuracy on shifted test images: on the corruptions of Fashion-MNIST-C, each on its
 own in five severities, and, for a quarter of the images, on photographs of them on plain paper and in front
@@ -45,20 +48,44 @@ def main(args: Sequence[str] | None = None) -> None:
     from fmnist.robustness.shifts import write_shifts
     from fmnist.robustness.tables import summary
 
-    runs = [Run.find(path) for path in options.runs]
+    failed: list[str] = []
+
+    def refuse(path: object, error: InputError) -> None:
+        print(f"error: {error}", file=sys.stderr)
+        failed.append(str(path))
+
+    runs = []
+    for path in options.runs:
+        try:
+            runs.append(Run.find(path))
+        except InputError as error:
+            refuse(path, error)
     measured: Iterable[dict[str, Any] | None] = repeat(None)
     if options.shifts is not False:
-        measured = write_shifts(runs, options.root, options.shifts, progress=True)
+        measured = write_shifts(
+            runs, options.root, options.shifts, progress=True,
+            on_error=lambda run, error: refuse(run.path, error),
+        )  # fmt: skip
     for run, measurements in zip(runs, measured, strict=False):
         if measurements:
             print(*summary(measurements), "", sep="\n")
-        metrics, lines = write_report(run, options.root)
+        elif str(run.path) in failed:
+            continue
+        try:
+            metrics, lines = write_report(run, options.root)
+        except InputError as error:
+            refuse(run.path, error)
+            continue
         accuracy = metrics["test"]["accuracy"]
         print((run.path / "classification_report.txt").read_text(), *lines, sep="\n")
         print(
             f"test accuracy {accuracy['value']:.4f} (95 % {accuracy['low']:.4f} to {accuracy['high']:.4f}); "
-            f"{run.path / 'report.html'}"
+            f"{quoted(run.path / 'report.html')}"
         )
+    if failed:
+        if len(options.runs) > 1:
+            print(f"not evaluated: {shlex.join(failed)}", file=sys.stderr)
+        sys.exit(BAD_INPUT_STATUS)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,16 @@ import itertools
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from fmnist.core.errors import InputError, exits_cleanly, exits_on_sigterm
+from fmnist.core.errors import InputError, exits_cleanly, exits_on_sigterm, quoted
 from fmnist.core.runs import Run
-from fmnist.core.tables import Column, Table, duration, fixed, size
+from fmnist.core.settings import settings_of
+from fmnist.core.tables import Column, Table, counted, duration, fixed, size
 
 ROOT = Path(__file__).parents[1]
 DESCRIPTION = """\
@@ -25,8 +26,6 @@ configuration failed.
 EPILOG = """\
 Any other flag is passed to every configuration, for example --logs, --data.root or --data.train_size 5000.
 """
-SETTINGS_OF_PLACE = ("logs", "data.root", "resume", "trainer.default_root_dir")
-"""Settings that say where files are: runs that differ in nothing else are of the same configuration."""
 COLUMNS = (
     Column("run", "name"),
     Column("accuracy", "accuracy", fixed("accuracy")),
@@ -67,7 +66,7 @@ def main(args: Sequence[str] | None = None) -> None:
     jobs, failed = find_jobs(paths or ["configs/baselines"], rest[len(paths) :])
     runs = []
     for place, job in enumerate(jobs, start=1):
-        print(f"\n[{place}/{len(jobs)}] {job.path}", flush=True)
+        print(f"\n[{place}/{len(jobs)}] {quoted(job.path)}", flush=True)
         if run := run_job(job):
             runs.append(run)
         else:
@@ -75,7 +74,7 @@ def main(args: Sequence[str] | None = None) -> None:
     if runs:
         print("\n" + table_of(runs).text(), flush=True)
     if failed:
-        print(f"failed: {' '.join(map(str, failed))}", file=sys.stderr)
+        print(f"failed: {shlex.join(map(str, failed))}", file=sys.stderr)
     if options.compare and len(runs) > 1:
         _compare(runs, Path(options.compare))
     sys.exit(1 if failed else 0)
@@ -96,18 +95,19 @@ def find_jobs(paths: Sequence[str], flags: list[str]) -> tuple[list[Job], list[P
         try:
             text = path.read_text()
             config = yaml.safe_load(text)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-        except (ValueError, yaml.YAMLError) as error:
-            print(f"error: {path}: is no YAML ({' '.join(str(error).split())})", file=sys.stderr)
+        except FileNotFoundError as error:
+            raise InputError(f"{quoted(path)}: cannot be read ({error.strerror})") from None
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            what = "cannot be read" if isinstance(error, OSError) else "is no YAML"
+            print(f"error: {quoted(path)}: {what} ({' '.join(str(error).split())})", file=sys.stderr)
             failed.append(path)
             continue
         if command := _command(path, text.partition("\n")[0]):
             jobs.append(Job(path, [*command, *flags], _is_derived(config)))
         else:
             print(
-                f"error: {path}: its first line must be its command, "
-                f"like '# python scripts/train.py --config {path}'",
+                f"error: {quoted(path)}: its first line must be its command, like\n"
+                f"# {shlex.join(['python', 'scripts/train.py', '--config', str(path)])}",
                 file=sys.stderr,
             )
             failed.append(path)
@@ -119,7 +119,7 @@ def _yaml_files(path: str) -> list[Path]:
         return [Path(path)]
     files = sorted(Path(path).glob("*.yaml"))
     if not files:
-        raise InputError(f"{path}: holds no YAML file")
+        raise InputError(f"{quoted(path)}: holds no YAML file")
     return files
 
 
@@ -151,7 +151,7 @@ def run_job(job: Job) -> Run | None:
         return None
     config = yaml.safe_load(printed.stdout)
     if run := finished_run(config):
-        print(f"finished already: {run.path}")
+        print(f"finished already: {quoted(run.path)}")
         return run
     if _call([sys.executable, *job.command]):
         return None
@@ -186,34 +186,27 @@ def is_same(asked: dict[str, Any], recorded: dict[str, Any]) -> bool:
         asked: As ``--print_config`` prints it.
         recorded: As ``config.yaml`` holds it.
     """
-    settings, others = dict(_settings(asked)), dict(_settings(recorded))
+    settings, others = settings_of(asked), settings_of(recorded)
     if settings.get("trainer.precision") is None:  # the training has chosen it
         others["trainer.precision"] = settings["trainer.precision"] = None
     return settings == others
 
 
-def _settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield nested settings by dotted name, without those that say where files are."""
-    for key, value in config.items():
-        if isinstance(value, dict) and value:
-            yield from _settings(value, f"{prefix}{key}.")
-        elif f"{prefix}{key}" not in SETTINGS_OF_PLACE:
-            yield f"{prefix}{key}", value
-
-
 def table_of(runs: Sequence[Run]) -> Table:
-    """Return the table of finished runs."""
+    """Return the table of finished runs, by name, or by folder where several have one name."""
+    names = [run.record.get("name") for run in runs]
+    tests = [(run.record.get("metrics") or {}).get("test") or {} for run in runs]
     rows = [
         {
-            "name": run.record["name"],
-            "accuracy": run.record["metrics"]["test"]["accuracy"],
-            "f1": run.record["metrics"]["test"].get("f1"),
+            "name": name if names.count(name) == 1 else quoted(run.path),
+            "accuracy": test.get("accuracy"),
+            "f1": test.get("f1"),
             "fit_seconds": run.record.get("fit_seconds", run.record.get("train_seconds")),
             "predict_seconds": run.record.get("predict_seconds"),
             "size_bytes": run.record.get("size_bytes"),
             "fitted_by": run.record.get("engine", "PyTorch"),
         }
-        for run in runs
+        for run, name, test in zip(runs, names, tests, strict=True)
     ]
     return Table("runs", "Finished runs", COLUMNS, rows)
 
@@ -222,8 +215,8 @@ def _compare(runs: Sequence[Run], output: Path) -> None:
     from fmnist.evaluation.comparison import write_comparison
 
     root = runs[0].config["data"]["root"]
-    write_comparison([run.path for run in runs], output, root)
-    print(f"{output / 'compare.html'}: {len(runs)} runs")
+    _, lines = write_comparison([run.path for run in runs], output, root)
+    print(*lines, f"{quoted(output / 'compare.html')}: {counted(len(runs), 'run')}", sep="\n")
 
 
 if __name__ == "__main__":

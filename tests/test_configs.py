@@ -12,6 +12,7 @@ import yaml
 
 from fmnist.baselines import fitting
 from fmnist.baselines import report as baseline_report
+from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.data.augmentation import Augmentation
 from fmnist.training import outputs
@@ -162,6 +163,20 @@ def test_a_preset_trains(
     run = train(lenet5, preset, flags=("--data.val_size", "50", "--trainer.max_epochs", "1"))
     assert run.status == "finished"
     check_recorded(run.config, lenet5, preset, changed={"trainer.max_epochs"})
+    if preset.stem != "cpu":  # the training of `cpu` is a whole one
+        assert run.record["name"] == f"debug-{preset.stem}"
+        assert not (tmp_path / "lenet5").exists()
+
+
+@pytest.mark.parametrize("order", [("lenet5", "debug/fast"), ("debug/fast", "lenet5")])
+def test_a_debug_run_is_no_answer_to_the_name_of_real_ones(
+    train: Callable[..., Run], tmp_path: Path, order: tuple[str, str]
+) -> None:
+    paths = [ROOT / "configs" / f"{config}.yaml" for config in order]
+    run = train(*paths, flags=("--data.val_size", "50"))
+    with pytest.raises(InputError, match=r"holds no finished run .* is a debug run|does not exist"):
+        Run.find(tmp_path / "lenet5")
+    assert Run.find(run.path).path == run.path
 
 
 def test_flags_add_to_a_preset_that_turns_augmentation_off() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from fmnist.baselines.estimator import FLOOR, ScoreType, log_probabilities
 from fmnist.baselines.features import ImageFunction
 from fmnist.core.calibration import fit_temperature
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.files import write_file
 from fmnist.core.statistics import softmax
 
@@ -81,7 +81,7 @@ def load_blend(folder: Path, load_model: Callable[[Path], ImageFunction]) -> Ble
         content = json.loads(path.read_bytes())
         temperatures, weights = list(content["temperatures"]), list(content["weights"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: is damaged ({error})") from None
+        raise InputError(f"{quoted(path)}: is damaged ({error})") from None
     return Blend(temperatures, weights, load_members(folder, len(weights), load_model))
 
 

@@ -12,7 +12,7 @@ from sklearn.svm import SVC, NuSVC
 
 from fmnist.baselines.features import load_extractor
 from fmnist.core.constants import CLASSES
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.files import replacing
 
 ScoreType = Literal["log-probabilities", "decision scores", "decisions"]
@@ -116,12 +116,12 @@ def load_estimator(folder: Path) -> FittedEstimator:
         unknown = _unknown_types(path)
         content: Any = None if unknown else skops.io.load(path, trusted=sorted(TRUSTED))
     except Exception as error:  # missing, or a damaged archive, which raises nearly anything
-        raise InputError(f"{path}: is damaged ({' '.join(str(error).split()):.200})") from None
+        raise InputError(f"{quoted(path)}: is damaged ({' '.join(str(error).split()):.200})") from None
     if unknown:
-        raise InputError(f"{path}: holds {unknown}, which no baseline does, and is not loaded")
+        raise InputError(f"{quoted(path)}: holds {unknown}, which no baseline does, and is not loaded")
     types = {"features": list, "pipeline": Pipeline}
     if not isinstance(content, dict) or any(not isinstance(content.get(k), v) for k, v in types.items()):
-        raise InputError(f"{path}: holds no pipeline")
+        raise InputError(f"{quoted(path)}: holds no pipeline")
     return FittedEstimator(content["features"], content["pipeline"], folder)
 
 

@@ -20,9 +20,10 @@ from fmnist.baselines.features import ImageFunction, load_extractor
 from fmnist.baselines.members import check_member, copy_model, find_members
 from fmnist.core.constants import CLASSES
 from fmnist.core.environment import environment
-from fmnist.core.errors import InputError, exits_on_sigterm
+from fmnist.core.errors import InputError, exits_on_sigterm, quoted
 from fmnist.core.files import write_file
 from fmnist.core.runs import Predictions, Run
+from fmnist.core.tables import counted
 from fmnist.data.arrays import PARTS, images_of
 from fmnist.data.datamodule import FashionMNISTDataModule
 
@@ -65,7 +66,8 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
     print(test.report())
     print(
         f"test accuracy {test.accuracy:.4f}; fit {record['fit_seconds']:.1f} s, predict "
-        f"{record['predict_seconds']:.1f} s, {record['size_bytes'] / 1e6:.1f} MB; run folder {run.path}"
+        f"{record['predict_seconds']:.1f} s, {record['size_bytes'] / 1e6:.1f} MB; "
+        f"run folder {quoted(run.path)}"
     )
     return run
 
@@ -103,8 +105,8 @@ def _create_run(config: Config, command: str, data: FashionMNISTDataModule) -> R
         metrics={},
     )
     write_file(run.path / "config.yaml", config.dump())
-    sizes = f"{data.split['train']:,} training and {data.split['val']:,} validation images"
-    print(f"{_describe(config)}\n{sizes}; run folder {run.path}", flush=True)
+    sizes = f"{data.split['train']:,} training and {counted(data.split['val'], 'validation image')}"
+    print(f"{_describe(config)}\n{sizes}; run folder {quoted(run.path)}", flush=True)
     return run
 
 
@@ -158,13 +160,13 @@ def _fit_blend(
     predictions = [member.predictions("val") for member in members]
     for member, own in zip(members, predictions, strict=True):
         if not np.array_equal(own.indices, val.indices):
-            raise InputError(f"--blend {member.path}: its predictions are of other validation images")
+            raise InputError(f"--blend {quoted(member.path)}: its predictions are of other validation images")
     for place, member in enumerate(members):
         copy_model(member, run.path / MEMBERS / str(place))
     functions = load_members(run.path, len(members), load_model)
     blend = Blend.fit([own.logits for own in predictions], val.labels, functions)
     for member, weight, temperature in zip(members, blend.weights, blend.temperatures, strict=True):
-        print(f"  {member.path}: weight {weight:.3f}, temperature {temperature:.3f}", flush=True)
+        print(f"  {quoted(member.path)}: weight {weight:.3f}, temperature {temperature:.3f}", flush=True)
     counts = [member.record["parameters"] for member in members]
     seconds = round(time.perf_counter() - start, 2)
     return blend, {

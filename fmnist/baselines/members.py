@@ -8,7 +8,7 @@ from typing import Any
 
 from fmnist.baselines.config import Config
 from fmnist.baselines.features import EXTRACTORS, first_step
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
 
 
@@ -22,7 +22,9 @@ def find_members(config: Config) -> tuple[Config, list[Run]]:
         members = [_find_member(path, "--blend") for path in config.blend]
         for run in members:
             if run.config.get("blend"):
-                raise InputError(f"--blend {run.path}: is a blend itself; name the runs of its config.yaml")
+                raise InputError(
+                    f"--blend {quoted(run.path)}: is a blend itself; name the runs of its config.yaml"
+                )
         return dataclasses.replace(config, blend=[str(run.path) for run in members]), members
     name, path = first_step(config.features)
     if name != "embedding":
@@ -30,7 +32,7 @@ def find_members(config: Config) -> tuple[Config, list[Run]]:
     EXTRACTORS[name].check(path)
     run = _find_member(path, "--features embedding")
     if run.kind != "lightning":
-        raise InputError(f"--features embedding {path}: is a {run.kind} run, a network is wanted")
+        raise InputError(f"--features embedding {quoted(path)}: is a {run.kind} run, a network is wanted")
     return dataclasses.replace(config, features=[{"embedding": str(run.path)}, *config.features[1:]]), [run]
 
 
@@ -41,7 +43,7 @@ def _find_member(path: str, flag: str) -> Run:
     except InputError as error:
         raise InputError(f"{flag} {error}") from None
     if run.status != "finished":
-        raise InputError(f"{flag} {path}: is {run.status}, and only a finished run will do")
+        raise InputError(f"{flag} {quoted(path)}: is {run.status}, and only a finished run will do")
     return run
 
 
@@ -59,13 +61,14 @@ def check_member(run: Run, flag: str, data_sha256: dict[str, str], split: dict[s
     """
     theirs = run.record["split"]
     if run.record["data_sha256"] != data_sha256:
-        raise InputError(f"{flag} {run.path}: was trained on other files than those of --data.root")
+        raise InputError(f"{flag} {quoted(run.path)}: was trained on other files than those of --data.root")
     # the larger of two validation sets of one seed holds the smaller
     apart = theirs["split_seed"] == split["split_seed"] and theirs["val"] >= split["val"]
     if split["val"] and not apart:
         raise InputError(
-            f"{flag} {run.path}: was trained on images that are validation here; make both with the same "
-            f"--data.split_seed (there {theirs['split_seed']}) and --data.val_size (there {theirs['val']})"
+            f"{flag} {quoted(run.path)}: was trained on images that are validation here; make both with the "
+            f"same --data.split_seed (there {theirs['split_seed']}) and --data.val_size "
+            f"(there {theirs['val']})"
         )
 
 

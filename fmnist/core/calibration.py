@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
 
 BINS = 15
@@ -34,6 +35,18 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         options={"xatol": 1e-7},
     )
     return float(np.exp(optimum.x))
+
+
+def find_temperature(run: Run) -> float | None:
+    """Return the temperature of all probabilities that people read of a run; None without validation images.
+
+    Raises:
+        InputError: Its predictions of the validation images are damaged.
+    """
+    if not run.has_predictions("val"):
+        return None
+    val = run.predictions("val")
+    return fit_temperature(val.logits, val.labels)
 
 
 def confidences(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import shlex
 import signal
 import sys
 import threading
@@ -15,6 +16,11 @@ SIGTERM_STATUS = 128 + signal.SIGTERM
 
 class InputError(Exception):
     """Bad input from a person: the message names the flag or file, the value found and what is allowed."""
+
+
+def quoted(path: object) -> str:
+    """Return a path or value as a shell takes it, so that it can be pasted from a message."""
+    return shlex.quote(str(path))
 
 
 def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,5 +69,5 @@ def reports_unwritable(what: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         if error.filename is not None and str(error.filename) not in what:
-            reason += f": {error.filename}"
+            reason += f": {quoted(error.filename)}"
         raise InputError(f"{what}: cannot be written ({reason})") from None

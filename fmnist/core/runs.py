@@ -15,8 +15,9 @@ import numpy as np
 import yaml
 
 from fmnist.core.constants import CLASSES
-from fmnist.core.errors import InputError, reports_unwritable
+from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.core.files import replacing, write_file
+from fmnist.core.settings import shortening_flags
 from fmnist.core.statistics import softmax
 
 
@@ -73,11 +74,13 @@ class Run:
         try:
             record = json.loads(path.read_bytes())
         except OSError:
-            raise InputError(f"{self.path}: is no run folder (it holds no readable run.json)") from None
+            raise InputError(
+                f"{quoted(self.path)}: is no run folder (it holds no readable run.json)"
+            ) from None
         except ValueError as error:  # no JSON, or no text at all
-            raise InputError(f"{path}: is damaged ({error})") from None
+            raise InputError(f"{quoted(path)}: is damaged ({error})") from None
         if not isinstance(record, dict):
-            raise InputError(f"{path}: is damaged (holds no object with fields)")
+            raise InputError(f"{quoted(path)}: is damaged (holds no object with fields)")
         self.record: dict[str, Any] = record
 
     @classmethod
@@ -94,7 +97,7 @@ class Run:
         """
         check_name(name)
         parent = Path(logs) / name
-        with reports_unwritable(f"--logs {logs}"):
+        with reports_unwritable(f"--logs {quoted(logs)}"):
             parent.mkdir(parents=True, exist_ok=True)
             version = 1 + max(
                 (int(match[1]) for match in map(_VERSION.fullmatch, os.listdir(parent)) if match), default=-1
@@ -114,18 +117,28 @@ class Run:
     def find(cls, path: str | Path) -> "Run":
         """Open a run folder, or the newest finished run of a folder ``logs/<name>``.
 
+        A run that was shortened for debugging answers to its own folder only.
+
         Raises:
             InputError: There is neither.
         """
         path = Path(path)
         if not os.path.exists(path):
-            raise InputError(f"{path}: is no run folder: it does not exist (train first, or name logs/NAME)")
+            raise InputError(
+                f"{quoted(path)}: is no run folder: it does not exist (train first, or name logs/NAME)"
+            )
         if (path / "run.json").exists() or not path.is_dir():
             return cls(path)
-        finished = [run for run in cls.all(path) if run.record.get("status") == "finished"]
-        if not finished:
-            raise InputError(f"{path}: holds no finished run (a run folder, or logs/NAME, is wanted)")
-        return max(finished, key=lambda run: (str(run.record.get("started", "")), run.version))
+        finished = [run for run in cls.all(path) if run.status == "finished"]
+        finished.sort(key=lambda run: (str(run.record.get("started", "")), run.version), reverse=True)
+        whole = next((run for run in finished if not run.shortened_by), None)
+        if whole is None:
+            reason = "a run folder, or logs/NAME, is wanted"
+            if finished:
+                newest = finished[0]
+                reason = f"{quoted(newest.path)} is a debug run, by {newest.shortened_by}"
+            raise InputError(f"{quoted(path)}: holds no finished run ({reason})")
+        return whole
 
     @classmethod
     def all(cls, folder: str | Path) -> list["Run"]:
@@ -173,11 +186,13 @@ class Run:
             with np.load(path, allow_pickle=False) as arrays:
                 predictions = Predictions(arrays["logits"], arrays["labels"], arrays["indices"])
         except FileNotFoundError:
-            raise InputError(f"{path}: is missing, so this run has no predictions of {part}") from None
+            raise InputError(
+                f"{quoted(path)}: is missing, so this run has no predictions of {part}"
+            ) from None
         except Exception as error:  # a damaged archive raises nearly anything
-            raise InputError(f"{path}: is damaged ({error})") from None
+            raise InputError(f"{quoted(path)}: is damaged ({error})") from None
         if fault := _fault(predictions):
-            raise InputError(f"{path}: is damaged (holds {fault})")
+            raise InputError(f"{quoted(path)}: is damaged (holds {fault})")
         return predictions
 
     def has_predictions(self, part: str) -> bool:
@@ -214,6 +229,11 @@ class Run:
         except (OSError, ValueError, yaml.YAMLError):
             return {}
         return config if isinstance(config, dict) else {}
+
+    @property
+    def shortened_by(self) -> str:
+        """The Trainer's flags that kept a run for debugging from part of its data; empty for any other."""
+        return shortening_flags(self.config)
 
     def history(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Read ``metrics.csv``: each metric's epochs (n,) and values (n,), where it was measured."""

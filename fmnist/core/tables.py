@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,11 @@ def fixed(key: str, digits: int = 4) -> Callable[[Row], str]:
     return lambda row: f"{row[key]:.{digits}f}"
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number and what it counts: ``1 epoch``, ``2,000 images``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def grouped(key: str) -> Callable[[Row], str]:
     """Return the text of a whole number, its thousands apart."""
     return lambda row: f"{row[key]:,.0f}"
@@ -128,6 +134,11 @@ def duration(key: str) -> Callable[[Row], str]:
 def size(key: str) -> Callable[[Row], str]:
     """Return the text of a number of bytes."""
     return lambda row: f"{row[key] / 1e6:,.1f} MB" if row[key] >= 1e5 else f"{row[key] / 1e3:,.1f} kB"
+
+
+def rounded_down(probability: float) -> str:
+    """Return a probability rounded down: 0.9998 is not certainty, and must not read as 1.000."""
+    return f"{math.floor(probability * 1000) / 1000:.3f}"
 
 
 def percent(share: float) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted
 
 
 def read_yaml(path: str, example: str) -> dict[str, Any]:
@@ -21,9 +21,9 @@ def read_yaml(path: str, example: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(Path(path).read_text())
     except OSError as error:
-        raise InputError(f"--config {path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"--config {quoted(path)}: cannot be read ({error.strerror})") from None
     except (ValueError, yaml.YAMLError) as error:
-        raise InputError(f"--config {path}: is no YAML ({' '.join(str(error).split())})") from None
+        raise InputError(f"--config {quoted(path)}: is no YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
-        raise InputError(f"--config {path}: must hold keys like '{example}:', holds {content!r:.40}")
+        raise InputError(f"--config {quoted(path)}: must hold keys like '{example}:', holds {content!r:.40}")
     return content

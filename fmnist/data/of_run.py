@@ -1,6 +1,6 @@
 """The data set and split that a run was made with."""
 
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.data.datamodule import FashionMNISTDataModule
@@ -18,13 +18,15 @@ def data_of(run: Run, root: str, download: bool = False) -> FashionMNISTDataModu
         InputError: The files are not on this machine, are altered, or are not those of the run.
     """
     if not download and source.find(root) is None:
-        raise InputError(f"--data.root {root}: holds no data set")
+        raise InputError(f"--data.root {quoted(root)}: holds no data set")
     split = run.record.get("split")
-    if not split:
-        raise InputError(f"{run.path / 'run.json'}: names no split of the data")
+    if not isinstance(split, dict) or not {"split_seed", "train", "val"} <= split.keys():
+        raise InputError(f"{quoted(run.path / 'run.json')}: names no split of the data")
     data = FashionMNISTDataModule(
         root, val_size=split["val"], train_size=split["train"], split_seed=split["split_seed"]
     )
     if data.data.sha256 != run.record.get("data_sha256"):
-        raise InputError(f"--data.root {root}: holds other data than {run.path} was made with")
+        raise InputError(
+            f"--data.root {quoted(root)}: holds other data than {quoted(run.path)} was made with"
+        )
     return data

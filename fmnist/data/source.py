@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from filelock import FileLock
 
 from fmnist.core.constants import CLASSES, IMAGE_SIZE
-from fmnist.core.errors import InputError, exits_cleanly
+from fmnist.core.errors import InputError, exits_cleanly, quoted
 from fmnist.data.download import DEBIAN_FOLDER, DEBIAN_PACKAGE, MIRRORS, download
 
 if TYPE_CHECKING:
@@ -139,9 +139,11 @@ def _part(folder: Path, part: str, files: dict[str, bytes]) -> "tuple[Tensor, Te
     labels = _parse(folder, f"{part}-labels-idx1-ubyte", files)
     if labels.ndim != 1 or labels.size == 0 or images.shape != (labels.size, IMAGE_SIZE, IMAGE_SIZE):
         shapes = f"images {images.shape} and labels {labels.shape}"
-        raise InputError(f"{folder}: {part} {shapes}, must be (N, {IMAGE_SIZE}, {IMAGE_SIZE}) and (N,)")
+        raise InputError(
+            f"{quoted(folder)}: {part} {shapes}, must be (N, {IMAGE_SIZE}, {IMAGE_SIZE}) and (N,)"
+        )
     if labels.max() >= len(CLASSES):
-        raise InputError(f"{folder}: {part} label {labels.max()}, must lie in 0..{len(CLASSES) - 1}")
+        raise InputError(f"{quoted(folder)}: {part} label {labels.max()}, must lie in 0..{len(CLASSES) - 1}")
     return torch.from_numpy(images.copy()), torch.from_numpy(labels.astype("int64"))
 
 
@@ -154,7 +156,7 @@ def _parse(folder: Path, name: str, files: dict[str, bytes]) -> "np.ndarray":
     shape = np.frombuffer(data[4:header], ">u4").tolist() if 4 < header <= len(data) else []
     if not shape or len(data) != header + math.prod(shape):
         start = f"{len(data)} bytes that begin with {data[:4].hex()}"
-        raise InputError(f"{folder}: {name} is no idx file of unsigned bytes: {start}")
+        raise InputError(f"{quoted(folder)}: {name} is no idx file of unsigned bytes: {start}")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 
@@ -165,7 +167,7 @@ def _names(folder: Path) -> set[str]:
     except (FileNotFoundError, NotADirectoryError):
         return set()
     except OSError as error:
-        raise InputError(f"{folder}: cannot be read ({error.strerror}). {WAYS}") from None
+        raise InputError(f"{quoted(folder)}: cannot be read ({error.strerror}). {WAYS}") from None
 
 
 def _missing(names: set[str]) -> str | None:
@@ -174,7 +176,7 @@ def _missing(names: set[str]) -> str | None:
 
 def _complete(folder: Path, names: set[str], named: str = "") -> Path:
     if name := _missing(names):
-        raise InputError(f"{named}{folder}: {name}, raw or .gz, is missing. {WAYS}")
+        raise InputError(f"{named}{quoted(folder)}: {name}, raw or .gz, is missing. {WAYS}")
     return folder
 
 
@@ -187,7 +189,8 @@ def _sums(folder: Path) -> dict[str, str]:
     sums = {pair[1].lstrip("*"): pair[0].lower() for pair in pairs if len(pair) == 2}
     if absent := sorted(PUBLISHED.keys() - sums.keys()):
         raise InputError(
-            f"{path}: no line for {absent[0]}; it must list the four names without .gz, by `sha256sum`"
+            f"{quoted(path)}: no line for {absent[0]}; it must list the four names without .gz, by "
+            "`sha256sum`"
         )
     logger.warning("%s: verified against its own %s: not the published Fashion-MNIST", folder, SUMS)
     return {name: sums[name] for name in PUBLISHED}
@@ -198,16 +201,18 @@ def _read(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}). {WAYS}") from None
+        raise InputError(f"{quoted(path)}: cannot be read ({error.strerror}). {WAYS}") from None
     if path.suffix != ".gz":
         return data
     if data[:2] != b"\x1f\x8b":
-        raise InputError(f"{path}: not a gzip file, it begins with {data[:4].hex() or 'nothing'}. {WAYS}")
+        raise InputError(
+            f"{quoted(path)}: not a gzip file, it begins with {data[:4].hex() or 'nothing'}. {WAYS}"
+        )
     try:
         return gzip.decompress(data)
     except (EOFError, OSError, zlib.error) as error:
         raise InputError(
-            f"{path}: truncated or altered, it cannot be decompressed ({error}). {WAYS}"
+            f"{quoted(path)}: truncated or altered, it cannot be decompressed ({error}). {WAYS}"
         ) from None
 
 
@@ -216,9 +221,9 @@ def _verify(path: Path, data: bytes, expected: str) -> None:
     if digest == expected:
         return
     if digest in MNIST:
-        raise InputError(f"{path}: this is MNIST, not Fashion-MNIST. {WAYS}")
+        raise InputError(f"{quoted(path)}: this is MNIST, not Fashion-MNIST. {WAYS}")
     difference = f"SHA-256 {digest[:12]} of {len(data):,} bytes, expected {expected[:12]}"
-    raise InputError(f"{path}: truncated or altered, {difference}. {WAYS}")
+    raise InputError(f"{quoted(path)}: truncated or altered, {difference}. {WAYS}")
 
 
 @contextlib.contextmanager
@@ -229,7 +234,7 @@ def _locked(root: Path) -> Iterator[None]:
         root.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except OSError as error:
-        raise InputError(f"{root}: cannot be written ({error.strerror}). {WAYS}") from None
+        raise InputError(f"{quoted(root)}: cannot be written ({error.strerror}). {WAYS}") from None
     try:
         yield
     finally:
@@ -255,7 +260,9 @@ def _download(root: Path) -> Path:
             logger.warning("no data from %s", failures[-1])
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    raise InputError(f"{root}: no data here, and none can be downloaded ({'; '.join(failures)}). {WAYS}")
+    raise InputError(
+        f"{quoted(root)}: no data here, and none can be downloaded ({'; '.join(failures)}). {WAYS}"
+    )
 
 
 @exits_cleanly
@@ -270,7 +277,7 @@ def main(args: Sequence[str] | None = None) -> None:
     )
     folder = fetch(parser.parse_args(args).root)
     verified(folder)
-    print(f"{folder}: all four files are verified")
+    print(f"{quoted(folder)}: all four files are verified")
 
 
 class FashionMNIST(NamedTuple):

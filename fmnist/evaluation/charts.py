@@ -93,9 +93,10 @@ def risk_coverage(risk: np.ndarray) -> Chart:
 def learning_curves(curves: Mapping[str, Curves], metric: str, colour: Mapping[str, str]) -> Chart:
     """Draw one metric of all models by epoch: validation solid, training dotted.
 
+    The legend names the models; of a single one, which line is training and which validation.
     The limits of the axis fit what is reached after a fifth of the training.
     """
-    traces, late_values = [], []
+    traces, late_values, single = [], [], len(curves) == 1
     for model, history in curves.items():
         for part, description, dash in (("val", "validation", "solid"), ("train", "training", "dot")):
             if f"{part}/{metric}" not in history:
@@ -107,9 +108,9 @@ def learning_curves(curves: Mapping[str, Curves], metric: str, colour: Mapping[s
                     "lines" if len(epochs) > 1 else "markers",
                     (epochs + 1).tolist(),
                     _rounded(values),
-                    name=escape(model),
-                    legendgroup=escape(model),
-                    showlegend=part == "val" or f"val/{metric}" not in history,
+                    name=description if single else escape(model),
+                    legendgroup=description if single else escape(model),
+                    showlegend=single or part == "val" or f"val/{metric}" not in history,
                     line={"color": colour[model], "dash": dash, "width": 2},
                     hovertemplate=f"epoch %{{x}}, {description}: %{{y:.4f}}",
                 )
@@ -118,7 +119,8 @@ def learning_curves(curves: Mapping[str, Curves], metric: str, colour: Mapping[s
         return _by_epoch([], metric)
     settled = np.concatenate(late_values)
     margin = 0.06 * max(np.ptp(settled), 0.01)
-    return _by_epoch(traces, metric, range=_rounded([settled.min() - margin, settled.max() + margin]))
+    limits = _rounded([settled.min() - margin, settled.max() + margin])
+    return _by_epoch(traces, metric, single, range=limits)
 
 
 def accuracy_gaps(curves: Mapping[str, Curves], colour: Mapping[str, str]) -> Chart:
@@ -158,7 +160,8 @@ def accuracies(rows: Sequence[Row], colour: Mapping[str, str]) -> Chart:
         [trace],
         height=90 + 34 * len(rows),
         xaxis=_axis("test accuracy", tickformat=".3~f"),
-        yaxis={"type": "category", "automargin": True},
+        # Plotly's own range leaves 5 % free at both ends, which is much of a long chart
+        yaxis={"type": "category", "automargin": True, "range": [-0.6, len(rows) - 0.4]},
         showlegend=False,
     )
 
@@ -224,15 +227,26 @@ def class_f1(rows: Sequence[Row], colour: Mapping[str, str]) -> Chart:
         )
         for row in rows
     ]
-    return _chart(traces, height=520, xaxis=_axis("F1", tickformat=".3~f"), yaxis=BY_CLASS)
+    height = 520 + _legend_height(traces)
+    return _chart(traces, height=height, xaxis=_axis("F1", tickformat=".3~f"), yaxis=BY_CLASS)
 
 
 def _chart(traces: list[dict[str, Any]], **layout: Any) -> Chart:
     return {"data": traces, "layout": layout}
 
 
-def _by_epoch(traces: list[dict[str, Any]], title: str, **yaxis: Any) -> Chart:
-    return _chart(traces, height=460, hovermode="closest", xaxis=_axis("epoch"), yaxis=_axis(title, **yaxis))
+def _by_epoch(traces: list[dict[str, Any]], title: str, single: bool = False, **yaxis: Any) -> Chart:
+    """Return a chart by epoch; Plotly shows no legend for one line of ``single`` unless it is told to."""
+    shown = {"showlegend": True} if single else {}
+    last = max((max(trace["x"], default=0) for trace in traces), default=0)
+    whole = {"dtick": 1} if last <= 12 else {}  # of few epochs Plotly would mark halves, too
+    axes = {"xaxis": _axis("epoch", **whole), "yaxis": _axis(title, **yaxis)}
+    return _chart(traces, height=460 + _legend_height(traces), hovermode="closest", **axes, **shown)
+
+
+def _legend_height(traces: Sequence[dict[str, Any]]) -> int:
+    """Return the pixels that the legend takes from a chart beyond its first lines, of about eight names."""
+    return 20 * (sum(trace.get("showlegend", True) for trace in traces) // 8)
 
 
 def _axis(title: str, **rest: Any) -> dict[str, Any]:

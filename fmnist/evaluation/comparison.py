@@ -1,5 +1,6 @@
 """The page that compares several runs, with CSV and Markdown of its tables."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from fmnist.core.constants import CLASSES
-from fmnist.core.errors import InputError, reports_unwritable
+from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.core.files import write_file
 from fmnist.core.statistics import confusion_counts, paired, paired_classes
-from fmnist.core.tables import Table
+from fmnist.core.tables import Table, counted
 from fmnist.evaluation import charts, page
 from fmnist.evaluation.comparison_tables import (
     LEVEL,
@@ -23,7 +24,7 @@ from fmnist.evaluation.comparison_tables import (
     published_table,
     results_table,
 )
-from fmnist.evaluation.groups import SeedGroup, collect
+from fmnist.evaluation.groups import SeedGroup, collect, nothing_found
 from fmnist.evaluation.published import table_key
 from fmnist.evaluation.results import CONVOLUTIONAL, DENSE, runs_table
 from fmnist.robustness import tables as robustness_tables
@@ -41,7 +42,7 @@ def write_comparison(
     allow_mixed: bool = False,
     reference: str | None = None,
 ) -> tuple[dict[str, Table], list[str]]:
-    """Compare runs; write ``compare.html``, and CSV and Markdown of each table.
+    """Compare models, or the seeds of one; write ``compare.html``, and CSV and Markdown of each table.
 
     Args:
         paths: What `fmnist.evaluation.groups.find_runs` takes.
@@ -58,15 +59,18 @@ def write_comparison(
     """
     groups, skipped, warnings = collect(paths, allow_mixed)
     shared = comparable(groups)
-    if len(shared) < 2:
-        raise InputError(
-            f"{' '.join(map(str, paths))}: a comparison needs two models on the same test images, found "
-            f"{len(shared)} ({shared[0].label}); scripts/evaluate.py reports on one run"
+    if len(shared) == 1 and len(shared[0].results) == 1:
+        report = shlex.join(["python", "scripts/evaluate.py", str(shared[0].first_seed.run.path)])
+        what = (
+            "a comparison needs two models, or two seeds of one, on the same test images, found one run "
+            f"({shared[0].label}); to report on it: {report}"
         )
+        raise nothing_found(paths, what, skipped)
     if len(shared) < len(groups):
         left = ", ".join(group.label for group in groups if group not in shared)
         warnings = [*warnings, f"left out of pairs, images and agreement, for other test images: {left}"]
-    shifted, unmeasured = _read_shifts(shared)
+    shifted, unmeasured, damaged = _read_shifts(shared)
+    skipped = [*skipped, *damaged]
     shift_matrices = {"shifts": robustness_tables.comparison_heat_map(shifted)} if shifted else {}
     tables = {
         table.name: table
@@ -77,10 +81,10 @@ def write_comparison(
             class_f1_table(groups),
             published_table(groups),
             runs_table((group.label, result) for group in groups for result in group.results),
-            *robustness_tables.comparison_tables(shifted, reference),
+            *robustness_tables.comparison_tables(shifted, reference, unmeasured),
         )
     }
-    with reports_unwritable(f"--output {output}"):
+    with reports_unwritable(f"--output {quoted(output)}"):
         for table in tables.values():
             table.save(output)
         html = page.render(
@@ -102,20 +106,28 @@ def write_comparison(
     return tables, skipped + warnings
 
 
-def _read_shifts(groups: Sequence[SeedGroup]) -> tuple[dict[str, dict[str, Any]], list[Path]]:
-    """Return what was measured on shifted images, by the group's label, and runs of the groups without.
+def _read_shifts(groups: Sequence[SeedGroup]) -> tuple[dict[str, dict[str, Any]], str, list[str]]:
+    """Return what was measured on shifted images, by the group's label.
 
     Of several seeds the first that was measured counts.
 
-    Raises:
-        InputError: A file is damaged.
+    Returns:
+        Also the command that measures the other groups, if any, and lines on damaged files.
     """
     measured: dict[str, dict[str, Any]] = {}
+    damaged = []
     for group in groups:
         for result in group.results:
-            if group.label not in measured and (shifted := read_shifts(result.run)):
+            try:
+                shifted = None if group.label in measured else read_shifts(result.run)
+            except InputError as error:
+                damaged.append(f"skipped {error}")
+                continue
+            if shifted:
                 measured[group.label] = shifted
-    return measured, [group.first_seed.run.path for group in groups if group.label not in measured]
+    without = [str(group.first_seed.run.path) for group in groups if group.label not in measured]
+    command = shlex.join(["python", "scripts/evaluate.py", *without, "--shifts"]) if without else ""
+    return measured, command, damaged
 
 
 def _charts(groups: Sequence[SeedGroup], tables: Mapping[str, Table]) -> dict[str, charts.Chart]:
@@ -156,18 +168,21 @@ def _context(
     """Return the template's variables, except those of pictures."""
     questions = _questions(shared)
     several = [f"{group.label} seed {group.first_seed.seed}" for group in groups if len(group.results) > 1]
+    pairs = len(tables["pairs"].rows)
     return {
-        "title": f"{len(groups)} models on Fashion-MNIST",
-        "kicker": f"Comparison of {sum(len(group.results) for group in groups)} runs on "
-        f"{len(shared[0].first_seed.test.labels):,} test images",
+        "title": f"{counted(len(groups), 'model')} on Fashion-MNIST",
+        "kicker": f"Comparison of {counted(sum(len(group.results) for group in groups), 'run')} on "
+        f"{counted(len(shared[0].first_seed.test.labels), 'test image')}",
         "opening": opening(shared, questions, tables),
         "first_seeds": f"of several seeds the lowest represents its model: {', '.join(several)}"
         if several
         else "each model is one run",
+        "compared": len(shared) > 1,
         "curves": any(group.first_seed.curves for group in groups),
         "classes": CLASSES,
         "models": [group.label for group in groups],
         "versus": [group.label for group in (questions[0] if questions else groups[:2])][::-1],
+        "correction": f", corrected by Holm for all {pairs} pairs" if pairs > 1 else "",
     }
 
 
@@ -235,17 +250,38 @@ def opening(
     paragraphs = [answer(first, second, tables["pairs"]) for first, second in questions]
     best, pairs = groups[0], tables["pairs"].rows
     beaten = [pair for pair in pairs if pair["better"] == best.label and pair["p_holm"] < LEVEL]
-    rest = f"It is significantly better than {len(beaten)} of the {len(groups) - 1} others."
-    paragraphs.append((f"The most accurate model is {best.label}, with {best.accuracy:.4f}.", rest))
-    lists = {"reports": "accuracies of the three reports", "records": "best credible accuracies known"}
-    for name, description in lists.items():
+    if len(groups) == 1:
+        paragraphs.append(_seeds_of(best))
+    elif len(groups) == 2:
+        rest = f"It is {'' if beaten else 'not '}significantly better than {groups[1].label}."
+        paragraphs.append((f"The more accurate model is {best.label}, with {best.accuracy:.4f}.", rest))
+    else:
+        rest = f"It is significantly better than {len(beaten) or 'none'} of the {len(groups) - 1} others."
+        paragraphs.append((f"The most accurate model is {best.label}, with {best.accuracy:.4f}.", rest))
+    lists = {"reports": "published {} of the three reports", "records": "best credible {} known"}
+    for name, text in lists.items():
         rows = [row for row in tables["published"].rows if row["published"] and row["list"] == name]
         missed = [row for row in rows if row["verdict"] != "met"]
         named = "; ".join(f"{row['model']} {row['ours']:.4f}, {row['verdict']}" for row in missed)
         if rows:
-            head = f"Of {len(rows)} {description}, {len(rows) - len(missed)} are met."
+            accuracies = counted(len(rows), text.format("accuracy"), text.format("accuracies"))
+            head = f"Met: {len(rows) - len(missed)} of {accuracies}."
             paragraphs.append((head, f"Not met: {named}." if missed else ""))
     return paragraphs
+
+
+def _seeds_of(group: SeedGroup) -> tuple[str, str]:
+    """Return the accuracy of a model that is compared with no other: over its seeds, and of each."""
+    accuracies = [result.right.mean() for result in group.results]
+    each = ", ".join(
+        f"seed {result.seed} {accuracy:.4f}"
+        for result, accuracy in zip(group.results, accuracies, strict=True)
+    )
+    head = (
+        f"{group.label} has a test accuracy of {group.accuracy:.4f} ± {np.std(accuracies, ddof=1):.4f} "
+        f"over {counted(len(accuracies), 'seed')}."
+    )
+    return head, f"Mean and standard deviation of {each}."
 
 
 def answer(first: SeedGroup, second: SeedGroup, pairs: Table) -> tuple[str, str]:
@@ -282,5 +318,6 @@ def class_sentence(first: SeedGroup, second: SeedGroup) -> str:
     if not parts:
         return "On no single class is the difference significant."
     rest = len(classes) - len(significant)
-    others = f"; on the other {rest} the difference is not significant" if rest else ""
+    which = "class" if rest == 1 else f"{rest} classes"
+    others = f"; on the other {which} the difference is not significant" if rest else ""
     return f"By class, in points of recall: {'; '.join(parts)}{others}."

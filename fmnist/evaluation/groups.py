@@ -1,5 +1,8 @@
 """The runs of a comparison: find them, refuse what cannot be compared, group the seeds of one model."""
 
+import json
+import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
-from fmnist.evaluation.results import RunResult
+from fmnist.evaluation.results import RunResult, data_defaults
+
+NAMED_SETTINGS = 3  # of those that differ, in the label of a model
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,46 +45,54 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[Run], list[str]]:
     """Find the finished runs that paths name.
 
     Args:
-        paths: Each a run folder, ``logs/NAME`` for its newest finished run, or a folder of such folders
-            for every finished run below it.
+        paths: Each a run folder, or ``logs/NAME`` or ``logs`` for every finished run below it except those
+            that were shortened for debugging.
 
     Returns:
-        The runs, and for each run that was skipped a line that says why.
+        The runs, and for each folder that was skipped a line that says why.
 
     Raises:
-        InputError: A path is no such folder, or there is no finished run at all.
+        InputError: A path does not exist, or there is no finished run at all.
     """
     runs: dict[Path, Run] = {}
     skipped = []
     for path in map(Path, paths):
-        for folder in _run_folders(path):
+        if not os.path.exists(path):
+            raise InputError(f"{quoted(path)}: is no run folder: it does not exist")
+        folders = _run_folders(path)
+        if not folders:
+            skipped.append(
+                f"skipped {quoted(path)}: holds no run (a run folder, logs/NAME, or logs/ is wanted)"
+            )
+        for folder in folders:
             try:
                 run = Run(folder)
             except InputError as error:
-                if folder == path:
-                    raise
-                skipped.append(f"skipped {error}")
+                skipped.append(f"skipped {error}; train it again, or remove the folder")
                 continue
-            if run.status == "finished":
-                runs[folder.resolve()] = run
+            if run.status != "finished":
+                resume = shlex.join(["python", "scripts/train.py", "--resume", str(folder)])
+                remedy = f"; to go on: {resume}" * ((run.kind, run.status) == ("lightning", "stopped"))
+                skipped.append(f"skipped {quoted(folder)}: is {run.status}, not finished{remedy}")
+            elif folder != path and run.shortened_by:
+                skipped.append(f"skipped {quoted(folder)}: is a debug run, by {run.shortened_by}")
             else:
-                skipped.append(f"skipped {folder}: is {run.status}, not finished")
+                runs[folder.resolve()] = run
     if not runs:
-        reasons = "".join(f"\n{line}" for line in skipped)
-        raise InputError(f"{' '.join(map(str, paths))}: no finished run{reasons}")
+        raise nothing_found(paths, "no finished run", skipped)
     return list(runs.values()), skipped
 
 
+def nothing_found(paths: Sequence[str | Path], what: str, skipped: Iterable[str]) -> InputError:
+    """Return the error that paths hold nothing to compare, with the reasons."""
+    return InputError("\n".join([f"{shlex.join(map(str, paths))}: {what}", *skipped]))
+
+
 def _run_folders(path: Path) -> list[Path]:
-    """Return the run folders that a path names; the path itself where no runs are below it."""
-    if (path / "run.json").exists() or not path.is_dir():
+    """Return the run folders that a path names, or that are below it."""
+    if (path / "run.json").exists():
         return [path]
-    if any(path.glob("*/run.json")):
-        return [Run.find(path).path]
-    below = sorted(file.parent for file in path.glob("*/*/run.json"))
-    if not below:
-        raise InputError(f"{path}: holds no run (a run folder, logs/NAME, or logs/ is wanted)")
-    return below
+    return sorted(file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/run.json"))
 
 
 def collect(
@@ -91,11 +104,19 @@ def collect(
         The groups, the most accurate first; lines on skipped runs; warnings on what differs.
 
     Raises:
-        InputError: Nothing can be compared: no runs, damaged predictions, or different data or splits
-            without ``allow_mixed``.
+        InputError: Nothing can be compared: no runs that can be read, or different data or splits without
+            ``allow_mixed``.
     """
     runs, skipped = find_runs(paths)
-    results = [RunResult(run, run.predictions("test")) for run in runs]
+    results = []
+    for run in runs:
+        try:
+            results.append(RunResult(run, run.predictions("test")))
+        except InputError as error:
+            again = shlex.join(["python", "scripts/evaluate.py", str(run.path)])
+            skipped.append(f"skipped {error}; to make them again: {again}")
+    if not results:
+        raise nothing_found(paths, "no run with predictions", skipped)
     warnings = differences(results)
     if warnings and not allow_mixed:
         raise InputError(f"{'; '.join(warnings)}. --allow-mixed compares them with a warning")
@@ -116,24 +137,31 @@ def differences(results: Sequence[RunResult]) -> list[str]:
         return [_difference("different test images", sizes)]
     splits = {result: split for result in results if (split := _split(result)) is not None}
     if len(set(splits.values())) > 1:
-        return [_difference("different splits", splits)]
+        sizes = {
+            result: f"{(result.run.record.get('split') or {}).get('train')} training and {val} validation "
+            f"images, split seed {seed}"
+            for result, (val, seed) in splits.items()
+        }
+        return [_difference("different splits", sizes)]
     return []
 
 
-def _split(result: RunResult) -> str | None:
-    """Return a description of a run's split; None for one that trained on every training image."""
+def _split(result: RunResult) -> tuple[Any, Any] | None:
+    """Return what decides a run's validation images; None for one that trained on every training image.
+
+    Runs on fewer training images (``--data.train_size``) have the same validation images.
+    """
     split = result.run.record.get("split") or {}
-    train, val = split.get("train"), split.get("val")
     whole = (result.run.config.get("data") or {}).get("train_size") is None
-    if val == 0 and whole:
+    if split.get("val") == 0 and whole:
         return None
-    return f"{train} training and {val} validation images, split seed {split.get('split_seed')}"
+    return split.get("val"), split.get("split_seed")
 
 
 def _difference(what: str, values: Mapping[RunResult, str]) -> str:
     paths: dict[str, list[str]] = {}
     for result, value in values.items():
-        paths.setdefault(value, []).append(str(result.run.path))
+        paths.setdefault(value, []).append(quoted(result.run.path))
     return f"{what}: " + " against ".join(f"{', '.join(runs)} ({value})" for value, runs in paths.items())
 
 
@@ -148,7 +176,13 @@ def group_seeds(results: Iterable[RunResult]) -> tuple[list[SeedGroup], list[str
     for result in sorted(results, key=_age):
         by_seed = groups.setdefault((result.name, result.recipe, result.test_set), {})
         if older := by_seed.get(result.seed):
-            replaced.append(f"skipped {older.run.path}: {result.run.path} repeats it, and is newer")
+            left_out, taken = quoted(older.run.path), quoted(result.run.path)
+            is_copy = older.run.record.get("started") == result.run.record.get("started")
+            replaced.append(
+                f"skipped {left_out}: is a copy of {taken}"
+                if is_copy and np.array_equal(older.test.logits, result.test.logits)
+                else f"skipped {left_out}: {taken} repeats it, and is newer"
+            )
         by_seed[result.seed] = result
     ordered = [
         tuple(sorted(by_seed.values(), key=lambda result: (result.seed is None, result.seed)))
@@ -162,11 +196,37 @@ def _age(result: RunResult) -> tuple[str, int]:
 
 
 def _labels(groups: Sequence[Sequence[RunResult]]) -> list[str]:
-    """Return a label for each group that no other has: its name, name and run folder, or the path."""
+    """Return a label for each group that no other has.
+
+    It is the name; with the settings that differ where groups share a name; if these do not tell them apart,
+    name and run folder, or the path.
+    """
     firsts = [results[0] for results in groups]
-    names = [result.name for result in firsts]
+    names = [
+        " ".join([first.name, *_differing(first, [other for other in firsts if other.name == first.name])])
+        for first in firsts
+    ]
     longer = [f"{result.name}/{result.run.path.name}" for result in firsts]
     return [
         name if names.count(name) == 1 else long if longer.count(long) == 1 else str(first.run.path)
         for name, long, first in zip(names, longer, firsts, strict=True)
     ]
+
+
+def _differing(result: RunResult, others: Sequence[RunResult]) -> list[str]:
+    """Return the settings, as ``learning_rate=0.01``, in which a run differs from others; the first few."""
+    keys = list(dict.fromkeys(key for other in others for key in other.settings))
+    values = {key: [_setting(other, key) for other in others] for key in keys}
+    keys = [key for key in keys if any(value != values[key][0] for value in values[key])]
+    lasts = [key.rpartition(".")[2] for key in keys]
+    texts = [
+        f"{last if lasts.count(last) == 1 else key}={json.dumps(_setting(result, key), default=str)}".replace(
+            '"', ""
+        )
+        for key, last in zip(keys, lasts, strict=True)
+    ]
+    return texts if len(texts) <= NAMED_SETTINGS else [*texts[:NAMED_SETTINGS], "…"]
+
+
+def _setting(result: RunResult, key: str) -> Any:
+    return result.settings.get(key, data_defaults().get(key))

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
 
 EXPLANATIONS = 24
@@ -96,7 +96,7 @@ def embed_explanations(folder: Path) -> tuple[list[Picture], str]:
         if budget >= 0:
             pictures.append(Picture(_data_uri(path.read_bytes()), path.stem.replace("_", " ")))
     left = len(paths) - len(pictures)
-    return pictures, f"{left} more in {folder}" if left else ""
+    return pictures, f"{left} more in {quoted(folder)}" if left else ""
 
 
 def _data_uri(png: bytes) -> str:

@@ -11,10 +11,11 @@ import numpy as np
 from fmnist import figures
 from fmnist.core import calibration
 from fmnist.core.constants import CLASSES
-from fmnist.core.errors import InputError, reports_unwritable
+from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.core.files import write_file
 from fmnist.core.runs import Predictions, Run
 from fmnist.core.statistics import softmax
+from fmnist.core.tables import counted, rounded_down
 from fmnist.evaluation import charts, page, rerun
 from fmnist.evaluation import report_content as content
 from fmnist.evaluation.results import RunResult, runs_table
@@ -81,17 +82,17 @@ def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str
     """Write ``metrics.json``, ``classification_report.*``, ``figures/`` and ``report.html`` of a run.
 
     Args:
-        run: The run; its missing predictions are computed again.
-        root: Folder of the data set, for pictures and missing predictions.
+        run: The run; predictions that are missing or damaged are computed again.
+        root: Folder of the data set, for pictures and for these predictions.
 
     Returns:
         What ``metrics.json`` holds, and lines on what was computed again or left out.
 
     Raises:
-        InputError: The run is not finished, its predictions are damaged, or its folder cannot be written.
+        InputError: The run is not finished, its predictions cannot be had, or its folder cannot be written.
     """
     if run.status != "finished":
-        raise InputError(f"{run.path}: is {run.status}; only a finished run is evaluated")
+        raise InputError(f"{quoted(run.path)}: is {run.status}; only a finished run is evaluated")
     test, val, lines = rerun.predictions(run, root)
     images, pictures_note = page.load_test_images(run, root)
     metrics: dict[str, Any] = {
@@ -103,15 +104,20 @@ def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str
         metrics["speed"] = rerun.measure_speed(run, images)
     except InputError as error:
         lines.append(f"no time per image: {error}")
+    shifted = None
+    try:
+        shifted = read_shifts(run)
+    except InputError as error:
+        lines.append(f"no section on shifted images: {error}")
     evaluation = Evaluation(RunResult(run, test), metrics, images)
-    with reports_unwritable(str(run.path)):
+    with reports_unwritable(quoted(run.path)):
         write_file(run.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
         classification = content.classification_table(evaluation.summary)
         write_file(run.path / "classification_report.csv", classification.csv())
         write_file(run.path / "classification_report.txt", test.report())
         for name, figure in _figures(evaluation).items():
             figures.save(figure, run.path / "figures" / f"{name}.png")
-        _save_page(evaluation, pictures_note)
+        _save_page(evaluation, pictures_note, shifted)
     return metrics, [*lines, *([pictures_note] if pictures_note else [])]
 
 
@@ -135,10 +141,9 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
     return drawn
 
 
-def _save_page(evaluation: Evaluation, pictures_note: str) -> None:
+def _save_page(evaluation: Evaluation, pictures_note: str, shifted: dict[str, Any] | None) -> None:
     run, summary = evaluation.result.run, evaluation.summary
     name, curves = evaluation.result.name, evaluation.result.curves
-    shifted = read_shifts(run)
     tables = [
         content.classification_table(summary),
         content.calibration_table(summary),
@@ -165,7 +170,7 @@ def _save_page(evaluation: Evaluation, pictures_note: str) -> None:
             "metrics": summary,
         },
         title=name,
-        kicker=f"{run.path}, evaluated on {len(evaluation.test.labels):,} test images",
+        kicker=f"{quoted(run.path)}, evaluated on {counted(len(evaluation.test.labels), 'test image')}",
         warnings=[],
         tables={table.name: table for table in tables},
         opening=content.opening(name, summary),
@@ -231,7 +236,7 @@ def _pictures(evaluation: Evaluation, rows: Iterable[int]) -> list[page.Picture]
         page.embed_image(
             evaluation.images[test.indices[row]],
             CLASSES[test.labels[row]],
-            f"→ {CLASSES[predicted[row]]} {content.rounded_down(evaluation.probabilities[row].max())}",
+            f"→ {CLASSES[predicted[row]]} {rounded_down(evaluation.probabilities[row].max())}",
             f"no. {test.indices[row]}",
         )
         for row in rows

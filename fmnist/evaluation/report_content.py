@@ -1,6 +1,5 @@
 """The sentences, cards and tables of one run's page, each from the content of ``metrics.json``."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from fmnist.core import tables
 from fmnist.core.constants import CLASSES
 from fmnist.core.metrics import METRICS, Metric
 from fmnist.core.runs import Predictions
-from fmnist.core.tables import Column, Row, Table, percent
+from fmnist.core.tables import Column, Row, Table, counted, percent, rounded_down
 
 ERRORS = 32  # shown at most
 
@@ -26,15 +25,15 @@ def opening(name: str, summary: Summary) -> list[str]:
     (worst, worst_scores), (best, best_scores) = classes[0], classes[-1]
     errors = round((1 - accuracy["value"]) * images)
     sentences = [
-        f"{name} gets {percent(accuracy['value'])} of {images:,} test images right "
+        f"{name} gets {percent(accuracy['value'])} of {counted(images, 'test image')} right "
         f"(95 % interval {percent(accuracy['low'])} to {percent(accuracy['high'])}).",
         f"It is weakest on {worst} (F1 {worst_scores['f1']:.3f}) and best on {best} "
         f"({best_scores['f1']:.3f}).",
     ]
     if errors:
-        sentences[-1] += (
-            f" Of its {errors:,} errors, {pair['confused']:,} confuse {pair['one']} and {pair['other']}."
-        )
+        whole = f"Of its {errors:,} errors, {pair['confused']:,}" if errors > 1 else "Its only error"
+        verb = "confuses" if pair["confused"] == 1 else "confuse"
+        sentences[-1] += f" {whole} {verb} {pair['one']} and {pair['other']}."
     if summary["risk_coverage"]:
         risk = summary["risk_coverage"]["risk_at_coverage"]["0.8"]
         sentences.append(
@@ -55,11 +54,11 @@ def cards(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[dict[st
         detail = f"{adds / 1e6:,.2f} M multiply-adds an image" if adds else ""
         contents.append(("parameters", f"{record['parameters']:,}", detail))
     if record.get("train_seconds") is not None:
-        epochs = f"{record['epochs']} epochs" if record.get("epochs") else ""
+        epochs = counted(record["epochs"], "epoch") if record.get("epochs") else ""
         contents.append(("training", tables.duration("train_seconds")(dict(record)), epochs))
     if speed:
-        threads = f"{speed['threads']} thread{'s' if speed['threads'] > 1 else ''}"
-        detail = f"on the {speed['device'].upper()}, {threads}, {speed['images']:,} images in a row"
+        threads, images = counted(speed["threads"], "thread"), counted(speed["images"], "image")
+        detail = f"on the {speed['device'].upper()}, {threads}, {images} in a row"
         contents.append(("time per image", f"{speed['ms_per_image']:.3f} ms", detail))
     return [dict(zip(("heading", "value", "detail"), content, strict=True)) for content in contents]
 
@@ -83,7 +82,8 @@ def confusion_sentence(pair: Mapping[str, Any]) -> str:
     """Return how often two classes are confused with each other."""
     one, other = pair["one"], pair["other"]
     return (
-        f"{one} and {other}: {pair['confused']:,} of {pair['of']:,} images are confused, "
+        f"{one} and {other}: {pair['confused']:,} of {counted(pair['of'], 'image')} "
+        f"{'is' if pair['confused'] == 1 else 'are'} confused, "
         f"{pair['one_as_other']:,} {one} as {other} and {pair['other_as_one']:,} {other} as {one}."
     )
 
@@ -129,11 +129,6 @@ def label_error_sentence(summary: Summary) -> str:
         "class than their label: probably wrong labels, ambiguous garments, or confident errors of this "
         "model (confident learning, Northcutt et al., arXiv 1911.00068). All metrics include these images."
     )
-
-
-def rounded_down(probability: float) -> str:
-    """Return a probability rounded down: 0.9998 is not certainty, and must not read as 1.000."""
-    return f"{math.floor(probability * 1000) / 1000:.3f}"
 
 
 def classification_table(summary: Summary) -> Table:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.core.constants import IMAGE_SIZE
+from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.core.runs import Predictions, Run
 from fmnist.data.arrays import Part, images_of
 from fmnist.data.of_run import data_of
@@ -15,25 +16,38 @@ TIMED_IMAGES = 1_000
 
 
 def predictions(run: Run, root: str) -> tuple[Predictions, Predictions | None, list[str]]:
-    """Read a run's predictions; where they are missing, compute them with its model and save them.
+    """Read a run's predictions; where they are missing or damaged, make them again with its model.
 
     Returns:
         Predictions of the test set; of the validation set, None for a run without one; and a line for
         each part that was computed again.
 
     Raises:
-        InputError: They are damaged, or missing and the model or its data cannot be loaded.
+        InputError: They are missing or damaged, and the model or its data cannot be loaded.
     """
     has_validation = bool((run.record.get("split") or {}).get("val"))
     parts: list[Part] = ["test", "val"] if has_validation else ["test"]
-    missing = [part for part in parts if not run.has_predictions(part)]
-    if missing:
-        data, predictor = data_of(run, root, download=True), Predictor(run)
-        for part in missing:
-            images, labels, indices = images_of(data, part)
-            run.save_predictions(part, Predictions(predictor.logits(images), labels, indices))
-    test, val = run.predictions("test"), run.predictions("val") if has_validation else None
-    return test, val, [f"{run.path}: predictions of {part} were missing, computed again" for part in missing]
+    read: dict[Part, Predictions] = {}
+    lines = []
+    for part in parts:
+        try:
+            read[part] = run.predictions(part)
+        except InputError as fault:
+            read[part] = _predict_again(run, root, part, fault)
+            lines.append(f"{fault}; computed again")
+    return read["test"], read.get("val"), lines
+
+
+def _predict_again(run: Run, root: str, part: Part, fault: InputError) -> Predictions:
+    """Make the predictions of a part again, save them, and read them as they are checked."""
+    try:
+        images, labels, indices = images_of(data_of(run, root, download=True), part)
+        predictions = Predictions(Predictor(run).logits(images), labels, indices)
+        with reports_unwritable(quoted(run.path)):
+            run.save_predictions(part, predictions)
+        return run.predictions(part)
+    except InputError as error:
+        raise InputError(f"{fault}\nand cannot be made again: {error}") from None
 
 
 def measure_speed(run: Run, images: np.ndarray | None) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from fmnist.core.errors import quoted
 from fmnist.core.runs import Predictions, Run
-from fmnist.core.tables import Column, Row, Table
+from fmnist.core.settings import settings_of
+from fmnist.core.tables import Column, Row, Table, counted, fixed
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 """Epochs (n,) and values (n,) of each logged metric, such as ``val/accuracy``."""
@@ -24,9 +26,8 @@ FAMILIES = {
     "LitMLP": DENSE,
     "MLPClassifier": DENSE,
 }
-INCIDENTAL = {"seed", "seed_everything", "logs", "name", "config", "engine", "backend"}
-INCIDENTAL_DATA = {"root", "eval_batch_size"}
-"""Keys of a configuration, and of its ``data``, that may differ between repetitions of one training."""
+OF_REPETITIONS = {"seed", "seed_everything", "engine", "backend"}
+"""Settings in which repetitions of one training may differ, beside those that change nothing learned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +64,23 @@ class RunResult:
         return known or (CLASSICAL if self.run.kind == "scikit-learn" else OTHER)
 
     @cached_property
-    def recipe(self) -> str:
-        """The configuration as JSON, without what differs between repetitions of one training.
+    def settings(self) -> dict[str, Any]:
+        """The settings that repetitions of one training share, by dotted name.
 
-        Values of ``data`` at their defaults are left out: a run that is older than a flag does not name it.
+        Those that are null, and those of ``data`` at their defaults, are left out: a run that is older than
+        a flag does not name it.
         """
-        config = {key: value for key, value in self.run.config.items() if key not in INCIDENTAL}
-        if isinstance(config.get("data"), dict):
-            config["data"] = _without_defaults(config["data"])
-        return json.dumps(config, sort_keys=True, default=str)
+        defaults = data_defaults()
+        return {
+            name: value
+            for name, value in settings_of(self.run.config).items()
+            if name not in OF_REPETITIONS and value not in (None, {}, defaults.get(name))
+        }
+
+    @cached_property
+    def recipe(self) -> str:
+        """The settings as JSON."""
+        return json.dumps(self.settings, sort_keys=True, default=str)
 
     @cached_property
     def data_hash(self) -> str:
@@ -114,26 +123,18 @@ class RunResult:
             return None
 
 
-def _without_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of ``data``, and of its ``augmentation``, that are not the default."""
-    defaults, settings = _data_defaults(), {}
-    for key, value in data.items():
-        own = _without_defaults(value) or None if isinstance(value, dict) else value
-        if key not in INCIDENTAL_DATA and not (key in defaults and own == defaults[key]):
-            settings[key] = own
-    return settings
-
-
 @cache
-def _data_defaults() -> dict[str, Any]:
+def data_defaults() -> dict[str, Any]:
+    """Return the defaults of the settings of ``data``, by dotted name."""
     from fmnist.data.augmentation import Augmentation
     from fmnist.data.datamodule import FashionMNISTDataModule  # imports Lightning
 
     parameters = inspect.signature(FashionMNISTDataModule).parameters
-    of_data = {name: parameter.default for name, parameter in parameters.items()}
+    of_data = {f"data.{name}": parameter.default for name, parameter in parameters.items()}
     # configurations of older runs hold the augmentation flags without prefix, two by other names
-    of_augmentation = {field.name: field.default for field in fields(Augmentation)}
-    return of_data | of_augmentation | {"warp": 1.0, "spare": 0.0}
+    names = {field.name: field.default for field in fields(Augmentation)} | {"warp": 1.0, "spare": 0.0}
+    of_augmentation = {f"data.augmentation.{name}": default for name, default in names.items()}
+    return of_data | of_augmentation | {f"data.{name}": default for name, default in names.items()}
 
 
 def _json(value: Any) -> bytes:
@@ -144,8 +145,9 @@ def runs_table(results: Iterable[tuple[str, RunResult]]) -> Table:
     """Return how runs were made, one row a run, from each one's label and the run."""
     columns = [
         Column("model", "model"),
-        Column("run", "folder"),
+        Column("run", "folder", lambda row: quoted(row["folder"])),
         Column("seed", "seed"),
+        Column("accuracy", "accuracy", fixed("accuracy")),
         Column("images", "split", note="training + validation"),
         Column(
             "commit", "commit", lambda row: row["commit"][:10] + "-dirty" * row["commit"].endswith("-dirty")
@@ -163,14 +165,16 @@ def _run_row(label: str, result: RunResult) -> Row:
     record = result.run.record
     hardware, split = record.get("hardware") or {}, record.get("split") or {}
     names = (str(hardware[key]) for key in ("processor", "device") if hardware.get(key))
+    cores = hardware.get("cores")
     versions: Mapping[str, Any] = record.get("versions") or {}
     return {
         "model": label,
         "folder": str(result.run.path),
         "seed": result.seed,
+        "accuracy": float(result.right.mean()),
         "split": f"{split.get('train', '?')} + {split.get('val', '?')}",
         "commit": str(record["git_commit"]) if record.get("git_commit") else None,
-        "hardware": ", ".join([*names, f"{hardware.get('cores', '?')} cores"]),
+        "hardware": ", ".join([*names, "? cores" if cores is None else counted(cores, "core")]),
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "started": record.get("started"),
         "command": record.get("command"),

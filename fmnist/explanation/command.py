@@ -4,7 +4,8 @@ import argparse
 
 from torch import nn
 
-from fmnist.core.errors import InputError
+from fmnist.core.calibration import find_temperature
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
 from fmnist.explanation import panels, results, selection
 from fmnist.explanation.attribution import Explainer, applicable_methods, load_network, map_sizes
@@ -35,7 +36,7 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
     for other, other_network in others:
         _check_compared(other, other_network, [explainer.name for explainer in drawn])
     if options.sanity is not None and not layers_from_head(network):
-        raise InputError(f"--sanity: {run.path} has no layers whose weights could be drawn again")
+        raise InputError(f"--sanity: {quoted(run.path)} has no layers whose weights could be drawn again")
     if measuring:
         names = options.method or applicable_methods(network)
         measured = [Explainer(network, name, options.layer) for name in names]
@@ -65,7 +66,7 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
             print(results.write_faithfulness(run, measured, faithfulness_images, output))
         if sanity_images:
             print(results.write_sanity(run, measured, sanity_images, options.layer, output))
-    print(f"explanations in {output.folder}")
+    print(f"explanations in {quoted(output.folder)}")
 
 
 def _check_compared(run: Run, network: nn.Module, methods: list[str]) -> None:
@@ -74,8 +75,8 @@ def _check_compared(run: Run, network: nn.Module, methods: list[str]) -> None:
     in_need = [name for name in methods if METHODS[name].needs_layer and name in applicable]
     if in_need and getattr(network, "cam_layer", None) not in map_sizes(network):
         raise InputError(
-            f"--compare {run.path}: {type(network).__name__} names no cam_layer, which {in_need[0]} needs "
-            "(--layer is the first run's); other methods need none"
+            f"--compare {quoted(run.path)}: {type(network).__name__} names no cam_layer, which {in_need[0]} "
+            "needs (--layer is the first run's); other methods need none"
         )
 
 
@@ -97,7 +98,8 @@ def _choose(
         return selection.by_index(test, options.indices)
     if options.worst is not None or pair:
         predictions = run.predictions("test")
-        return selection.most_confident_mistakes(test, predictions, options.worst, pair)
+        temperature = find_temperature(run) or 1.0
+        return selection.most_confident_mistakes(test, predictions, options.worst, pair, temperature)
     return selection.first_of_each_class(test)
 
 

@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from fmnist.core.calibration import find_temperature
 from fmnist.core.constants import CLASSES
 from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
+from fmnist.core.tables import counted, rounded_down
 from fmnist.explanation.attribution import Explainer, inapplicable, upsample
 from fmnist.explanation.methods import METHODS
 from fmnist.explanation.results import Output
@@ -136,7 +138,7 @@ def draw_averages(run: Run, explainer: Explainer, target: Target, test: Selectio
         Panel(
             test.images[classes == label].mean(0) / 255,
             scaled[classes == label].mean(0),
-            f"{CLASSES[label]}\n{(classes == label).sum():,} images",
+            f"{CLASSES[label]}\n{counted((classes == label).sum(), 'image')}",
         )
         for label in np.unique(classes)
     ]
@@ -168,12 +170,12 @@ def _truths(selection: Selection) -> list[str]:
 
 
 def _answers(run: Run, explained: Explained) -> list[str]:
-    """Return each predicted class, with its probability where the model has probabilities."""
+    """Return each predicted class, with its calibrated probability where the model has probabilities."""
     names = [CLASSES[label] for label in explained.predicted]
     if run.score_type.startswith("decision"):
         return names
-    probabilities = np.floor(softmax(explained.logits).max(1) * 100) / 100  # 0.998 is not certainty
-    return [f"{name} {probability:.2f}" for name, probability in zip(names, probabilities, strict=True)]
+    probabilities = softmax(explained.logits, find_temperature(run) or 1.0).max(1)
+    return [f"{name} {rounded_down(share)}" for name, share in zip(names, probabilities, strict=True)]
 
 
 def _file_name(explainer: Explainer, target: Target) -> str:

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
 from fmnist import figures
-from fmnist.core.errors import reports_unwritable
+from fmnist.core.errors import quoted, reports_unwritable
 from fmnist.core.files import replacing, write_file
 from fmnist.core.runs import Run
 from fmnist.core.statistics import interval, resampled
-from fmnist.core.tables import Column, Row, Table
+from fmnist.core.tables import Column, Row, Table, counted
 from fmnist.explanation import faithfulness, sanity
 from fmnist.explanation.attribution import Explainer
 from fmnist.explanation.faithfulness import CENTRE, MEASURES, RANDOM, Faithfulness
@@ -74,7 +74,7 @@ class Output:
             np.savez_compressed(file, **arrays)
 
     def _reporting(self) -> Any:
-        return reports_unwritable(f"--output {self.folder}")
+        return reports_unwritable(f"--output {quoted(self.folder)}")
 
 
 def write_faithfulness(run: Run, explainers: list[Explainer], images: Selection, output: Output) -> str:
@@ -90,7 +90,9 @@ def write_faithfulness(run: Run, explainers: list[Explainer], images: Selection,
     coefficients = _predicted_coefficients(explainers[0], images)
     measured = faithfulness.measure(network, explanations, images.images, coefficients, progress=True)
     rows = compare_with_centre(measured)
-    title = f"Faithfulness of explanations of {run.record['name']}, {len(images.images):,} test images"
+    title = (
+        f"Faithfulness of explanations of {run.record['name']}, {counted(len(images.images), 'test image')}"
+    )
     caveats = [f"- {each.method.title}: {each.method.caveat}.\n" for each in explainers if each.method.caveat]
     text = faithfulness_markdown(rows, title) + "".join(caveats)
     output.text("faithfulness.csv", Table("faithfulness", title, [], rows).csv())
@@ -211,7 +213,7 @@ def write_sanity(
         for method, values in correlations.items()
         for at, (mean, low, high) in zip(layers, values, strict=True)
     ]
-    title = f"Maps of {run.record['name']} while its layers are randomised, {count:,} test images"
+    title = f"Maps of {run.record['name']} while its layers are randomised, {counted(count, 'test image')}"
     output.text("sanity.csv", Table("sanity", title, [], [row | {"images": count} for row in rows]).csv())
     output.figure("sanity", charts.randomisation(layers, correlations, title))
     lines = [

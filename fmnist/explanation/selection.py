@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from fmnist.core.constants import CLASSES
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Predictions, Run
+from fmnist.core.statistics import softmax
 from fmnist.data.of_run import data_of
 from fmnist.pictures import find_pictures, prepare_files, printable
 
@@ -69,7 +70,11 @@ def first_of_each_class(test: Selection) -> Selection:
 
 
 def most_confident_mistakes(
-    test: Selection, predictions: Predictions, number: int | None = None, pair: list[int] | None = None
+    test: Selection,
+    predictions: Predictions,
+    number: int | None = None,
+    pair: list[int] | None = None,
+    temperature: float = 1.0,
 ) -> Selection:
     """Choose the test images that a run is most confidently wrong about.
 
@@ -78,6 +83,7 @@ def most_confident_mistakes(
         predictions: Of that set.
         number: Images at most; None takes 16.
         pair: Only images of one of these two classes that are taken for the other.
+        temperature: Divides the logits, so that the order is that of the run's report.
 
     Raises:
         InputError: The number is below 1, or there is no such mistake.
@@ -91,7 +97,7 @@ def most_confident_mistakes(
     if not wrong.any():
         where = f"between {CLASSES[pair[0]]} and {CLASSES[pair[1]]}" if pair else "on the test set"
         raise InputError(f"--{'pair' if pair else 'worst'}: this run makes no mistake {where}")
-    confidence = np.where(wrong, predictions.probabilities.max(1), -1)
+    confidence = np.where(wrong, softmax(predictions.logits, temperature).max(1), -1)
     order = np.argsort(-confidence, kind="stable")[: min(number or WORST, wrong.sum())]
     return by_index(test, predictions.indices[order].tolist())
 
@@ -111,14 +117,16 @@ def read_pictures(folder: str | Path) -> tuple[Selection, list[str]]:
     paths = find_pictures([folder])
     for path, prepared in zip(paths, prepare_files(paths), strict=True):
         if prepared.image is None:
-            skipped.append(f"{prepared.file}: {prepared.status}")
+            skipped.append(f"{quoted(prepared.file)}: {prepared.status}")
             continue
         images[printable(path.relative_to(folder) if path != folder else Path(path.name))] = prepared.image
         if prepared.flags:
-            doubtful.append(f"{prepared.file}: {', '.join(prepared.flags)}")
+            doubtful.append(f"{quoted(prepared.file)}: {', '.join(prepared.flags)}")
     if not images:
         others = f", and {len(skipped) - 1:,} more" if len(skipped) > 1 else ""
-        raise InputError(f"--images {folder}: holds no picture that can be read\n{skipped[0]}{others}")
+        raise InputError(
+            f"--images {quoted(folder)}: holds no picture that can be read\n{skipped[0]}{others}"
+        )
     lines = [*doubtful, *(f"skipped {reason}" for reason in skipped)]
     return Selection(tuple(distinct(list(images))), np.stack(list(images.values())), None), lines
 

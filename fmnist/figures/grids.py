@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.images import to_float
+from fmnist.core.tables import counted, rounded_down
 from fmnist.figures.canvas import DPI, STYLE, paste, pixel_page
 
 ZOOM = 5  # output pixels for one image pixel
@@ -89,15 +90,13 @@ def worst_errors(
             raise ValueError(f"{name} must have the shape {wanted}, got {array.shape}")
     wrong = np.flatnonzero(true != predicted)
     worst = wrong[np.argsort(-probability[wrong], kind="stable")][:number]
-    # rounded down: 0.998 is not certainty, and must not read as 1.00
-    numbers = [f" {np.floor(probability[i] * 100) / 100:.2f}" if written else "" for i in worst]
+    numbers = [f" {rounded_down(probability[i])}" if written else "" for i in worst]
     titles = [
         f"{classes[true[i]]} →\n{classes[predicted[i]]}{n}" for i, n in zip(worst, numbers, strict=True)
     ]
-    which = f"The {len(worst)} most confident of" if len(worst) < len(wrong) else "All"
-    heading = f"{which} {len(wrong):,} errors in {len(pixels):,} images (true → predicted)"
-    if not len(worst):
-        heading = f"No errors in {len(pixels):,} images"
+    which = f"The {len(worst)} most confident of " if len(worst) < len(wrong) else "All "
+    errors = f"{which if len(wrong) > 1 else ''}{counted(len(wrong), 'error')}" if len(worst) else "No errors"
+    heading = f"{errors} in {counted(len(pixels), 'image')}{' (true → predicted)' * bool(len(worst))}"
     return image_grid(pixels[worst], titles, title=heading)
 
 

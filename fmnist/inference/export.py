@@ -12,15 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from fmnist.core.calibration import find_temperature
 from fmnist.core.constants import IMAGE_SIZE
-from fmnist.core.errors import InputError, reports_unwritable
+from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.core.files import replacing
 from fmnist.core.images import to_float
 from fmnist.core.runs import Run
-from fmnist.core.tables import Column, Table, fixed
+from fmnist.core.tables import Column, Table, counted, fixed
 from fmnist.data import source
 from fmnist.inference.formats import FORMATS, Format, NetworkFunction, on_arrays
-from fmnist.inference.predictor import Predictor, find_temperature
+from fmnist.inference.predictor import Predictor
 from fmnist.models.classifier import Classifier
 
 TOLERANCE = 1e-4
@@ -60,7 +61,7 @@ def export_run(run: Run, name: str, output: Path | None = None, root: str = "dat
     sizes = ", ".join(map(str, sorted(COMPARED)))
     functions = {"PyTorch": on_arrays(predictor.classifier.evaluation_logits), form.runtime: exported}
     return [
-        f"{path}: {len(content) / 1e6:.2f} MB",
+        f"{quoted(path)}: {len(content) / 1e6:.2f} MB",
         f"same class as PyTorch on {described}, logits within {difference:.1e}, in batches of {sizes}",
         *_speeds(functions, images),
     ]
@@ -70,11 +71,11 @@ def _check(run: Run, name: str, form: Format, path: Path) -> None:
     """Refuse before any work what cannot be exported."""
     if run.kind != "lightning":
         raise InputError(
-            f"{run.path}: is a {run.kind} run, and only networks are exported; from Python, "
+            f"{quoted(run.path)}: is a {run.kind} run, and only networks are exported; from Python, "
             "fmnist.inference.predictor.Predictor(run).logits(images) asks it"
         )
     if path.suffix != form.suffix:
-        raise InputError(f"--output {path}: must end in {form.suffix} with --format {name}")
+        raise InputError(f"--output {quoted(path)}: must end in {form.suffix} with --format {name}")
     if missing := [package for package in form.packages if importlib.util.find_spec(package) is None]:
         others = " or ".join(f"--format {other}" for other in FORMATS if not FORMATS[other].packages)
         raise InputError(
@@ -86,7 +87,7 @@ def _check(run: Run, name: str, form: Format, path: Path) -> None:
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary file that replaces ``path`` at the end; refuse at once what cannot be written."""
-    with reports_unwritable(f"--output {path}"):
+    with reports_unwritable(f"--output {quoted(path)}"):
         if path.is_dir():
             raise IsADirectoryError(0, "is a folder")
         with replacing(path) as temporary:
@@ -98,9 +99,10 @@ def _comparison_images(root: str) -> tuple[np.ndarray, str]:
     """Return images uint8 (N, 28, 28) to compare on, and what they are; nothing is downloaded for that."""
     if source.find(root) is None:
         noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-        return noise, f"{NOISE_IMAGES:,} images of noise, as {root} and this machine hold no test images"
+        what = f"{NOISE_IMAGES:,} images of noise, as {quoted(root)} and this machine hold no test images"
+        return noise, what
     images = source.load(root).test_images.numpy()
-    return images, f"{len(images):,} test images"
+    return images, counted(len(images), "test image")
 
 
 def metadata(run: Run) -> dict[str, str]:
@@ -198,7 +200,7 @@ def _speeds(functions: dict[str, NetworkFunction], images: np.ndarray) -> list[s
     columns = [Column("ms per image", "runtime"), *(Column(size, size, fixed(size, 3)) for size in sizes)]
     threads = torch.get_num_threads()
     table = Table("speed", "Speed", columns, rows)
-    return [*table.text().splitlines(), f"on {threads} thread{'s' * (threads != 1)} of the CPU"]
+    return [*table.text().splitlines(), f"on {counted(threads, 'thread')} of the CPU"]
 
 
 def _milliseconds(function: Callable[[np.ndarray], np.ndarray], images: np.ndarray, calls: int) -> float:

@@ -10,14 +10,15 @@ from typing import Any
 from tqdm import tqdm
 
 from fmnist import figures
-from fmnist.core.errors import InputError, exits_on_sigterm, reports_unwritable
+from fmnist.core.calibration import find_temperature
+from fmnist.core.errors import InputError, exits_on_sigterm, quoted, reports_unwritable
 from fmnist.core.files import write_file
 from fmnist.core.runs import Run
-from fmnist.core.tables import Column, Row, Table
+from fmnist.core.tables import Column, Row, Table, counted
 from fmnist.figures.contact_sheet import Card, contact_sheet, percent
 from fmnist.inference.answers import LEAST_PROBABILITY, Answer, classify
 from fmnist.inference.detection import Detector, find_detector
-from fmnist.inference.predictor import Predictor, find_temperature
+from fmnist.inference.predictor import Predictor
 from fmnist.pictures import find_pictures, prepare_files
 from fmnist.pictures.parallel import OK
 
@@ -73,7 +74,7 @@ def predict(
     answered = [answer for answer in answers if answer.choices]
     unsure = sum(bool(answer.unsure) for answer in answered)
     name = f"{run.record.get('name')}/{run.path.resolve().name}"
-    summary = f"{name}: {len(answered):,} of {len(answers):,} pictures done, {unsure:,} unsure"
+    summary = f"{name}: {len(answered):,} of {counted(len(answers), 'picture')} done, {unsure:,} unsure"
     table = table_of(answers)
     if output:
         write_answers(table, output)
@@ -83,8 +84,8 @@ def predict(
         write_sheet(answers, summary, sheet)
     if not answered:
         first = answers[0].picture
-        raise InputError(f"no picture could be done; the first, {first.file}: {first.status}")
-    print("; ".join([summary, *filter(None, (output, sheet, stages))]))
+        raise InputError(f"no picture could be done; the first, {quoted(first.file)}: {first.status}")
+    print("; ".join([summary, *map(quoted, filter(None, (output, sheet, stages)))]))
 
 
 def _check_flags(
@@ -94,15 +95,15 @@ def _check_flags(
     if not 0 <= threshold <= 1:
         raise InputError(f"--threshold {threshold:g}: must lie between 0 and 1")
     if output:
-        _check_file(f"--output {output}", Path(output), OUTPUTS)
+        _check_file(f"--output {quoted(output)}", Path(output), OUTPUTS)
     if sheet:
-        _check_file(f"--sheet {sheet}", Path(sheet), (".png",))
+        _check_file(f"--sheet {quoted(sheet)}", Path(sheet), (".png",))
         if os.path.realpath(sheet) in map(os.path.realpath, pictures):
             raise InputError(
-                f"--sheet {sheet}: is one of the pictures and would be overwritten; choose another"
+                f"--sheet {quoted(sheet)}: is one of the pictures and would be overwritten; choose another"
             )
     if stages:
-        with reports_unwritable(f"--stages {stages}"):
+        with reports_unwritable(f"--stages {quoted(stages)}"):
             Path(stages).mkdir(parents=True, exist_ok=True)
 
 
@@ -112,7 +113,7 @@ def _check_file(flag: str, path: Path, suffixes: tuple[str, ...]) -> None:
     if os.path.isdir(path):
         raise InputError(f"{flag}: is a folder")
     if not os.path.isdir(path.parent) or not os.access(path.parent, os.W_OK):
-        raise InputError(f"{flag}: {path.parent} is not a folder that can be written")
+        raise InputError(f"{flag}: {quoted(path.parent)} is not a folder that can be written")
 
 
 def _notes(run: Run, temperature: float | None, detector: Detector | None) -> list[str]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fmnist.core.calibration import fit_temperature
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.images import check_images
 from fmnist.core.runs import Run
 
@@ -52,7 +51,8 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
         members = partial(load_logits, device=device)
         return Model(blend.load_blend(folder, members).logits, as_pixels)
     raise InputError(
-        f"{folder / 'checkpoints'}: holds no model: no best.ckpt, {estimator.FILE.name} or {blend.FILE.name}"
+        f"{quoted(folder / 'checkpoints')}: holds no model: no best.ckpt, {estimator.FILE.name} or "
+        f"{blend.FILE.name}"
     )
 
 
@@ -73,18 +73,6 @@ def _load_network(folder: Path, device: str) -> Model:
     )
 
 
-def find_temperature(run: Run) -> float | None:
-    """Return the temperature that calibrates a run's probabilities, ``None`` without validation images.
-
-    Raises:
-        InputError: Its predictions of the validation images are damaged.
-    """
-    if not run.has_predictions("val"):
-        return None
-    val = run.predictions("val")
-    return fit_temperature(val.logits, val.labels)
-
-
 class Predictor:
     """The model of a finished run; it is loaded at the first call. Only networks use the device.
 
@@ -94,7 +82,7 @@ class Predictor:
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
         if run.status != "finished":
-            raise InputError(f"{run.path}: is {run.status}, and only a finished run has a model")
+            raise InputError(f"{quoted(run.path)}: is {run.status}, and only a finished run has a model")
         self.run, self.device = run, device
 
     @cached_property
@@ -109,7 +97,7 @@ class Predictor:
             InputError: The run holds no network, or a damaged one.
         """
         if self.run.kind != "lightning" or self._model.classifier is None:
-            raise InputError(f"{self.run.path}: is a {self.run.kind} run, it holds no network")
+            raise InputError(f"{quoted(self.run.path)}: is a {self.run.kind} run, it holds no network")
         return self._model.classifier
 
     def logits(self, images: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.images import check_images, to_input
 from fmnist.models.classifier import Classifier
 
@@ -34,7 +34,7 @@ def load_classifier(folder: Path) -> Classifier:
         model.load_state_dict(state["state_dict"])
     except (RuntimeError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: is of another network ({reason:.200})") from None
+        raise InputError(f"{quoted(path)}: is of another network ({reason:.200})") from None
     return model.eval()
 
 
@@ -51,7 +51,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{quoted(path)}: cannot be read ({error.strerror})") from None
     try:
         copy = io.BytesIO()
         with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(copy, "w") as clean:
@@ -60,11 +60,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         copy.seek(0)
         state = torch.load(copy, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise InputError(f"{path}: is damaged or holds more than weights, and is not loaded") from None
+        raise InputError(
+            f"{quoted(path)}: is damaged or holds more than weights, and is not loaded"
+        ) from None
     except Exception as error:  # damaged headers make the two readers raise nearly anything
-        raise InputError(f"{path}: is damaged ({' '.join(str(error).split()):.200})") from None
+        raise InputError(f"{quoted(path)}: is damaged ({' '.join(str(error).split()):.200})") from None
     if not isinstance(state, dict):
-        raise InputError(f"{path}: is damaged (holds no checkpoint)")
+        raise InputError(f"{quoted(path)}: is damaged (holds no checkpoint)")
     return state
 
 
@@ -74,18 +76,20 @@ def _build(path: Path) -> Classifier:
         module, _, name = config["class_path"].rpartition(".")
         kind = getattr(importlib.import_module(module), name)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{quoted(path)}: cannot be read ({error.strerror})") from None
     except ImportError as error:
-        raise InputError(f"{path}: its model cannot be imported ({error}); is PYTHONPATH set?") from None
+        raise InputError(
+            f"{quoted(path)}: its model cannot be imported ({error}); is PYTHONPATH set?"
+        ) from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: names no model ({' '.join(str(error).split())})") from None
+        raise InputError(f"{quoted(path)}: names no model ({' '.join(str(error).split())})") from None
     if not (isinstance(kind, type) and issubclass(kind, Classifier)):
-        raise InputError(f"{path}: model.class_path {config['class_path']}: is not a Classifier")
+        raise InputError(f"{quoted(path)}: model.class_path {config['class_path']}: is not a Classifier")
     arguments: dict[str, Any] = config.get("init_args") or {}
     try:
         return kind(**arguments)
     except TypeError as error:
-        raise InputError(f"{path}: does not fit {name} ({error})") from None
+        raise InputError(f"{quoted(path)}: does not fit {name} ({error})") from None
 
 
 def in_batches(

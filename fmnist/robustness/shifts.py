@@ -1,13 +1,14 @@
 """The files that `scripts/evaluate.py --shifts` leaves in a run folder: write them, and read them again."""
 
 import json
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from fmnist import figures
-from fmnist.core.errors import InputError, reports_unwritable
+from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.core.files import write_file
 from fmnist.core.runs import Run
 from fmnist.data.arrays import images_of
@@ -21,13 +22,23 @@ FILE = "shifts.json"
 
 
 def write_shifts(
-    runs: Sequence[Run], root: str = "data", count: int | None = IMAGES, progress: bool = False
-) -> Iterator[dict[str, Any]]:
+    runs: Sequence[Run],
+    root: str = "data",
+    count: int | None = IMAGES,
+    progress: bool = False,
+    on_error: Callable[[Run, InputError], None] | None = None,
+) -> Iterator[dict[str, Any] | None]:
     """Measure runs on shifted test images, one after the other.
 
     Writes ``shifts.json``, ``shifts.csv`` and ``figures/shifts.png`` into each run folder. The photographs,
-    which take most of the time, are made once for all runs. ``count`` is the size of the stratified subset
-    of the test images; None takes all.
+    which take most of the time, are made once for all runs.
+
+    Args:
+        runs: The runs.
+        root: Folder of the data set.
+        count: Size of the stratified subset of the test images; None takes all.
+        progress: Whether a progress bar is shown.
+        on_error: Called with a run and what is wrong with it, then None is yielded; by default it is raised.
 
     Yields:
         The content of each run's ``shifts.json``, once it is written.
@@ -38,17 +49,24 @@ def write_shifts(
     """
     test_set: ShiftedTestSet | None = None
     for run in runs:
-        predictor, data = Predictor(run), data_of(run, root)
-        if test_set is None:  # data_of refuses runs with other data, so it serves all of them
-            test_set = ShiftedTestSet(images_of(data, "test"), count, progress)
-        shifts = measure_shifts(predictor, test_set)
-        shifts["detection"] = measure_detection(predictor, data)
-        with reports_unwritable(str(run.path)):
-            write_file(run.path / FILE, json.dumps(shifts, indent=2, allow_nan=False) + "\n")
-            write_file(run.path / "shifts.csv", tables.corruption_table(shifts).csv())
-            heat_map = draw_corruptions(shifts, str(run.record.get("name")))
-            figures.save(heat_map, run.path / "figures" / "shifts.png")
-        yield shifts
+        try:
+            predictor, data = Predictor(run), data_of(run, root)
+            if test_set is None:  # data_of refuses runs with other data, so it serves all of them
+                test_set = ShiftedTestSet(images_of(data, "test"), count, progress)
+            shifts = measure_shifts(predictor, test_set)
+            shifts["detection"] = measure_detection(predictor, data)
+            with reports_unwritable(quoted(run.path)):
+                write_file(run.path / FILE, json.dumps(shifts, indent=2, allow_nan=False) + "\n")
+                write_file(run.path / "shifts.csv", tables.corruption_table(shifts).csv())
+                heat_map = draw_corruptions(shifts, str(run.record.get("name")))
+                figures.save(heat_map, run.path / "figures" / "shifts.png")
+        except InputError as error:
+            if on_error is None:
+                raise
+            on_error(run, error)
+            yield None
+        else:
+            yield shifts
 
 
 def read_shifts(run: Run) -> dict[str, Any] | None:
@@ -65,7 +83,8 @@ def read_shifts(run: Run) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is damaged ({error!r}); evaluate.py --shifts writes it anew") from None
+        again = shlex.join(["python", "scripts/evaluate.py", str(run.path), "--shifts"])
+        raise InputError(f"{quoted(path)}: is damaged ({error!r}); to write it anew: {again}") from None
     return shifts
 
 

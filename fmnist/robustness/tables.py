@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.tables import Column, Row, Table, fixed, grouped, percent
 from fmnist.robustness.backgrounds import BACKGROUNDS
 from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS, SEVERITIES
@@ -116,21 +116,25 @@ def heat_map(shifts: Shifts) -> dict[str, Any]:
     }
 
 
-def comparison_tables(by_model: Mapping[str, Shifts], reference: str | None = None) -> list[Table]:
+def comparison_tables(
+    by_model: Mapping[str, Shifts], reference: str | None = None, unmeasured: str = ""
+) -> list[Table]:
     """Return a table of several models, the best first; none where no model was measured.
 
     Args:
         by_model: What was measured of each model.
         reference: The model whose errors count as 100 in the mean corruption error (mCE, arXiv 1903.12261,
             section 4.1), if any.
+        unmeasured: The command that measures the other models, if there are any.
 
     Raises:
         InputError: The reference is none of the models.
     """
     if reference is not None and reference not in by_model:
-        known = ", ".join(by_model) or "there is none"
+        known = ", ".join(map(quoted, by_model)) or "there is none"
         raise InputError(
-            f"--reference {reference}: must be a model measured by evaluate.py --shifts: {known}"
+            f"--reference {quoted(reference)}: must be a model measured by evaluate.py --shifts: {known}"
+            + (f"; to measure the others: {unmeasured}" if unmeasured else "")
         )
     if not by_model:
         return []

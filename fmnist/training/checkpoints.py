@@ -13,7 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.files import TEMPORARY_FILES, replacing, write_file
 from fmnist.models.loading import read_checkpoint
 from fmnist.training.callbacks import due_learning_rate
@@ -76,7 +76,9 @@ def restore_last(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
     candidates = [folder / name for name in (LAST, PREVIOUS) if (folder / name).exists()]
     if not candidates:
-        raise InputError(f"{folder}: holds no {LAST}, the run was stopped before its first; train anew")
+        raise InputError(
+            f"{quoted(folder)}: holds no {LAST}, the run was stopped before its first; train anew"
+        )
     reasons = []
     for path in candidates:
         try:

@@ -10,9 +10,11 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from fmnist import figures
+from fmnist.core.calibration import find_temperature
 from fmnist.core.constants import CLASSES
 from fmnist.core.images import to_input
 from fmnist.core.runs import Predictions, Run
+from fmnist.core.statistics import softmax
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.classifier import Classifier
 
@@ -23,7 +25,7 @@ def draw_figures(run: Run, test: Predictions, data: FashionMNISTDataModule) -> d
     """Draw curves, confusion matrix, per-class F1, worst errors and augmented images into ``figures/``.
 
     Args:
-        run: The run, its ``metrics.csv`` written.
+        run: The run, its ``metrics.csv`` and its predictions written.
         test: Of the test set.
         data: Set up.
 
@@ -38,7 +40,7 @@ def draw_figures(run: Run, test: Predictions, data: FashionMNISTDataModule) -> d
         **figures.outcome_figures(
             data.data.test_images.numpy()[test.indices],
             test.labels,
-            test.probabilities,
+            softmax(test.logits, find_temperature(run) or 1.0),
             CLASSES,
             run.record["name"],
         ),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
 from fmnist.training.checkpoints import LAST
 from fmnist.training.signals import job_id
@@ -37,18 +37,19 @@ def run_to_resume(path: Path) -> Run:
     if (path / "run.json").exists() or not path.is_dir():
         run = Run(path)
     else:
-        runs = [run for run in Run.all(path) if run.status != "finished"]
+        runs = [run for run in Run.all(path) if run.status != "finished" and not run.shortened_by]
         if not runs:
-            raise InputError(f"--resume {path}: holds no run that was stopped")
+            raise InputError(f"--resume {quoted(path)}: holds no run that was stopped")
         run = max(runs, key=lambda run: (run.record["started"], run.version))
     if run.kind != "lightning":
-        raise InputError(f"--resume {run.path}: is a {run.kind} run; only the training of networks continues")
-    if run.status == "finished":
         raise InputError(
-            f"--resume {run.path}: is finished; to train anew: --config {run.path / 'config.yaml'}"
+            f"--resume {quoted(run.path)}: is a {run.kind} run; only the training of networks continues"
         )
+    if run.status == "finished":
+        again = f"--config {quoted(run.path / 'config.yaml')}"
+        raise InputError(f"--resume {quoted(run.path)}: is finished; to train anew: {again}")
     if not run.config:
-        raise InputError(f"--resume {run.path}: its config.yaml is missing or damaged; train anew")
+        raise InputError(f"--resume {quoted(run.path)}: its config.yaml is missing or damaged; train anew")
     return run
 
 
@@ -90,7 +91,7 @@ def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, An
     for key in dict.fromkeys([*old, *new]):
         if key not in MAY_DIFFER and old.get(key) != new.get(key):
             raise InputError(
-                f"--{key.replace('.init_args', '')} {new.get(key)}: {run.path} was started with "
+                f"--{key.replace('.init_args', '')} {new.get(key)}: {quoted(run.path)} was started with "
                 f"{old.get(key)}; leave it out, or train anew without --resume"
             )
 
@@ -112,7 +113,7 @@ def check_same_data(run: Run, data_sha256: Any, split: dict[str, Any]) -> None:
     for name, now in (("data_sha256", data_sha256), ("split", split)):
         if run.record.get(name) != now:
             raise InputError(
-                f"--resume {run.path}: was started with {name} {run.record.get(name)}, now is {now}"
+                f"--resume {quoted(run.path)}: was started with {name} {run.record.get(name)}, now is {now}"
             )
 
 

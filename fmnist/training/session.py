@@ -18,9 +18,10 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fmnist.core.constants import CLASSES
 from fmnist.core.environment import environment
-from fmnist.core.errors import SIGTERM_STATUS, InputError, reports_unwritable
+from fmnist.core.errors import SIGTERM_STATUS, InputError, quoted, reports_unwritable
 from fmnist.core.files import write_file
 from fmnist.core.runs import Run
+from fmnist.core.tables import counted
 from fmnist.models.layers import multiply_adds, parameter_count
 from fmnist.models.loading import read_checkpoint
 from fmnist.training import outputs
@@ -195,11 +196,12 @@ class Session:
         outputs.add_curve_charts(board.experiment)
         network, split = self.command.model.network, self.command.data.split
         print(
-            f"{type(network).__name__}, {parameter_count(network):,} parameters, on "
+            f"{type(network).__name__}, {counted(parameter_count(network), 'parameter')}, on "
             f"{self.trainer.world_size} x {self.trainer.strategy.root_device.type}, "
-            f"{torch.get_num_threads()} threads{' that yield to other programs' if yields() else ''}, "
+            f"{counted(torch.get_num_threads(), 'thread')}{' that yield to other programs' if yields() else ''}, "
             f"{self.command.config.trainer.precision} ({self.command.precision_reason}), channels last\n"
-            f"{split['train']:,} training and {split['val']:,} validation images; run folder {run.path}"
+            f"{split['train']:,} training and {counted(split['val'], 'validation image')}; "
+            f"run folder {quoted(run.path)}"
         )
 
     def _progress(self) -> dict[str, Any]:
@@ -226,8 +228,8 @@ class Session:
             resumed = self.command.resumed
             folder = Path(self.command.config.logs) if resumed is None else resumed.path
             return InputError(
-                f"{'--logs' if resumed is None else '--resume'} {folder}: cannot be written "
-                f"({error.strerror}: {error.filename or folder}); "
+                f"{'--logs' if resumed is None else '--resume'} {quoted(folder)}: cannot be written "
+                f"({error.strerror}: {quoted(error.filename or folder)}); "
                 f"{shutil.disk_usage(folder).free:,} bytes are free there"
             )
         return error
@@ -245,7 +247,7 @@ def _trainer_error(error: Exception) -> InputError:
 def _reopen(run: Run) -> None:
     """Restore the last checkpoint of a run and mark the run as running again."""
     warn_of_other_versions(run, environment()["versions"])
-    with reports_unwritable(f"--resume {run.path}"):
+    with reports_unwritable(f"--resume {quoted(run.path)}"):
         restore_last(run.path / "checkpoints")
         run.update(status="running", finished=None, resumed=run.record.get("resumed", 0) + 1)
 
@@ -257,10 +259,10 @@ def _lock(run: Run) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise InputError(f"{run.path}: is being trained by another process") from None
+        raise InputError(f"{quoted(run.path)}: is being trained by another process") from None
     except OSError as error:
         raise InputError(
-            f"{run.path}: cannot be written ({error.strerror}); copy it to where it can"
+            f"{quoted(run.path)}: cannot be written ({error.strerror}); copy it to where it can"
         ) from None
     try:
         yield

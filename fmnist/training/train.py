@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-from fmnist.core.errors import exits_cleanly
+from fmnist.core.errors import exits_cleanly, quoted
 from fmnist.core.runs import Predictions, Run
+from fmnist.core.tables import counted
 from fmnist.models.metrics import plain_metrics
 from fmnist.training import outputs
 from fmnist.training.command_line import parse
@@ -71,8 +72,8 @@ def _save(session: Session, run: Run) -> None:
     session.finish(run)
     print(test.report())
     print(
-        f"test accuracy {test.accuracy:.4f} after {session.clock.epochs} epochs "
-        f"in {session.clock.seconds:.0f} s; run folder {run.path}"
+        f"test accuracy {test.accuracy:.4f} after {counted(session.clock.epochs, 'epoch')} "
+        f"in {session.clock.seconds:.0f} s; run folder {quoted(run.path)}"
     )
 
 
@@ -80,7 +81,7 @@ def _report_finished(session: Session, run: Run) -> Run | None:
     """Say that a SLURM job that starts again has nothing left to do for this run."""
     if not session.trainer.is_global_zero:
         return None
-    print(f"{run.path}: was finished by this job before it was queued again")
+    print(f"{quoted(run.path)}: was finished by this job before it was queued again")
     return run
 
 

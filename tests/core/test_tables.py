@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.core import tables
-from fmnist.core.tables import Column, Table
+from fmnist.core.tables import Column, Table, counted
 
 TABLE = Table(
     "made",
@@ -48,3 +48,13 @@ def test_text_is_aligned_numbers_to_the_right() -> None:
 )
 def test_texts_of_numbers(text, value: float, expected: str) -> None:  # type: ignore[no-untyped-def]
     assert text("key")({"key": value}) == expected
+
+
+def test_a_count_agrees_with_what_it_counts() -> None:
+    assert [counted(n, "epoch") for n in (0, 1, 2, 1000)] == [
+        "0 epochs",
+        "1 epoch",
+        "2 epochs",
+        "1,000 epochs",
+    ]
+    assert [counted(n, "class", "classes") for n in (1, 2)] == ["1 class", "2 classes"]

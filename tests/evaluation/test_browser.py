@@ -181,3 +181,28 @@ def test_paper_shows_every_tab_in_light(visit: Visit) -> None:
     assert page.locator("html").get_attribute("data-theme") == "light"
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("html").get_attribute("data-theme") == "dark"
+
+
+def box(page: Any, selector: str) -> dict[str, float]:
+    found: dict[str, float] = page.locator(selector).first.bounding_box()
+    return found
+
+
+def test_the_tool_bar_covers_no_legend_and_no_curve(visit: Visit) -> None:
+    page = visit("report", viewport={"width": 1000, "height": 850})
+    drawn(page)
+    for name in ("reliability", "accuracy_curves"):
+        chart = f'[data-chart="{name}"]'
+        page.locator(chart).hover()
+        bar = box(page, f"{chart} .modebar-container .modebar")
+        for part in (".legend .bg", ".cartesianlayer .bg", ".nsewdrag"):
+            if page.locator(f"{chart} {part}").count():
+                other = box(page, f"{chart} {part}")
+                assert other["x"] + other["width"] <= bar["x"] + 1, (name, part)
+
+
+def test_no_column_of_how_the_run_was_made_is_cut_off(visit: Visit) -> None:
+    for name in ("report", "compare"):
+        page = visit(name)
+        width = "document.querySelector('#table-runs .scroll')"
+        assert page.evaluate(f"{width}.scrollWidth <= {width}.clientWidth")

@@ -65,3 +65,22 @@ def test_gaps_are_taken_where_both_were_measured() -> None:
     (trace,) = charts.accuracy_gaps(CURVES, COLOUR)["data"]
     assert trace["x"] == [1, 4, 7, 10]
     np.testing.assert_allclose((trace["y"][0], trace["y"][-1]), (-10, 5), atol=1e-4)
+
+
+def test_the_curves_of_one_run_are_named_training_and_validation() -> None:
+    for curves, names in (
+        (CURVES[NAMES[0]], ["validation", "training"]),
+        ({"train/accuracy": (EPOCHS, np.linspace(0.1, 0.9, 10))}, ["training"]),
+    ):
+        chart = charts.learning_curves({"mlp": curves}, "accuracy", COLOUR)
+        assert [trace["name"] for trace in chart["data"] if trace["showlegend"]] == names
+        assert chart["layout"]["xaxis"]["dtick"] == 1  # no half epochs
+        assert chart["layout"]["showlegend"] is True  # one line alone has no legend otherwise
+
+
+def test_a_long_chart_has_no_blank_space_above() -> None:
+    rows = [{**ROWS[0], "model": str(number)} for number in range(120)]
+    chart = charts.accuracies(rows, {row["model"]: "#000000" for row in rows})
+    low, high = chart["layout"]["yaxis"]["range"]  # row n is at n
+    assert -1 < low < 0
+    assert 119 < high < 120

@@ -262,3 +262,36 @@ def test_the_table_of_runs_says_how_each_was_made(tmp_path: Path) -> None:
     assert cells["versions"] == "python 3.11.7, torch 2.15.0"
     assert len(cells["data"]) == 12
     assert [of_bare[name] for name in ("commit", "images", "hardware")] == ["–", "? + ?", "? cores"]
+
+
+def test_seeds_of_one_model_are_compared_by_mean_and_deviation(tmp_path: Path) -> None:
+    shares = [make_run(tmp_path, "cnn", seed, skill=3.0).predictions("test").accuracy for seed in range(3)]
+    page = comparison(tmp_path)
+    (row,) = page.data["tables"]["results"]
+    assert (row["seeds"], row["accuracy"]) == ("0, 1, 2", pytest.approx(np.mean(shares)))
+    assert row["accuracy_sd"] == pytest.approx(np.std(shares, ddof=1))
+    text = " ".join(" ".join(page.texts).split())
+    mean = f"{np.mean(shares):.4f} ± {np.std(shares, ddof=1):.4f} over 3 seeds"
+    assert f"cnn has a test accuracy of {mean}." in text
+    assert "1 model on Fashion-MNIST" in text
+    assert "Comparison of 3 runs on 300 test images" in text
+    column = page.tables["runs"][0].index("accuracy")
+    assert [line[column] for line in page.tables["runs"][1:]] == [f"{share:.4f}" for share in shares]
+    sections = {values.get("id") for tag, values in page.elements if tag == "section"}
+    links = {str(values.get("href"))[1:] for tag, values in page.elements if tag == "a"}
+    assert not sections & {"differences", "confusions", "images"}
+    assert links - {"content"} <= sections
+
+
+def test_counts_agree_with_what_they_count(tmp_path: Path) -> None:
+    for name, skill in (("cnn", 4.0), ("mlp", 1.0)):
+        make_run(tmp_path, name, skill=skill, hardware={"processor": "Some Processor", "cores": 1})
+    html = " ".join((" ".join(comparison(tmp_path).texts)).split())
+    assert "The more accurate model is cnn" in html
+    assert "It is significantly better than mlp." in html
+    assert "2 models on Fashion-MNIST" in html
+    assert "McNemar’s exact test, and a paired bootstrap" in html  # one pair needs no correction
+    assert "of 2 best credible accuracies known." in html
+    for path in (tmp_path / "out").glob("*.md"):
+        html += path.read_text()
+    assert not re.search(r"(?<![\d.,])1 (models|runs|others|pairs|cores|seeds|images|epochs|classes)\b", html)

@@ -1,5 +1,6 @@
 """Which runs are compared, which are refused, and which are seeds of one model."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ def seeds(groups: list[SeedGroup]) -> dict[str, list[int | None]]:
     return {group.label: [result.seed for result in group.results] for group in groups}
 
 
-def test_logs_mean_every_finished_run_and_a_name_its_newest(tmp_path: Path) -> None:
+def test_a_folder_means_every_finished_run_below_it(tmp_path: Path) -> None:
     finished = [make_run(tmp_path, "cnn", seed) for seed in range(2)] + [make_run(tmp_path, "mlp")]
     running = Run.create(tmp_path, "cnn")
     make_run(tmp_path, "mlp", 1).finish("failed")
@@ -26,10 +27,71 @@ def test_logs_mean_every_finished_run_and_a_name_its_newest(tmp_path: Path) -> N
     assert skipped[0] == f"skipped {running.path}: is running, not finished"
     assert "run.json: is damaged" in skipped[1]
     assert skipped[2].endswith("is failed, not finished")
-    newest, _ = find_runs([tmp_path / "cnn", tmp_path / "mlp"])
-    assert [run.path for run in newest] == [finished[1].path, finished[2].path]
+    named, _ = find_runs([tmp_path / "cnn", tmp_path / "mlp"])
+    assert [run.path for run in named] == [run.path for run in finished]
     same, _ = find_runs([finished[0].path, f"{finished[0].path}/../version_0", running.path])
     assert len(same) == 1
+
+
+def test_what_holds_no_run_stops_no_other(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "logs")
+    (tmp_path / "logs" / "a comparison").mkdir()
+    (tmp_path / "logs" / "notes.txt").write_text("what `logs/*` names, too")
+    (make_run(tmp_path / "logs").path / "run.json").write_text("{")
+    paths = [*sorted((tmp_path / "logs").iterdir()), tmp_path / "logs" / "cnn" / "version_1"]
+    runs, skipped = find_runs(paths)
+    assert [each.path for each in runs] == [run.path]
+    assert [line.startswith(f"skipped '{tmp_path}/logs/a comparison': holds no run") for line in skipped] == [
+        True, False, False, False,
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="nowhere: is no run folder: it does not exist"):
+        find_runs([run.path, tmp_path / "nowhere"])
+
+
+def test_runs_that_cannot_be_read_are_left_out_and_named_with_what_to_do(tmp_path: Path) -> None:
+    logs = tmp_path / "my logs"
+    cnn, missing, damaged = (make_run(logs, name) for name in ("cnn", "missing", "damaged"))
+    (missing.path / "predictions" / "test.npz").unlink()
+    (damaged.path / "predictions" / "test.npz").write_bytes(b"no archive")
+    groups, skipped, _ = collect([logs])
+    assert [group.first_seed.run.path for group in groups] == [cnn.path]
+    for run, fault in ((damaged, "is damaged"), (missing, "is missing")):
+        line = next(line for line in skipped if run.path.parent.name in line)
+        assert f"test.npz': {fault}" in line
+        assert line.endswith(f"; to make them again: python scripts/evaluate.py '{run.path}'")
+    with pytest.raises(InputError, match=r"(?s)no run with predictions\nskipped .*test\.npz': is missing"):
+        collect([missing.path])
+
+
+DEBUG = {
+    "one batch": {"limit_train_batches": 1},
+    "some of validation": {"limit_val_batches": 0.1},
+    "some of the test set": {"limit_test_batches": 3.0},
+    "fast_dev_run": {"fast_dev_run": True},
+    "overfit_batches": {"overfit_batches": 0.01},
+}
+WHOLE = {
+    "limit_train_batches": 1.0,
+    "limit_val_batches": None,
+    "fast_dev_run": False,
+    "overfit_batches": 0.0,
+}
+
+
+@pytest.mark.parametrize("trainer", DEBUG.values(), ids=DEBUG)
+def test_a_debug_run_answers_to_its_own_folder_only(tmp_path: Path, trainer: dict[str, Any]) -> None:
+    real, debug = make_run(tmp_path), make_run(tmp_path, seed=1, started="9999")
+    for run, settings in ((real, WHOLE), (debug, WHOLE | trainer)):
+        (run.path / "config.yaml").write_text(yaml.safe_dump({"trainer": settings}))
+    assert Run.find(tmp_path / "cnn").path == real.path
+    assert Run.find(debug.path).path == debug.path
+    runs, (line,) = find_runs([tmp_path])
+    assert [run.path for run in runs] == [real.path]
+    assert line.startswith(f"skipped {debug.path}: is a debug run, by --trainer.{next(iter(trainer))} ")
+    assert len(find_runs([real.path, debug.path])[0]) == 2
+    real.finish("stopped")
+    with pytest.raises(InputError, match=f"holds no finished run .*{debug.path} is a debug run"):
+        Run.find(tmp_path / "cnn")
 
 
 def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
@@ -51,33 +113,100 @@ def test_seeds_are_grouped_and_of_two_runs_of_one_seed_the_newer_counts(tmp_path
     assert skipped == [f"skipped {older.path}: {newer.path} repeats it, and is newer"]
 
 
+def test_a_copy_that_is_left_out_is_named(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    shutil.copytree(run.path, tmp_path / "a copy" / "version_0")
+    _, skipped, _ = collect([tmp_path])
+    assert skipped == [f"skipped '{tmp_path}/a copy/version_0': is a copy of {run.path}"]
+
+
+INCIDENTAL = {
+    "checkpoint_minutes": {"checkpoint_minutes": 5},
+    "progress bar": {"trainer": {"enable_progress_bar": False}},
+    "progress bar of one's own": {"trainer": {"callbacks": [{"class_path": "x.RichProgressBar"}]}},
+    "logger": {"trainer": {"logger": {"class_path": "x.CSVLogger", "init_args": {"save_dir": "x"}}}},
+    "logging": {"trainer": {"log_every_n_steps": 1}},
+    "device": {"trainer": {"accelerator": "gpu", "devices": 2}},
+    "profiler": {"trainer": {"profiler": "simple"}},
+    "a flag that older runs lack": {"early_stopping": None},
+    "evaluation": {"data": {"eval_batch_size": 1000}},
+}
+LEARNED = {
+    "ema": ({"ema": 0.9}, "ema=0.9"),
+    "callback": ({"trainer": {"callbacks": "x.Pruning"}}, "callbacks=[x.Pruning]"),
+    "precision": ({"trainer": {"precision": "16-mixed"}}, "precision=16-mixed"),
+    "list": ({"model": {"init_args": {"widths": [8, 16]}}}, "widths=[8, 16]"),
+}
+
+
+@pytest.mark.parametrize("change", INCIDENTAL.values(), ids=INCIDENTAL)
+def test_what_changes_nothing_learned_splits_no_seeds(tmp_path: Path, change: dict[str, Any]) -> None:
+    for seed, config in enumerate(({}, {"seed_everything": 1, **change})):
+        (make_run(tmp_path, seed=seed).path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert seeds(collect([tmp_path])[0]) == {"cnn": [0, 1]}
+
+
+@pytest.mark.parametrize(("change", "text"), LEARNED.values(), ids=LEARNED)
+def test_models_of_one_name_are_told_apart_by_what_differs(
+    tmp_path: Path, change: dict[str, Any], text: str
+) -> None:
+    for seed, config in enumerate(({}, change)):
+        (make_run(tmp_path, seed=seed).path / "config.yaml").write_text(yaml.safe_dump(config))
+    key = text.partition("=")[0]
+    assert seeds(collect([tmp_path])[0]) == {f"cnn {key}=null": [0], f"cnn {text}": [1]}
+
+
+def test_a_learning_curve_over_train_size_is_no_mixture(tmp_path: Path) -> None:
+    for seed, size in enumerate((100, 200, None)):
+        split = {"split_seed": 0, "train": size or 540, "val": 60, "test": 300}
+        config = {"data": {"train_size": size}}
+        (make_run(tmp_path, seed=seed, split=split).path / "config.yaml").write_text(yaml.safe_dump(config))
+    groups, _, warnings = collect([tmp_path])
+    assert warnings == []
+    assert seeds(groups) == {f"cnn train_size={size}": [n] for n, size in enumerate((100, 200, "null"))}
+
+
 @pytest.mark.parametrize(
-    ("same", "other"),
+    ("same", "other", "kept", "changed"),
     [
-        (({"val_size": 60}, {"val_size": 60, "train_size": None}), {"val_size": 60, "batch_size": 100}),
-        (({}, {"augmentation": None}, {"augmentation": {"flip": False}}), {"augmentation": {"flip": True}}),
-        (({"flip": True}, {"flip": True, "shear": 0.0, "spare": 0.0}), {"flip": True, "shear": 0.1}),
+        (
+            ({"val_size": 60}, {"val_size": 60, "train_size": None}),
+            {"val_size": 60, "batch_size": 100},
+            "batch_size=500",
+            "batch_size=100",
+        ),
+        (
+            ({}, {"augmentation": None}, {"augmentation": {"flip": False}}),
+            {"augmentation": {"flip": True}},
+            "flip=false",
+            "flip=true",
+        ),
+        (
+            ({"flip": True}, {"flip": True, "shear": 0.0, "spare": 0.0}),
+            {"flip": True, "shear": 0.1},
+            "shear=0.0",
+            "shear=0.1",
+        ),
     ],
     ids=["data", "augmentation", "augmentation of older runs"],
 )
 def test_a_group_has_one_configuration_defaults_named_or_not(
-    tmp_path: Path, same: tuple[dict[str, Any], ...], other: dict[str, Any]
+    tmp_path: Path, same: tuple[dict[str, Any], ...], other: dict[str, Any], kept: str, changed: str
 ) -> None:
     for seed, data in enumerate((*same, other)):
         config = {"seed_everything": seed, "data": {"root": f"data{seed}", **data}}
         (make_run(tmp_path, seed=seed).path / "config.yaml").write_text(yaml.safe_dump(config))
     last = len(same)
     assert seeds(collect([tmp_path])[0]) == {
-        "cnn/version_0": [*range(last)],
-        f"cnn/version_{last}": [last],
+        f"cnn {kept}": [*range(last)],
+        f"cnn {changed}": [last],
     }
 
 
 def test_labels_are_unique_across_folders(tmp_path: Path) -> None:
-    for folder, epochs in (("one", 1), ("two", 2)):
-        run = make_run(tmp_path / folder)
-        (run.path / "config.yaml").write_text(f"trainer: {{max_epochs: {epochs}}}")
-    groups, _, _ = collect([tmp_path / "one", tmp_path / "two"])
+    for folder, size in (("one", 300), ("two", 200)):  # of the test sets, which no setting tells
+        make_run(tmp_path / folder, test=predictions(0, size=size))
+    groups, _, _ = collect([tmp_path / "one", tmp_path / "two"], allow_mixed=True)
     assert seeds(groups).keys() == {str(tmp_path / name / "cnn" / "version_0") for name in ("one", "two")}
 
 

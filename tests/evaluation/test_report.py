@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,18 @@ import pytest
 from PIL import Image
 from sklearn import metrics as reference
 
+from fmnist.baselines import report as baseline_report
 from fmnist.core.calibration import fit_temperature
 from fmnist.core.constants import CLASSES
 from fmnist.core.metrics import of_probabilities
 from fmnist.core.runs import Predictions, Run
 from fmnist.core.statistics import softmax
+from fmnist.data.arrays import images_of
+from fmnist.data.of_run import data_of
 from fmnist.evaluation import report_content as content
 from fmnist.evaluation.report import write_report
 from fmnist.evaluation.summary import summarise
+from fmnist.training import outputs
 from tests.evaluation.made import make_run, on_data, predictions
 from tests.evaluation.reading import Page, report
 
@@ -176,3 +181,22 @@ def test_sentences_hold_the_numbers(summary: dict[str, Any]) -> None:
     assert f" {len(summary['likely_label_errors'])} of 400" in content.label_error_sentence(summary)
     assert "states no probabilities" in content.label_error_sentence({"likely_label_errors": None})
     assert [content.rounded_down(share) for share in (0.9999, 1.0)] == ["0.999", "1.000"]
+
+
+@pytest.mark.parametrize("module", [baseline_report, outputs])
+def test_the_figures_of_a_training_hold_the_probabilities_of_the_report(
+    module: ModuleType, tmp_path: Path, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path, scores="log-probabilities", **on_data(synthetic_root))
+    drawn: list[np.ndarray] = []
+
+    def outcome_figures(images: Any, labels: Any, confidences: np.ndarray, *_: Any, **__: Any) -> Any:
+        drawn.append(confidences)
+        return {}
+
+    monkeypatch.setattr(module.figures, "outcome_figures", outcome_figures)
+    test, val, data = run.predictions("test"), run.predictions("val"), data_of(run, str(synthetic_root))
+    data.setup()
+    images = images_of(data, "test").images
+    module.draw_figures(run, test, images if module is baseline_report else data)
+    np.testing.assert_allclose(drawn[0], softmax(test.logits, fit_temperature(val.logits, val.labels)))

@@ -69,3 +69,20 @@ def test_speed_says_how_it_was_measured(trained: Run) -> None:
 def test_a_model_that_cannot_be_loaded_has_no_speed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"best\.ckpt"):
         rerun.measure_speed(make_run(tmp_path), None)
+
+
+@pytest.mark.parametrize("part", ["test", "val"])
+def test_damaged_predictions_are_computed_again(trained: Run, synthetic_root: Path, part: str) -> None:
+    (trained.path / "predictions" / "test.npz").unlink()  # was made without the model
+    expected = rerun.predictions(trained, str(synthetic_root))
+    path = trained.path / "predictions" / f"{part}.npz"
+    path.write_bytes(b"no archive")
+    *again, lines = rerun.predictions(trained, str(synthetic_root))
+    assert [line.endswith("; computed again") for line in lines] == [True]
+    assert f"{part}.npz: is damaged" in lines[0]
+    for one, other in zip(again, expected, strict=False):
+        np.testing.assert_array_equal(one.logits, other.logits)
+    path.write_bytes(b"no archive")
+    (trained.path / "checkpoints" / "best.ckpt").unlink()
+    with pytest.raises(InputError, match=r"npz: is damaged .*\nand cannot be made again: .*holds no model"):
+        rerun.predictions(trained, str(synthetic_root))

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from fmnist.evaluation.comparison import write_comparison
+from fmnist.evaluation.report import write_report
 from fmnist.robustness.photographs import KINDS
 from tests.evaluation.made import make_run, on_data, shifted
 from tests.evaluation.reading import Page, report
@@ -31,3 +32,23 @@ def test_a_comparison_shows_the_first_measured_seed_of_each_model(
     page = Page((tmp_path / "out" / "compare.html").read_text())
     assert set(page.data["matrices"]["shifts"]["columns"]) == {"cnn", "mlp"}
     assert f"python scripts/evaluate.py {tmp_path / 'lenet5' / 'version_0'} --shifts" in page.texts
+
+
+def test_a_damaged_file_of_one_run_leaves_the_others_compared(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / "my logs", name, skill=skill) for name, skill in (("cnn", 3.0), ("mlp", 1.0))]
+    (runs[0].path / "shifts.json").write_text(json.dumps(shifted(0.5)))
+    (runs[1].path / "shifts.json").write_text("{")
+    tables, lines = write_comparison([tmp_path / "my logs"], tmp_path / "out", str(tmp_path))
+    assert [row["model"] for row in tables["shifts"].rows] == ["cnn"]
+    command = f"python scripts/evaluate.py '{runs[1].path}' --shifts"
+    assert len([line for line in lines if "shifts.json' : is damaged".replace("' :", "':") in line]) == 1
+    assert any(line.endswith(command) for line in lines)
+    assert command in Page((tmp_path / "out" / "compare.html").read_text()).texts
+
+
+def test_a_damaged_file_costs_a_report_its_section_only(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    (run.path / "shifts.json").write_text("{")
+    _, lines = write_report(run, str(tmp_path))
+    assert any(line.startswith("no section on shifted images: ") for line in lines)
+    assert "Shifted images" not in (run.path / "report.html").read_text()

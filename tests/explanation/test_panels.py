@@ -5,8 +5,11 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from fmnist.core.calibration import find_temperature
 from fmnist.core.constants import CLASSES
 from fmnist.core.runs import Run
+from fmnist.core.statistics import softmax
+from fmnist.core.tables import counted, rounded_down
 from fmnist.explanation import panels
 from fmnist.explanation.attribution import Explainer, load_network, upsample
 from fmnist.explanation.results import Output
@@ -140,5 +143,20 @@ def test_averages_by_class(method: str, target: str, run: Run, test_set: Selecti
     for label, mean in zip(saved["classes"], saved["maps"], strict=True):
         np.testing.assert_allclose(mean, scaled[classes == label].mean(0), atol=1e-5)
     first = saved["classes"][0]
-    caption = f"{CLASSES[first]}\n{(classes == first).sum():,} images"
+    caption = f"{CLASSES[first]}\n{counted((classes == first).sum(), 'image')}"
     assert caption in texts(output.figures[f"average-{method}-{target}"])
+
+
+def test_an_image_has_the_probability_of_the_report(run: Run, test_set: Selection, output: Memory) -> None:
+    temperature = find_temperature(run)
+    assert temperature is not None
+    assert abs(temperature - 1) > 0.1
+    chosen = test_set.subset(range(4))
+    explainer = Explainer(load_network(run), "gradcam")
+    panels.draw_panels(run, explainer, Target("predicted"), chosen, output)
+    panels.draw_comparison([(run, explainer.network)], "gradcam", None, Target("predicted"), chosen, output)
+    shares = softmax(run.predictions("test").logits, temperature)
+    for name in ("gradcam-predicted", "compare-gradcam-predicted"):
+        written = " ".join(texts(output.figures[name]))
+        for row in shares[:4]:
+            assert f"predicted {CLASSES[row.argmax()]} {rounded_down(row.max())}" in written

@@ -76,7 +76,7 @@ def test_worst_errors_come_first_and_right_answers_never() -> None:
     np.testing.assert_allclose(drawn(figure.axes[0]), IMAGES[[3, 4]] / 255, atol=1e-6)
     heading, *lines = texts(figure)
     assert heading == "The 2 most confident of 3 errors in 5 images (true → predicted)"
-    assert lines == ["Coat 0.99", "Bag →", "Bag 0.75", "Shirt →"]
+    assert lines == ["Coat 0.999", "Bag →", "Bag 0.750", "Shirt →"]
     without = worst_errors(IMAGES[:5], true, true, probability, NAMES)
     assert texts(without) == ["No errors in 5 images"]
     assert as_image(without).shape[1] < 600

@@ -56,7 +56,9 @@ def test_a_folder_that_cannot_be_written_is_refused(
 def test_a_damaged_file_is_refused(run: Run, content: bytes) -> None:
     assert read_shifts(run) is None
     (run.path / "shifts.json").write_bytes(content)
-    with pytest.raises(InputError, match=r"shifts\.json: is damaged .*; evaluate\.py --shifts"):
+    with pytest.raises(
+        InputError, match=r"shifts\.json: is damaged .*: python scripts/evaluate\.py .* --shifts"
+    ):
         read_shifts(run)
 
 

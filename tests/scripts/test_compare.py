@@ -1,5 +1,6 @@
 """``scripts/compare.py`` as people call it."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,13 @@ def test_it_compares_every_finished_run_below_logs(
 ) -> None:
     make_run(tmp_path, "cnn", skill=3.0)
     make_run(tmp_path, "mlp")
-    stopped = Run.create(tmp_path, "resnet")
+    stopped = Run.create(tmp_path, "resnet", kind="lightning")
     stopped.finish("stopped")
     output = tmp_path / "comparison"
     compare.main([str(tmp_path), "--output", str(output), "--data.root", str(tmp_path)])
     printed = capsys.readouterr().out
-    assert f"skipped {stopped.path}: is stopped, not finished" in printed
+    resume = f"python scripts/train.py --resume {stopped.path}"
+    assert f"skipped {stopped.path}: is stopped, not finished; to go on: {resume}\n" in printed
     assert "| cnn | " in printed
     assert str(output / "compare.html") in printed
     names = {path.name for path in output.iterdir()}
@@ -48,6 +50,7 @@ def test_bad_input_ends_with_status_2_and_the_reason(
     make_run(tmp_path / "pair", "mlp")
     unknown = refusal(capsys, tmp_path / "pair", "--reference", "vgg", "--output", tmp_path / "out")
     assert "--reference vgg: must be a model measured" in unknown
+    assert f"to measure the others: python scripts/evaluate.py {tmp_path / 'pair' / 'cnn'}" in unknown
     other = make_run(logs, "mlp", test=predictions(1, size=100))
     message = refusal(capsys, logs, "--output", tmp_path / "out")
     assert "different test images" in message
@@ -58,3 +61,21 @@ def test_bad_input_ends_with_status_2_and_the_reason(
     (other.path / "predictions" / "test.npz").write_bytes(b"")
     assert "test.npz: is damaged" in refusal(capsys, logs)
     assert not (tmp_path / "out").exists()
+
+
+def test_all_seeds_are_taken_and_paths_can_be_pasted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = tmp_path / "my logs"
+    for name, seed in (("cnn", 0), ("cnn", 1), ("mlp", 3), ("mlp", 5)):
+        make_run(logs, name, seed, skill=3.0 if name == "cnn" else 1.0)
+    stopped = Run.create(logs, "cnn")
+    stopped.finish("stopped")
+    output = logs / "out"
+    compare.main([str(logs / "cnn"), str(logs / "mlp"), "--output", str(output), "--data.root", "nowhere"])
+    printed = capsys.readouterr().out
+    assert "| 0, 1 |" in printed
+    assert "| 3, 5 |" in printed
+    words = shlex.split(printed.replace(":", " ").replace("’", ""))
+    assert {str(stopped.path), str(output / "compare.html")} <= set(words)
+    assert f"'{logs / 'nowhere'}': is no run folder" in refusal(capsys, logs / "nowhere")

@@ -1,5 +1,6 @@
 """``scripts/evaluate.py`` as people call it."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,29 @@ def test_a_wrong_number_of_shifted_images_is_refused(
     assert "holds other data" in refusal(
         capsys, make_run(tmp_path).path, "--shifts", "--data.root", synthetic_root
     )
+
+
+def test_one_bad_run_stops_no_other(
+    tmp_path: Path, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shifts, "measure_shifts", lambda *_: shifted(0.5))
+    monkeypatch.setattr(shifts, "measure_detection", lambda *_: shifted(0.5)["detection"])
+    logs = tmp_path / "my logs"
+    good = [make_run(logs, name, **on_data(synthetic_root)) for name in ("first", "last")]
+    other_data = make_run(logs, "other")
+    damaged = make_run(logs, "damaged", **on_data(synthetic_root))
+    (damaged.path / "predictions" / "test.npz").write_bytes(b"no archive")
+    bad = [logs / "nowhere", other_data.path, damaged.path]
+    paths = [good[0].path, *bad, good[1].path]
+    with pytest.raises(SystemExit) as stop:
+        evaluate.main([*map(str, paths), "--shifts", "50", "--data.root", str(synthetic_root)])
+    assert stop.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out.count("test accuracy") == 2
+    for run in good:
+        assert f"'{run.path / 'report.html'}'" in printed.out
+        assert (run.path / "shifts.json").exists()
+    assert printed.err.count("error: ") == 3
+    last = printed.err.splitlines()[-1]
+    assert last.startswith("not evaluated: ")
+    assert shlex.split(last.removeprefix("not evaluated: ")) == list(map(str, bad))

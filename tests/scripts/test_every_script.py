@@ -1,6 +1,7 @@
 """What the scripts have in common: help that comes at once, and the refusal of a folder that is no run."""
 
 import importlib
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +53,16 @@ def test_a_folder_that_is_no_run_is_refused(
         importlib.import_module(f"scripts.{script}").main([str(tmp_path), *others])
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path}: holds no finished run")
+
+
+@pytest.mark.parametrize("script", ["evaluate", "compare", "explain", "export", "predict"])
+def test_a_path_in_a_message_can_be_pasted(
+    script: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "my logs" / "it's"
+    main = importlib.import_module(f"scripts.{script}").main
+    with pytest.raises(SystemExit) as stop:
+        main([str(missing), *(["picture.png"] if script == "predict" else [])])
+    assert stop.value.code == 2
+    line = capsys.readouterr().err
+    assert shlex.quote(str(missing)) in line

@@ -35,7 +35,7 @@ def test_a_name_and_an_output_are_enough(
     args = ["--format", "torch", "--output", path, "--data.root", synthetic_root]
     export.main([str(value) for value in (run.path.parent, *args)])
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith(f"{path}: 0.")
+    assert printed[0].startswith(f"'{path}': 0.")
     assert path.exists()
     assert len(printed) == 6
 

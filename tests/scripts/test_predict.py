@@ -98,7 +98,7 @@ def test_csv_sheet_and_stages_are_written(
 ) -> None:
     output, sheet, stages = tmp_path / "a.csv", tmp_path / "a.png", tmp_path / "stages"
     call(run, synthetic_root, noise, "--output", output, "--sheet", sheet, "--stages", stages)
-    summary = f"small/version_0: 1 of 1 pictures done, 1 unsure; {output}; {sheet}; {stages}\n"
+    summary = f"small/version_0: 1 of 1 picture done, 1 unsure; {output}; {sheet}; {stages}\n"
     assert capsys.readouterr().out == summary
     row = rows_of(output)["noise.png"]
     assert row["status"] == "ok"

@@ -157,9 +157,10 @@ def test_a_file_without_its_command_is_named_and_skipped(
 ) -> None:
     path = folder / "broken.yaml"
     path.write_text(text)
+    (folder / "unreadable.yaml").mkdir()
     jobs, failed = find_jobs([str(folder)], [])
     assert [job.path.stem for job in jobs] == ["cnn", "mlp", "a_blend"]
-    assert failed == [path]
+    assert failed == [path, folder / "unreadable.yaml"]
     assert capsys.readouterr().err.startswith(f"error: {path}: ")
 
 
@@ -193,3 +194,21 @@ def test_the_projects_own_configurations_begin_with_their_command() -> None:
     derived = [job.path.stem for job in jobs if job.is_derived]
     assert sorted(derived) == ["blend", "cnn_knn", "cnn_logistic_regression", "cnn_svm"]
     assert derived == [job.path.stem for job in jobs[-4:]]
+
+
+def test_what_changes_nothing_learned_trains_nothing_again(
+    run: Callable[..., tuple[int, str, str]], folder: Path
+) -> None:
+    run(folder / "cnn.yaml")
+    write(folder, "cnn", "checkpoint_minutes: 5\ntrainer: {enable_progress_bar: false}\n")
+    assert "finished already: " in run(folder / "cnn.yaml")[1]
+
+
+def test_runs_of_one_name_and_runs_without_metrics_are_in_the_table(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / "my logs", name) for name in ("cnn", "cnn", "mlp")]
+    runs[0].update(metrics={"test": {"accuracy": 0.9}})
+    text = run_configs.table_of(runs).text().splitlines()
+    assert text[1].startswith(f"'{runs[0].path}'")
+    assert "0.9000" in text[1]
+    assert text[2].startswith(f"'{runs[1].path}'")
+    assert text[3].startswith("mlp ")

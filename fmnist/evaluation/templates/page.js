@@ -8,7 +8,8 @@ function themed(layout = {}) {
   const axis = { gridcolor: colour("--line"), linecolor: colour("--line"), zerolinecolor: colour("--line"), automargin: true };
   return {
     ...layout,
-    margin: { l: 60, r: 16, t: 16, b: 50 },
+    margin: { l: 60, r: 44, t: 16, b: 50 }, // the tool bar is at the right, beside the plot
+    modebar: { orientation: "v", bgcolor: "rgba(0,0,0,0)", color: colour("--soft"), activecolor: colour("--ink") },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: colour("--sans"), color: colour("--ink"), size: 13 },
@@ -35,7 +36,9 @@ function shaped(chart, only) {
       ...trace, x: [value(trace)], y: [trace.name], mode: "markers+text", texttemplate: "%{x:.3f}",
       textposition: "middle right", showlegend: false, cliponaxis: false,
     }));
-    return { data: traces, layout: { ...chart.layout, yaxis: { type: "category", automargin: true } } };
+    const yaxis = { type: "category", automargin: true, range: [-0.6, traces.length - 0.4] };
+    const height = Math.max(chart.layout.height, 90 + 24 * traces.length);
+    return { data: traces, layout: { ...chart.layout, height, yaxis } };
   }
   if (!narrow.matches) return chart;
   const named = chart.data.some((trace) => trace.mode === "markers+text");
