@@ -1,6 +1,7 @@
 """A fitted estimator as a function of images, and its file."""
 
 import contextlib
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,7 +169,9 @@ def predict_scores(pipeline: Pipeline, x: np.ndarray, source: str) -> np.ndarray
 def reports_failure(source: str, pipeline: Pipeline) -> Iterator[None]:
     """Turn any failure of a fitted pipeline, whose code is not this project's, into an ``InputError``."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of NaN, which the check of the scores reports
+            yield
     except Exception as error:
         name = type(pipeline[-1]).__name__
         raise InputError(f"{source} {name}: cannot predict ({one_line(error)})") from error

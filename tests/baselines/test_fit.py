@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.special import log_softmax
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
@@ -23,6 +24,7 @@ from fmnist.data.arrays import arrays_of, images_of
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.inference.predictor import load_logits
 from fmnist.models.loading import in_batches, load_classifier
+from scripts import evaluate, explain, predict
 
 Fit = Callable[..., Run]
 LOGISTIC = ["--name", "logistic", "--estimator", "sklearn.linear_model.LogisticRegression"]
@@ -250,13 +252,34 @@ def test_what_gives_no_answers_ends_in_a_line_and_leaves_no_answers(
     json.loads((run.path / "run.json").read_text(), parse_constant=pytest.fail)
 
 
-def test_a_loaded_estimator_that_fails_is_named_by_its_file(fit: Fit, data: FashionMNISTDataModule) -> None:
+def test_a_run_that_gives_no_answers_is_named_by_every_script(
+    fit: Fit,
+    data: FashionMNISTDataModule,
+    synthetic_root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     neighbours = ["sklearn.neighbors.RadiusNeighborsClassifier", "--estimator.radius", "28"]
     run = fit("--name", "radius", "--estimator", *neighbours)
     loaded = load_estimator(run.path)
     loaded.pipeline[-1].set_params(radius=0.001)
-    with pytest.raises(InputError, match=r"estimator\.skops RadiusNeighborsClassifier: cannot predict \(No"):
-        loaded.logits(images_of(data, "test").images)
+    loaded.save(run.path)
+    (run.path / "predictions" / "test.npz").unlink()
+    picture = tmp_path / "shirt.png"
+    Image.fromarray(images_of(data, "test").images[0]).resize((90, 90)).save(picture)
+    root = ["--data.root", str(synthetic_root)]
+    for command, args in {
+        predict: [str(run.path), str(picture), "--output", str(tmp_path / "answers.json"), *root],
+        evaluate: [str(run.path), *root],
+        explain: [str(run.path), "--method", "occlusion", *root],
+    }.items():
+        with pytest.raises(SystemExit) as stop:
+            command.main(args)
+        assert stop.value.code == 2
+        *_, line = capsys.readouterr().err.splitlines()
+        assert f"{run.path}/checkpoints/estimator.skops RadiusNeighborsClassifier: cannot predict (No" in line
+    assert not (tmp_path / "answers.json").exists()
+    assert not run.has_predictions("test")
 
 
 GENERATOR = np.random.default_rng(0)
