@@ -103,14 +103,15 @@ def pack(features: list[Any], pipeline: Pipeline) -> bytes:
         content = skops.io.dumps(
             {"features": features, "pipeline": pipeline}, compression=zipfile.ZIP_DEFLATED, compresslevel=1
         )
-        reason = ", ".join(sort_types(content)[1])
-    except Exception as error:  # a type that skops does not know, or objects that hold each other
-        reason = one_line(error)
+        unknown = sort_types(content)[1]
+        reason = f", it holds {', '.join(unknown)}" if unknown else ""
+    except RecursionError:
+        reason = ", parts of it hold each other"
+    except Exception as error:  # a type that skops does not know
+        reason = f" ({one_line(error)})"
     if reason:
         name = type(pipeline[-1]).__name__
-        raise InputError(
-            f"--estimator {name}: cannot be kept in a file that is safe to load, it holds {reason}"
-        )
+        raise InputError(f"--estimator {name}: cannot be kept in a file that is safe to load{reason}")
     return content
 
 

@@ -201,7 +201,8 @@ def _finish(
         start = time.perf_counter()
         predictions[part] = Predictions(model.logits(images), labels, indices)
         record["predict_seconds"] = round(time.perf_counter() - start, 2)  # the test set's stays
-        run.save_predictions(part, predictions[part])
+    for part, own in predictions.items():  # once all of them are known to be numbers
+        run.save_predictions(part, own)
     model.save(run.path)
     size = sum(path.stat().st_size for path in (run.path / "checkpoints").rglob("*") if path.is_file())
     metrics = {part: report.measure(own, model.score_type) for part, own in predictions.items()}

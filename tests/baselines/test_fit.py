@@ -228,7 +228,14 @@ UNUSABLE = {
     ),
     "what cannot be kept": (
         ["sklearn.naive_bayes.GaussianNB", "--features", "[{class_path: sklearn.cluster.Birch}]"],
-        "GaussianNB: cannot be kept in a file that is safe to load, it holds ",
+        "GaussianNB: cannot be kept in a file that is safe to load (Objects of type Birch are not supported",
+    ),
+    "parts that hold each other": (
+        [
+            *("sklearn.ensemble.HistGradientBoostingClassifier", "--estimator.early_stopping", "true"),
+            *("--estimator.scoring", "accuracy", "--features", "[{pca: 5}]"),
+        ],
+        "HistGradientBoostingClassifier: cannot be kept in a file that is safe to load, parts of it hold",
     ),
 }
 
