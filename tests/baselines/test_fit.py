@@ -233,7 +233,7 @@ UNUSABLE = {
     "parts that hold each other": (
         [
             *("sklearn.ensemble.HistGradientBoostingClassifier", "--estimator.early_stopping", "true"),
-            *("--estimator.scoring", "accuracy", "--features", "[{pca: 5}]"),
+            *("--estimator.scoring", "accuracy", "--features", "[{pca: 2}]", "--estimator.max_iter", "1"),
         ],
         "HistGradientBoostingClassifier: cannot be kept in a file that is safe to load, parts of it hold",
     ),
