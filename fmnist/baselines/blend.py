@@ -10,7 +10,7 @@ from fmnist.baselines.estimator import FLOOR, ScoreType, log_probabilities
 from fmnist.baselines.features import ImageFunction
 from fmnist.core.calibration import fit_temperature
 from fmnist.core.errors import InputError, quoted
-from fmnist.core.files import write_file
+from fmnist.core.files import to_json, write_file
 from fmnist.core.statistics import softmax
 
 FILE = Path("checkpoints", "blend.json")
@@ -67,7 +67,7 @@ class Blend:
     def save(self, folder: Path) -> None:
         """Write temperatures and weights into a run folder."""
         content = {"temperatures": self.temperatures, "weights": self.weights}
-        write_file(folder / FILE, json.dumps(content, indent=2) + "\n")
+        write_file(folder / FILE, to_json(content))
 
 
 def load_blend(folder: Path, load_model: Callable[[Path], ImageFunction]) -> Blend:
@@ -80,6 +80,9 @@ def load_blend(folder: Path, load_model: Callable[[Path], ImageFunction]) -> Ble
     try:
         content = json.loads(path.read_bytes())
         temperatures, weights = list(content["temperatures"]), list(content["weights"])
+        numbers = np.array([temperatures, weights], float)  # raises if they differ in number
+        if not (np.isfinite(numbers).all() and (numbers[0] > 0).all()):
+            raise ValueError("holds temperatures or weights that are no positive numbers")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{quoted(path)}: is damaged ({error})") from None
     return Blend(temperatures, weights, load_members(folder, len(weights), load_model))

@@ -7,6 +7,8 @@ import re
 from typing import Any
 
 from sklearn.base import BaseEstimator, is_classifier
+from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401
+from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import all_estimators
 
 from fmnist.baselines.features import EXTRACTORS, TRANSFORMERS, first_step, split_step
@@ -90,7 +92,10 @@ def build(spec: Any, seed: int, flag: str) -> Any:
         raise InputError(f"{flag}.init_args {given!r:.40}: must hold arguments by name")
     _check_names(kind, given, flag)
     arguments = {name: build(value, seed, f"{flag}.{name}") for name, value in given.items()}
-    if "random_state" in inspect.signature(kind).parameters:
+    # a splitter that does not shuffle refuses a seed
+    if "random_state" in inspect.signature(kind).parameters and (
+        not issubclass(kind, BaseCrossValidator) or arguments.get("shuffle")
+    ):
         arguments.setdefault("random_state", seed)
     return _construct(kind, arguments, flag)
 
@@ -101,15 +106,22 @@ def _find_class(path: Any, flag: str) -> type:
     No other package's: what is fitted must load again from a file that runs no foreign code.
     """
     module, _, name = str(path).rpartition(".")
-    if module.partition(".")[0] == "sklearn":
+    package = module.partition(".")[0]
+    if package not in ("", "sklearn"):
+        raise InputError(
+            f"{flag} {path}: is of another package than scikit-learn, whose classes alone can be kept in a "
+            "file that is safe to load (for boosted trees, sklearn.ensemble.HistGradientBoostingClassifier)"
+        )
+    if package:
         try:
             kind = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError):
             kind = None
-        if isinstance(kind, type):
+        if isinstance(kind, type) and kind.__module__.startswith("sklearn."):
             return kind
     classes = dict(all_estimators("transformer" if flag.startswith("--features") else "classifier"))
-    close = difflib.get_close_matches(name, classes, n=1)
+    # XGBClassifier without its package is no slip of the pen for SGDClassifier
+    close = difflib.get_close_matches(name, classes, n=1, cutoff=0.6 if package else 0.9)
     hint = f"; did you mean {_public_name(classes[close[0]])}?" if close else ""
     raise InputError(f"{flag} {path}: is no class of scikit-learn, like sklearn.svm.SVC{hint}")
 

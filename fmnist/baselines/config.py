@@ -27,11 +27,14 @@ DEFAULTS: dict[str, Any] = {
     "blend": None,
     "data": {"root": "data", "val_size": 5000, "train_size": None, "split_seed": 0},
 }
+SEED_KEYS = ("seed", "seed_everything")
+"""Two names of one key; the second is that of train.py."""
 HELP = f"""\
 every key of the YAML is a flag, too, and a later one wins:
   --name NAME                  the run's folder is LOGS/NAME/version_N
   --logs DIR                   folder of all runs
-  --seed N                     random_state of whatever takes one and is given none
+  --seed N                     random_state of whatever takes one and is given none (--seed_everything N, as
+                               in train.py, is the same)
   --engine {"|".join(BACKENDS)}     scikit-learn-intelex where it is faster and equal, or scikit-learn alone
   --features LIST              steps, like "[hog, {{pca: 200}}]": first one of
                                {", ".join(extractor.usage for extractor in EXTRACTORS.values())};
@@ -136,6 +139,11 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
 def _update(config: dict[str, Any], content: dict[str, Any], where: str) -> None:
     """Merge the keys of a file or flag into a configuration; an unknown key raises an ``InputError``."""
     for key, value in content.items():
+        if key in SEED_KEYS:  # one of the two is kept, as it was written, for messages
+            for other in SEED_KEYS:
+                config.pop(other, None)
+            config[key] = value
+            continue
         if key not in DEFAULTS:
             raise InputError(f"{where}{key}: no such key{_hint(str(key), [*DEFAULTS, 'config'], where)}")
         if key == "data":
@@ -167,7 +175,8 @@ def _check(config: dict[str, Any]) -> Config:
     check_name(str(config["name"]))
     if config["engine"] not in BACKENDS:
         raise InputError(f"--engine {config['engine']}: must be one of {', '.join(BACKENDS)}")
-    for flag, low in {"seed": 0, "data.val_size": 0, "data.split_seed": 0, "data.train_size": 1}.items():
+    (seed,) = config.keys() & set(SEED_KEYS)
+    for flag, low in {seed: 0, "data.val_size": 0, "data.split_seed": 0, "data.train_size": 1}.items():
         group, _, name = flag.rpartition(".")
         value = config[group][name] if group else config[name]
         if value is None and name == "train_size":
@@ -184,8 +193,9 @@ def _check(config: dict[str, Any]) -> Config:
     if blend and not (
         isinstance(blend, list) and len(blend) > 1 and all(isinstance(run, str) for run in blend)
     ):
-        raise InputError(f"--blend {blend}: must list two runs or more, like [logs/cnn, logs/hog_svm]")
+        raise InputError(f"--blend {blend}: must list two runs or more, like [logs/cnn, logs/hog-svm]")
     if blend and not config["data"]["val_size"]:
         raise InputError("--data.val_size 0: a blend is weighted by validation images, so it needs some")
     config["data"]["root"] = str(config["data"]["root"])
+    config["seed"] = config.pop(seed)
     return Config(**config | {"name": str(config["name"]), "logs": str(config["logs"])})

@@ -1,6 +1,9 @@
 """A fitted estimator as a function of images, and its file."""
 
+import contextlib
+import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,27 +14,17 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, NuSVC
 
 from fmnist.baselines.features import load_extractor
+from fmnist.baselines.trust import sort_types
 from fmnist.core.constants import CLASSES
-from fmnist.core.errors import InputError, quoted
+from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.core.files import replacing
+from fmnist.core.statistics import scores_fault
 
 ScoreType = Literal["log-probabilities", "decision scores", "decisions"]
 FILE = Path("checkpoints", "estimator.skops")
 NETWORK = Path("checkpoints", "network")
 """Holds configuration and checkpoint of the network whose embedding the estimator is fitted on."""
 FLOOR = float(np.finfo(np.float32).eps)  # as sklearn.metrics.log_loss has it
-TRUSTED = {
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.metrics._dist_metrics.EuclideanDistance64",
-    "sklearn.neighbors._ball_tree.BallTree",
-    "sklearn.neighbors._kd_tree.KDTree",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-    "sklearn.tree._tree.Tree",
-}
-"""What skops may build beyond its own list: parts of scikit-learn's estimators, which only hold numbers."""
 KERNELS = ("linear", "poly", "rbf", "sigmoid")
 KERNEL_ROWS = 2_000  # images at once; a kernel matrix of 30,000 support vectors then takes 240 MB
 
@@ -43,6 +36,7 @@ class FittedEstimator:
         features: The steps of the configuration, of which the first is applied here.
         pipeline: The other steps and the classifier, fitted.
         folder: The run folder; where the features are a network's embedding, it holds a copy of that.
+        source: The flag or file that the pipeline comes from, for messages.
 
     Attributes:
         score_type: What ``logits`` returns: ``log-probabilities``, none below that of ``FLOOR``, where the
@@ -50,26 +44,27 @@ class FittedEstimator:
             ``decisions``, 1 or 0, where it has neither. The largest is the prediction.
     """
 
-    def __init__(self, features: list[Any], pipeline: Pipeline, folder: Path) -> None:
-        self.features, self.pipeline = features, pipeline
+    def __init__(
+        self, features: list[Any], pipeline: Pipeline, folder: Path, source: str = "--estimator"
+    ) -> None:
+        self.features, self.pipeline, self.source = features, pipeline, source
         self.score_type = score_type_of(pipeline[-1])
         self.extract = load_extractor(features, folder / NETWORK)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Return values of ``score_type``, float32 (N, 10), of images uint8 (N, 28, 28)."""
-        return class_values(self.pipeline[-1], self.transform(images), self.score_type)
+        """Return values of ``score_type``, float32 (N, 10), of images uint8 (N, 28, 28).
 
-    def transform(self, images: np.ndarray) -> np.ndarray:
-        """Return the classifier's input, (N, D), for images uint8 (N, 28, 28)."""
-        x = self.extract(images)
-        for _, step in self.pipeline.steps[:-1]:
-            x = step.transform(x)
-        return x
+        Raises:
+            InputError: The estimator fails, or its values are not numbers.
+        """
+        return predict_scores(self.pipeline, self.extract(images), self.source)
 
     def agreement(self, images: np.ndarray) -> float:
         """Return the share of images for which ``predict`` gives the class of the largest logit."""
-        predicted = self.pipeline[-1].predict(self.transform(images))
-        return float((self.logits(images).argmax(1) == predicted).mean())
+        x = self.extract(images)
+        with reports_failure(self.source, self.pipeline):
+            predicted = self.pipeline.predict(x)
+        return float((predict_scores(self.pipeline, x, self.source).argmax(1) == predicted).mean())
 
     @property
     def losses(self) -> list[float]:
@@ -93,40 +88,94 @@ class FittedEstimator:
         Raises:
             InputError: It holds a type that would not be loaded again.
         """
-        content = {"features": self.features, "pipeline": self.pipeline}
         with replacing(folder / FILE) as temporary:
-            # level 1 makes a forest several times smaller, and costs seconds
-            skops.io.dump(content, temporary, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
-            if unknown := _unknown_types(temporary):
-                raise InputError(
-                    f"--estimator: cannot be kept in a file that is safe to load, it holds {unknown}"
-                )
+            temporary.write_bytes(pack(self.features, self.pipeline))
+
+
+def pack(features: list[Any], pipeline: Pipeline) -> bytes:
+    """Return the content of an estimator's file.
+
+    Raises:
+        InputError: It cannot be stored, or holds a type that would not be loaded again.
+    """
+    try:
+        # level 1 makes a forest several times smaller, and costs seconds
+        content = skops.io.dumps(
+            {"features": features, "pipeline": pipeline}, compression=zipfile.ZIP_DEFLATED, compresslevel=1
+        )
+        unknown = sort_types(content)[1]
+        reason = f", it holds {', '.join(unknown)}" if unknown else ""
+    except RecursionError:
+        reason = ", parts of it hold each other"
+    except Exception as error:  # a type that skops does not know
+        reason = f" ({one_line(error)})"
+    if reason:
+        name = type(pipeline[-1]).__name__
+        raise InputError(f"--estimator {name}: cannot be kept in a file that is safe to load{reason}")
+    return content
+
+
+def unpack(content: bytes, path: Path) -> tuple[list[Any], Pipeline]:
+    """Return the features and the pipeline in the content of an estimator's file.
+
+    Nothing is unpickled: only numbers and trusted types (see ``trust``) are built.
+
+    Raises:
+        InputError: It is damaged, or holds something else; the message names ``path``.
+    """
+    try:
+        trusted, unknown = sort_types(content)
+        loaded: Any = None if unknown else skops.io.loads(content, trusted=trusted)
+    except Exception as error:  # a damaged archive raises nearly anything
+        raise InputError(f"{path}: is damaged ({one_line(error)})") from None
+    if unknown:
+        raise InputError(f"{path}: holds {', '.join(unknown)}, which no baseline does, and is not loaded")
+    types = {"features": list, "pipeline": Pipeline}
+    if not isinstance(loaded, dict) or any(not isinstance(loaded.get(k), v) for k, v in types.items()):
+        raise InputError(f"{path}: holds no pipeline")
+    return loaded["features"], loaded["pipeline"]
 
 
 def load_estimator(folder: Path) -> FittedEstimator:
     """Load the estimator of a run folder.
-
-    Nothing is unpickled: only numbers and known types of scikit-learn are built.
 
     Raises:
         InputError: The file is missing or damaged, or holds something else.
     """
     path = folder / FILE
     try:
-        unknown = _unknown_types(path)
-        content: Any = None if unknown else skops.io.load(path, trusted=sorted(TRUSTED))
-    except Exception as error:  # missing, or a damaged archive, which raises nearly anything
-        raise InputError(f"{quoted(path)}: is damaged ({' '.join(str(error).split()):.200})") from None
-    if unknown:
-        raise InputError(f"{quoted(path)}: holds {unknown}, which no baseline does, and is not loaded")
-    types = {"features": list, "pipeline": Pipeline}
-    if not isinstance(content, dict) or any(not isinstance(content.get(k), v) for k, v in types.items()):
-        raise InputError(f"{quoted(path)}: holds no pipeline")
-    return FittedEstimator(content["features"], content["pipeline"], folder)
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{quoted(path)}: is damaged ({error.strerror})") from None
+    return FittedEstimator(*unpack(content, path), folder, str(path))
 
 
-def _unknown_types(path: Path) -> str:
-    return ", ".join(sorted(set(skops.io.get_untrusted_types(file=path)) - TRUSTED))
+def predict_scores(pipeline: Pipeline, x: np.ndarray, source: str) -> np.ndarray:
+    """Return values of ``score_type``, float32 (N, 10), of a fitted pipeline for its input (N, D).
+
+    Raises:
+        InputError: The pipeline fails, or its values are not numbers; the message names ``source``.
+    """
+    images = len(x)
+    with reports_failure(source, pipeline):
+        for _, step in pipeline.steps[:-1]:
+            x = step.transform(x)
+        scores = class_values(pipeline[-1], x, score_type_of(pipeline[-1]))
+    if fault := scores_fault(scores, images):
+        raise InputError(f"{source} {type(pipeline[-1]).__name__}: gives {fault}")
+    return scores
+
+
+@contextlib.contextmanager
+def reports_failure(source: str, pipeline: Pipeline) -> Iterator[None]:
+    """Turn any failure of a fitted pipeline, whose code is not this project's, into an ``InputError``."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of NaN, which the check of the scores reports
+            yield
+    except Exception as error:
+        name = type(pipeline[-1]).__name__
+        raise InputError(f"{source} {name}: cannot predict ({one_line(error)})") from error
 
 
 def score_type_of(classifier: Any) -> ScoreType:
@@ -143,7 +192,7 @@ def class_values(classifier: Any, x: np.ndarray, score_type: ScoreType) -> np.nd
         return log_probabilities(classifier.predict_proba(x))
     if score_type == "decisions":
         return np.eye(len(CLASSES), dtype=np.float32)[classifier.predict(x)]
-    if isinstance(classifier, SVC) and classifier.kernel in KERNELS:
+    if isinstance(classifier, SVC) and classifier.kernel in KERNELS and isinstance(x, np.ndarray):
         return svc_decision_scores(classifier, x)
     return classifier.decision_function(x).astype(np.float32)
 

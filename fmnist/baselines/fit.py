@@ -18,6 +18,7 @@ from fmnist.baselines.config import Config
 from fmnist.baselines.estimator import NETWORK, FittedEstimator
 from fmnist.baselines.features import ImageFunction, load_extractor
 from fmnist.baselines.members import check_member, copy_model, find_members
+from fmnist.baselines.trial import try_out
 from fmnist.core.constants import CLASSES
 from fmnist.core.environment import environment
 from fmnist.core.errors import InputError, exits_on_sigterm, quoted
@@ -129,7 +130,9 @@ def _fit_estimator(
     train = images_of(data, "train")
     x = load_extractor(config.features, run.path / NETWORK)(train.images)
     extraction = time.perf_counter() - start
-    fit = fitting.fit_in_subprocess(make_pipeline(*steps), x, train.labels, config.engine)
+    pipeline = make_pipeline(*steps)
+    try_out(pipeline, x, train.labels)
+    fit = fitting.fit_in_subprocess(pipeline, x, train.labels, config.engine)
     for warning in fit.warnings:
         print(f"  warning: {warning}", flush=True)
     seconds = round(extraction + fit.seconds, 2)
@@ -200,7 +203,8 @@ def _finish(
         start = time.perf_counter()
         predictions[part] = Predictions(model.logits(images), labels, indices)
         record["predict_seconds"] = round(time.perf_counter() - start, 2)  # the test set's stays
-        run.save_predictions(part, predictions[part])
+    for part, own in predictions.items():  # once all of them are known to be numbers
+        run.save_predictions(part, own)
     model.save(run.path)
     size = sum(path.stat().st_size for path in (run.path / "checkpoints").rglob("*") if path.is_file())
     metrics = {part: report.measure(own, model.score_type) for part, own in predictions.items()}

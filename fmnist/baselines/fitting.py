@@ -15,7 +15,7 @@ import traceback
 import warnings
 from importlib import metadata
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
@@ -27,7 +27,7 @@ from sklearn.semi_supervised import LabelPropagation, LabelSpreading
 from sklearn.svm import SVC, NuSVC
 
 from fmnist.baselines.config import Backend
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, one_line
 
 PACKAGE = "scikit-learn-intelex"
 FASTER = {SVC: "sklearnex.svm"}
@@ -37,6 +37,12 @@ It is not used to predict: with ten classes its SVC's predictions differ from li
 and its decision function ranks another class first in one of 40, mostly a wrong one. Its forests have other
 trees, and its logistic regression stops elsewhere when the iterations run out.
 """
+FAILURES: dict[str, tuple[type[Exception], ...]] = {
+    "out of memory ({}); take fewer images by --data.train_size": (MemoryError,),
+    "cannot be fitted ({})": (ValueError, TypeError, AttributeError, LookupError, NotImplementedError),
+}
+"""What is said of a fit's error, by its type: scikit-learn raises the last for arguments that do not go
+together. Any other is a defect."""
 PROGRESS_SECONDS = 10.0  # between two lines of progress
 VERBOSE = {
     "ExtraTreesClassifier": 2,
@@ -111,7 +117,7 @@ def fit(pipeline: Pipeline, x: np.ndarray, y: np.ndarray, backend: Backend) -> F
 
 
 def _work(sender: Connection, pipeline: Pipeline, x: np.ndarray, y: np.ndarray, backend: Backend) -> None:
-    """Fit; send ``("line", text)`` meanwhile, and last ``("fitted", Fit)`` or ``("failed", ...)``."""
+    """Fit; send ``("line", text)`` meanwhile, last "fitted" with a ``Fit``, or "refused" or "defect", why."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which ends this process
     classifier: Any = pipeline[-1]
     verbose = classifier.get_params(deep=False).get("verbose")
@@ -125,9 +131,11 @@ def _work(sender: Connection, pipeline: Pipeline, x: np.ndarray, y: np.ndarray, 
             fitted.pipeline[-1].set_params(verbose=verbose)
         sender.send(("fitted", fitted))
     except Exception as error:
-        bad_input = isinstance(error, ValueError | TypeError)
-        kind = "bad input" if bad_input else type(error).__name__
-        sender.send(("failed", (kind, str(error), traceback.format_exc())))
+        said = next((text for text, types in FAILURES.items() if isinstance(error, types)), None)
+        if said:
+            sender.send(("refused", f"--estimator: {said.format(one_line(error))}"))
+        else:
+            sender.send(("defect", traceback.format_exc()))
 
 
 def _wait(receiver: Connection) -> Fit:
@@ -139,21 +147,14 @@ def _wait(receiver: Connection) -> Fit:
             kind, content = receiver.recv()
             if kind == "fitted":
                 return content
-            if kind == "failed":
-                _fail(*content)
+            if kind == "refused":
+                raise InputError(content)
+            if kind == "defect":
+                raise RuntimeError(f"the fit failed:\n{content}")
             line = content
         else:
             printed = time.monotonic()
             print(f"  {printed - start:4.0f} s  {line}", flush=True)
-
-
-def _fail(error: str, message: str, trace: str) -> NoReturn:
-    reason = " ".join(message.split())
-    if error == "MemoryError":
-        raise InputError(f"--estimator: out of memory ({reason}); take fewer images by --data.train_size")
-    if error == "bad input":
-        raise InputError(f"--estimator: cannot be fitted ({reason:.300})")
-    raise RuntimeError(f"the fit failed:\n{trace}")
 
 
 class _Lines:
@@ -201,7 +202,7 @@ def fit_classifier(
     ``classifier`` itself stays unfitted.
     """
     version = intelex_version(backend)
-    if version is not None and type(classifier) in FASTER:
+    if version is not None and type(classifier) in FASTER and isinstance(x, np.ndarray):  # else it is sparse
         module = importlib.import_module(FASTER[type(classifier)])
         twin = getattr(module, type(classifier).__name__)(**classifier.get_params(deep=False)).fit(x, y)
         if hasattr(twin, "_onedal_estimator"):  # else it left the work to scikit-learn

@@ -71,3 +71,10 @@ def reports_unwritable(what: str) -> Iterator[None]:
         if error.filename is not None and str(error.filename) not in what:
             reason += f": {quoted(error.filename)}"
         raise InputError(f"{what}: cannot be written ({reason})") from None
+
+
+def one_line(error: Exception, limit: int = 300) -> str:
+    """Return an error's message on one line; a long one without its middle, as it ends with the advice."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[:half]} ... {text[-half:]}"

@@ -3,9 +3,12 @@
 import contextlib
 import errno
 import itertools
+import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 TEMPORARY_FILES = ".*.unfinished"
 """Pattern of the files that an interrupted writing may leave beside its target."""
@@ -26,6 +29,19 @@ def write_file(path: Path, content: str | bytes | memoryview) -> None:
             temporary.write_bytes(data)
         except OSError as error:
             raise OSError(error.errno, f"{error.strerror}, writing {len(data):,} bytes", str(path)) from None
+
+
+def to_json(content: Any, indent: int = 2) -> str:
+    """Return content as JSON that every reader takes: NaN and infinity, which JSON lacks, become null."""
+    return json.dumps(_without_nan(content), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _without_nan(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 @contextlib.contextmanager

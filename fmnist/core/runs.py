@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import difflib
 import json
 import os
 import re
@@ -16,9 +17,9 @@ import yaml
 
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError, quoted, reports_unwritable
-from fmnist.core.files import replacing, write_file
+from fmnist.core.files import replacing, to_json, write_file
 from fmnist.core.settings import shortening_flags
-from fmnist.core.statistics import softmax
+from fmnist.core.statistics import scores_fault, softmax
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Run:
         self.path = Path(path)
         path = self.path / "run.json"
         try:
-            record = json.loads(path.read_bytes())
+            record = json.loads(path.read_bytes(), parse_constant=lambda name: None)  # NaN is no value
         except OSError:
             raise InputError(
                 f"{quoted(self.path)}: is no run folder (it holds no readable run.json)"
@@ -110,7 +111,7 @@ class Run:
                 except FileExistsError:  # another run has created it in the meantime
                     version += 1
             start = {"name": name, "status": "running", "started": _now(), "finished": None}
-            _write_json(path / "run.json", {**start, **record})
+            write_file(path / "run.json", to_json({**start, **record}))
         return cls(path)
 
     @classmethod
@@ -124,9 +125,14 @@ class Run:
         """
         path = Path(path)
         if not os.path.exists(path):
-            raise InputError(
-                f"{quoted(path)}: is no run folder: it does not exist (train first, or name logs/NAME)"
+            names = os.listdir(path.parent) if path.parent.is_dir() else []
+            close = difflib.get_close_matches(path.name, names, n=1)
+            hint = (
+                f"did you mean {quoted(path.parent / close[0])}?"
+                if close
+                else "train first, or name logs/NAME"
             )
+            raise InputError(f"{quoted(path)}: is no run folder: it does not exist ({hint})")
         if (path / "run.json").exists() or not path.is_dir():
             return cls(path)
         finished = [run for run in cls.all(path) if run.status == "finished"]
@@ -158,7 +164,7 @@ class Run:
     def update(self, **record: Any) -> None:
         """Write fields into ``run.json``, atomically; if that fails, the old record stays."""
         updated = self.record | record
-        _write_json(self.path / "run.json", updated)
+        write_file(self.path / "run.json", to_json(updated))
         self.record = updated
 
     def finish(self, status: str, **record: Any) -> None:
@@ -166,13 +172,20 @@ class Run:
         self.update(status=status, finished=_now(), **record)
 
     def save_predictions(self, part: str, predictions: Predictions) -> None:
-        """Write ``predictions/<part>.npz``, atomically; ``part`` is ``val`` or ``test``."""
+        """Write ``predictions/<part>.npz``, atomically; ``part`` is ``val`` or ``test``.
+
+        Raises:
+            InputError: The logits are not numbers; nothing is written.
+        """
+        path, logits = self._predictions_file(part), predictions.logits.astype(np.float32)
+        if fault := scores_fault(logits, len(predictions.labels)):
+            raise InputError(f"{path}: is not written, as the model gives {fault}")
         arrays = {
-            "logits": predictions.logits.astype(np.float32),
+            "logits": logits,
             "labels": predictions.labels.astype(np.int64),
             "indices": predictions.indices.astype(np.int64),
         }
-        with replacing(self._predictions_file(part)) as path, path.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy reads ** as allow_pickle
 
     def predictions(self, part: str) -> Predictions:
@@ -193,6 +206,8 @@ class Run:
             raise InputError(f"{quoted(path)}: is damaged ({error})") from None
         if fault := _fault(predictions):
             raise InputError(f"{quoted(path)}: is damaged (holds {fault})")
+        if fault := scores_fault(predictions.logits, len(predictions.labels)):
+            raise InputError(f"{quoted(path)}: holds {fault}; train again, or leave this run out")
         return predictions
 
     def has_predictions(self, part: str) -> bool:
@@ -259,11 +274,10 @@ def _fault(predictions: Predictions) -> str | None:
     faults = {
         "no images": size == 0,
         f"logits {logits.shape}, not (N, {len(CLASSES)})": logits.shape != (size, len(CLASSES)),
+        "logits that are not floats": logits.dtype.kind != "f",
         f"indices {indices.shape}, not (N,)": indices.shape != (size,),
         "labels that are no whole numbers": labels.dtype.kind not in "iu",
         "indices that are no whole numbers": indices.dtype.kind not in "iu",
-        "logits that are not numbers": logits.dtype.kind != "f" or not (logits < np.inf).all(),
-        "a row of logits without any number": not np.isfinite(logits).any(-1).all(),
     }
     if fault := next((fault for fault, true in faults.items() if true), None):
         return fault
@@ -286,7 +300,3 @@ def check_name(name: str) -> None:
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    write_file(path, json.dumps(content, indent=2) + "\n")

@@ -18,6 +18,21 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return exponentials / exponentials.sum(1, keepdims=True)
 
 
+def scores_fault(scores: np.ndarray, images: int) -> str | None:
+    """Return what keeps scores from being the answers for a number of images, or None.
+
+    They are floats (N, 10); -inf rules a class out, as long as another is left.
+    """
+    if scores.shape != (images, len(CLASSES)):
+        return f"scores {scores.shape}, not ({images}, {len(CLASSES)})"
+    if scores.dtype.kind != "f":
+        return f"scores of type {scores.dtype}, not float"
+    right = (scores < np.inf).all(1) & np.isfinite(scores).any(1)  # NaN is not below
+    if right.all():
+        return None
+    return f"scores that are not numbers for {images - right.sum():,} of {images:,} images"
+
+
 def in_top(logits: np.ndarray, labels: np.ndarray, k: int = 2) -> np.ndarray:
     """Return whether the label is among the k largest logits, bool (N,); of equal ones the first counts."""
     order = np.argsort(-logits, axis=1, kind="stable")[:, :k]

@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import shutil
+import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -152,12 +153,19 @@ def _parse(folder: Path, name: str, files: dict[str, bytes]) -> "np.ndarray":
     import numpy as np
 
     data = files[name]
-    header = 4 + 4 * data[3] if data[:3] == b"\0\0\x08" and len(data) > 3 else 0
-    shape = np.frombuffer(data[4:header], ">u4").tolist() if 4 < header <= len(data) else []
-    if not shape or len(data) != header + math.prod(shape):
+    shape = _shape(data)
+    if shape is None:
         start = f"{len(data)} bytes that begin with {data[:4].hex()}"
         raise InputError(f"{quoted(folder)}: {name} is no idx file of unsigned bytes: {start}")
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
+
+
+def _shape(data: bytes) -> tuple[int, ...] | None:
+    """Return the shape of a complete idx file of unsigned bytes, or None for anything else."""
+    if data[:3] != b"\0\0\x08" or not (dimensions := data[3:4]) or len(data) < 4 + 4 * dimensions[0]:
+        return None
+    shape = struct.unpack(f">{dimensions[0]}I", data[4 : 4 + 4 * dimensions[0]])
+    return shape if shape and len(data) == 4 + 4 * len(shape) + math.prod(shape) else None
 
 
 def _names(folder: Path) -> set[str]:
@@ -223,6 +231,11 @@ def _verify(path: Path, data: bytes, expected: str) -> None:
     if digest in MNIST:
         raise InputError(f"{quoted(path)}: this is MNIST, not Fashion-MNIST. {WAYS}")
     difference = f"SHA-256 {digest[:12]} of {len(data):,} bytes, expected {expected[:12]}"
+    if expected in PUBLISHED.values() and _shape(data):
+        raise InputError(
+            f"{quoted(path)}: holds other data than Fashion-MNIST ({difference}), and only Fashion-MNIST is "
+            f"read. {WAYS}"
+        )
     raise InputError(f"{quoted(path)}: truncated or altered, {difference}. {WAYS}")
 
 

@@ -1,6 +1,5 @@
 """What `scripts/evaluate.py` leaves in a run folder: metrics as JSON, text and CSV, PNGs, and a page."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ from fmnist import figures
 from fmnist.core import calibration
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError, quoted, reports_unwritable
-from fmnist.core.files import write_file
+from fmnist.core.files import to_json, write_file
 from fmnist.core.runs import Predictions, Run
 from fmnist.core.statistics import softmax
 from fmnist.core.tables import counted, rounded_down
@@ -111,7 +110,7 @@ def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str
         lines.append(f"no section on shifted images: {error}")
     evaluation = Evaluation(RunResult(run, test), metrics, images)
     with reports_unwritable(quoted(run.path)):
-        write_file(run.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+        write_file(run.path / "metrics.json", to_json(metrics))
         classification = content.classification_table(evaluation.summary)
         write_file(run.path / "classification_report.csv", classification.csv())
         write_file(run.path / "classification_report.txt", test.report())

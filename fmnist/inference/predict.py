@@ -1,6 +1,5 @@
 """Prepare pictures, classify them, and write or print the answers."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from tqdm import tqdm
 from fmnist import figures
 from fmnist.core.calibration import find_temperature
 from fmnist.core.errors import InputError, exits_on_sigterm, quoted, reports_unwritable
-from fmnist.core.files import write_file
+from fmnist.core.files import to_json, write_file
 from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Row, Table, counted
 from fmnist.figures.contact_sheet import Card, contact_sheet, percent
@@ -180,10 +179,7 @@ def _remarks(row: Row) -> str:
 
 def write_answers(table: Table, path: str) -> None:
     """Write all values as CSV or JSON, as the path's suffix says."""
-    if path.lower().endswith(".csv"):
-        content = table.csv()
-    else:
-        content = json.dumps(table.rows, indent=1, ensure_ascii=False) + "\n"
+    content = table.csv() if path.lower().endswith(".csv") else to_json(table.rows, indent=1)
     with reports_unwritable(f"--output {path}"):
         write_file(Path(path), content)
 

@@ -11,6 +11,7 @@ import numpy as np
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.images import check_images
 from fmnist.core.runs import Run
+from fmnist.core.statistics import scores_fault
 
 if TYPE_CHECKING:
     from fmnist.models.classifier import Classifier
@@ -104,16 +105,24 @@ class Predictor:
         """Return logits float32 (N, 10) of images uint8 (N, 28, 28); see ``Model``.
 
         Raises:
-            InputError: The images have another shape or type, or the model is damaged.
+            InputError: The images have another shape or type, or the model is damaged, fails, or gives logits
+                that are not numbers.
         """
         check_images(images)
-        return self._model.logits(images)
+        logits = self._model.logits(images)
+        if fault := scores_fault(logits, len(images)):
+            raise InputError(f"{self.run.path}: its model gives {fault}")
+        return logits
 
     def embeddings(self, images: np.ndarray) -> np.ndarray:
         """Return embeddings float32 (N, D) of images uint8 (N, 28, 28); see ``Model``.
 
         Raises:
-            InputError: The images have another shape or type, or the model is damaged.
+            InputError: The images have another shape or type, the model is damaged, or its embeddings are not
+                finite.
         """
         check_images(images)
-        return self._model.embeddings(images)
+        embeddings = self._model.embeddings(images)
+        if not np.isfinite(embeddings).all():
+            raise InputError(f"{self.run.path}: its model gives embeddings that are not finite numbers")
+        return embeddings

@@ -13,6 +13,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from fmnist.core.errors import InputError
 from fmnist.core.metrics import logged_metrics
+from fmnist.core.statistics import scores_fault
 from fmnist.models.metrics import EpochBuffer, classification_metrics
 from fmnist.models.optimization import OptimizerName, ScheduleName, build_optimizer, schedule_factor
 
@@ -211,11 +212,17 @@ class Classifier(LightningModule):
         self._summarise("test")
 
     def _summarise(self, stage: Stage) -> None:
-        """Compute the metrics of an epoch from all its logits, and log the scalar ones as ``stage/name``."""
+        """Compute the metrics of an epoch from all its logits, and log the scalar ones as ``stage/name``.
+
+        Raises:
+            InputError: Logits of validation or test images are not numbers.
+        """
         if not self._epoch_buffers[stage]:
             return
         logits, labels, indices = map(self._gather, self._epoch_buffers[stage].columns())
         self._epoch_buffers[stage].clear()
+        if stage != "train" and (fault := scores_fault(logits.float().cpu().numpy(), len(labels))):
+            raise InputError(f"--model {type(self).__name__}: gives {fault} of the {stage} set")
         metrics: Any = self.metrics[f"{stage}_"]
         metrics.update(logits, labels)
         # plain cross entropy in every stage, so that training and validation can be compared

@@ -25,7 +25,7 @@ def load_classifier(folder: Path) -> Classifier:
         folder: Holds ``config.yaml`` and ``checkpoints/best.ckpt``.
 
     Raises:
-        InputError: One of them is missing, damaged, or does not fit the other.
+        InputError: One of them is missing, damaged, or does not fit the other; or a weight is not finite.
     """
     model = _build(folder / "config.yaml")
     path = folder / "checkpoints" / "best.ckpt"
@@ -35,6 +35,11 @@ def load_classifier(folder: Path) -> Classifier:
     except (RuntimeError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{quoted(path)}: is of another network ({reason:.200})") from None
+    for name, values in model.state_dict().items():
+        if not values.isfinite().all():
+            raise InputError(
+                f"{quoted(path)}: {name} is not finite, so the network gives no numbers; train it again"
+            )
     return model.eval()
 
 

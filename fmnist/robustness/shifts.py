@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fmnist import figures
 from fmnist.core.errors import InputError, quoted, reports_unwritable
-from fmnist.core.files import write_file
+from fmnist.core.files import to_json, write_file
 from fmnist.core.runs import Run
 from fmnist.data.arrays import images_of
 from fmnist.data.of_run import data_of
@@ -56,7 +56,7 @@ def write_shifts(
             shifts = measure_shifts(predictor, test_set)
             shifts["detection"] = measure_detection(predictor, data)
             with reports_unwritable(quoted(run.path)):
-                write_file(run.path / FILE, json.dumps(shifts, indent=2, allow_nan=False) + "\n")
+                write_file(run.path / FILE, to_json(shifts))
                 write_file(run.path / "shifts.csv", tables.corruption_table(shifts).csv())
                 heat_map = draw_corruptions(shifts, str(run.record.get("name")))
                 figures.save(heat_map, run.path / "figures" / "shifts.png")

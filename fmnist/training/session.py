@@ -195,10 +195,11 @@ class Session:
                 logger.log_metrics(logged["metrics"], logged["step"])
         outputs.add_curve_charts(board.experiment)
         network, split = self.command.model.network, self.command.data.split
+        yielding = " that yield to other programs" if yields() else ""
         print(
             f"{type(network).__name__}, {counted(parameter_count(network), 'parameter')}, on "
             f"{self.trainer.world_size} x {self.trainer.strategy.root_device.type}, "
-            f"{counted(torch.get_num_threads(), 'thread')}{' that yield to other programs' if yields() else ''}, "
+            f"{counted(torch.get_num_threads(), 'thread')}{yielding}, "
             f"{self.command.config.trainer.precision} ({self.command.precision_reason}), channels last\n"
             f"{split['train']:,} training and {counted(split['val'], 'validation image')}; "
             f"run folder {quoted(run.path)}"

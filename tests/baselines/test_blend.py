@@ -57,7 +57,17 @@ def test_two_models_are_better_than_one() -> None:
     assert blend.weights == pytest.approx([0.5, 0.5], abs=0.15)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"weights": [1]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '{"weights": [1]}',
+        '{"weights": [1, 0], "temperatures": [1]}',
+        '{"weights": [NaN], "temperatures": [1]}',
+        '{"weights": [1], "temperatures": [0]}',
+    ],
+)
 def test_a_damaged_file_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "blend.json").write_text(content)

@@ -55,6 +55,34 @@ def test_hog_takes_arguments() -> None:
     assert np.array_equal(small(IMAGES), hog(IMAGES, cell=7, orientations=4))
 
 
+@pytest.mark.parametrize(
+    "name", ["xgboost.XGBClassifier", "XGBClassifier", "LGBMClassifier", "catboost.CatBoost"]
+)
+def test_a_class_of_another_package_is_no_slip_of_the_pen(name: str) -> None:
+    with pytest.raises(InputError) as error:
+        build_classifier({"class_path": name}, 0)
+    assert "did you mean" not in str(error.value)
+
+
+def test_splitters_get_a_seed_only_if_they_shuffle() -> None:
+    for arguments, seed in (({"n_splits": 3}, None), ({"shuffle": True}, 5)):
+        splitter = spec("model_selection.StratifiedKFold", **arguments)
+        built: Any = build_classifier(spec("linear_model.LogisticRegressionCV", cv=splitter), 5)
+        assert built.cv.random_state == seed
+    shuffled = build(spec("model_selection.ShuffleSplit"), 5, "--estimator.cv")
+    assert shuffled.random_state == 5
+
+
+def test_experimental_classes_are_enabled() -> None:
+    inner = spec("naive_bayes.GaussianNB")
+    grid = {"var_smoothing": [0.1, 0.2]}
+    path = "model_selection.HalvingGridSearchCV"
+    halving: Any = build_classifier(spec(path, estimator=inner, param_grid=grid), 0)
+    assert type(halving).__name__ == "HalvingGridSearchCV"
+    (imputer,) = build_transformers([spec("impute.IterativeImputer")], 0)
+    assert type(imputer).__name__ == "IterativeImputer"
+
+
 def test_transformers_are_built_in_order() -> None:
     steps: Any = build_transformers(["hog", "standardize", {"pca": 20}, NYSTROEM], seed=9)
     assert [type(step) for step in steps] == [StandardScaler, PCA, Nystroem]
@@ -66,7 +94,14 @@ def test_transformers_are_built_in_order() -> None:
 
 WRONG_CLASSIFIERS = [
     (spec("svm.SCV"), " sklearn.svm.SCV: is no class of scikit-learn, like sklearn.svm.SVC; did you mean"),
-    ({"class_path": "os.system"}, " os.system: is no class of scikit-learn"),
+    ({"class_path": "os.system"}, " os.system: is of another package than scikit-learn"),
+    ({"class_path": "xgboost.XGBClassifier"}, " xgboost.XGBClassifier: is of another package"),
+    ({"class_path": "lightgbm.LGBMClassifier"}, " lightgbm.LGBMClassifier: is of another package"),
+    (
+        {"class_path": "RandomForestClasifier"},
+        " RandomForestClasifier: is no class of scikit-learn, like",
+    ),
+    (spec("datasets._base.Path"), " sklearn.datasets._base.Path: is no class of scikit-learn"),
     (spec("svm.l1_min_c"), " sklearn.svm.l1_min_c: is no class"),
     (spec("svm.SVR"), " sklearn.svm.SVR: is no classifier"),
     ({"C": 3}, ": names no class_path"),

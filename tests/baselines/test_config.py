@@ -1,5 +1,6 @@
 """Files and flags of a baseline become a configuration; errors name the wrong ones."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,34 @@ def test_arguments_are_flags_and_do_not_outlive_their_class(
     assert configure(["--config", path, *flags]).estimator == estimator
 
 
+@pytest.mark.parametrize(
+    ("flags", "seed"),
+    [
+        (["--seed_everything", "3"], 3),
+        (["--seed", "2", "--seed_everything=3"], 3),  # the later one
+        (["--seed_everything", "3", "--seed", "2"], 2),
+    ],
+)
+def test_the_seed_has_the_name_that_it_has_in_train_py_too(path: str, flags: list[str], seed: int) -> None:
+    config = configure(["--config", path, *flags])
+    assert config.seed == seed
+    assert f"seed: {seed}" in config.dump()
+    Path(path).write_text(Path(path).read_text() + "seed_everything: 7\n")
+    assert configure(["--config", path]).seed == 7
+    assert configure(["--config", path, *flags]).seed == seed
+
+
+def test_hints_name_runs_as_they_are_on_the_disk() -> None:
+    """Every run that a message, a help text, a YAML or the README names is made by a configuration."""
+    root = Path(__file__).parents[2]
+    names = {yaml.safe_load(path.read_text()).get("name") for path in root.glob("configs/**/*.yaml")}
+    placeholders = {"NAME", "A", "B", "comparison", "seed-1", "name", ""}
+    files = [root / "README.md", *root.glob("fmnist/**/*.py"), *root.glob("scripts/*.py")]
+    for file in [*files, *root.glob("configs/**/*.yaml")]:
+        named = set(re.findall(r"\blogs/<?([\w.-]*)", file.read_text()))
+        assert named - placeholders <= names, file
+
+
 def test_files_stack(path: str, tmp_path: Path) -> None:
     second = tmp_path / "small.yaml"
     second.write_text("data: {train_size: 100}\nestimator: {init_args: {tol: 1e-2}}\n")
@@ -75,6 +104,7 @@ def test_what_is_dumped_is_read_again(tmp_path: Path, flags: list[str]) -> None:
         (["--name", "a/b"], "--name 'a/b': must be letters"),
         (["--engine", "slow"], "--engine slow: must be one of auto, fast, stock"),
         (["--seed", "-1"], "--seed -1: must be a whole number, 0 or more"),
+        (["--seed_everything", "true"], "--seed_everything True: must be a whole number, 0 or more"),
         (["--data.val_size", "1.5"], "--data.val_size 1.5: must be a whole number"),
         (["--data.train_size", "0"], "--data.train_size 0: must be a whole number, 1 or more"),
         (

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.special import log_softmax
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
@@ -23,6 +24,7 @@ from fmnist.data.arrays import arrays_of, images_of
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.inference.predictor import load_logits
 from fmnist.models.loading import in_batches, load_classifier
+from scripts import evaluate, explain, predict
 
 Fit = Callable[..., Run]
 LOGISTIC = ["--name", "logistic", "--estimator", "sklearn.linear_model.LogisticRegression"]
@@ -92,6 +94,31 @@ def test_a_run_can_be_loaded_and_its_configuration_runs_again(fit: Fit, data: Fa
     again = fit("--config", str(first.path / "config.yaml"))
     assert again.path.name == "version_1"
     assert np.array_equal(again.predictions("test").logits, first.predictions("test").logits)
+
+
+LOGISTIC_SPEC = "{class_path: sklearn.linear_model.LogisticRegression, init_args: {max_iter: 5}}"
+SPLITTER = "{class_path: sklearn.model_selection.StratifiedKFold, init_args: {n_splits: 2}}"
+BINS = "{class_path: sklearn.preprocessing.KBinsDiscretizer, init_args: {n_bins: 3}}"
+KEPT = {
+    "search": [
+        *("sklearn.model_selection.HalvingGridSearchCV", "--estimator.estimator", LOGISTIC_SPEC),
+        *("--estimator.param_grid", "{C: [0.1, 1]}", "--estimator.cv", SPLITTER),
+    ],
+    "stack": [
+        *("sklearn.ensemble.StackingClassifier", "--estimator.estimators", f"[[a, {LOGISTIC_SPEC}]]"),
+        *("--estimator.cv", SPLITTER),
+    ],
+    "sparse features": ["sklearn.svm.SVC", "--features", f"[hog, {{pca: 10}}, {BINS}]"],
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", KEPT)
+def test_what_is_made_of_other_estimators_is_kept(fit: Fit, data: FashionMNISTDataModule, name: str) -> None:
+    run = fit("--name", "kept", "--estimator", *KEPT[name])
+    assert run.record["predict_agreement"] > 0.9
+    logits = load_logits(run.path)(images_of(data, "test").images)
+    assert (logits.argmax(1) == run.predictions("test").logits.argmax(1)).mean() > 0.98
 
 
 def test_without_validation(fit: Fit) -> None:
@@ -175,6 +202,91 @@ def test_runs_that_will_not_do_are_refused(fit: Fit, network: Run) -> None:
         fit("--blend", f"[{network.path}, {logistic.path}]")
     with pytest.raises(InputError, match=r"^--features embedding \S+: holds no finished run"):
         fit(*LOGISTIC, "--features", f"[embedding: {network.path.parent}]")
+
+
+LINEAR = "{class_path: sklearn.svm.LinearSVC}"
+BAYES = "{class_path: sklearn.naive_bayes.GaussianNB}"
+UNUSABLE = {
+    "NaN": (
+        ["sklearn.semi_supervised.LabelPropagation", "--estimator.gamma", "5000"],
+        "LabelPropagation: gives scores that are not numbers for ",
+    ),
+    "no neighbour": (
+        ["sklearn.neighbors.RadiusNeighborsClassifier", "--estimator.radius", "0.1"],
+        "RadiusNeighborsClassifier: cannot predict (No neighbors found for test samples",
+    ),
+    "soft votes of a model without probabilities": (
+        [
+            *("sklearn.ensemble.VotingClassifier", "--estimator.voting", "soft"),
+            *("--estimator.estimators", f"[[a, {LINEAR}], [b, {BAYES}]]"),
+        ],
+        "VotingClassifier: cannot predict (",
+    ),
+    "scores of pairs": (
+        ["sklearn.svm.NuSVC", "--estimator.decision_function_shape", "ovo", "--estimator.nu", "0.1"],
+        "NuSVC: gives scores (500, 45), not (500, 10)",
+    ),
+    "what cannot be kept": (
+        ["sklearn.naive_bayes.GaussianNB", "--features", "[{class_path: sklearn.cluster.Birch}]"],
+        "GaussianNB: cannot be kept in a file that is safe to load (Objects of type Birch are not supported",
+    ),
+    "parts that hold each other": (
+        [
+            *("sklearn.ensemble.HistGradientBoostingClassifier", "--estimator.early_stopping", "true"),
+            *("--estimator.scoring", "accuracy", "--features", "[{pca: 2}]", "--estimator.max_iter", "1"),
+        ],
+        "HistGradientBoostingClassifier: cannot be kept in a file that is safe to load, parts of it hold",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_what_gives_no_answers_ends_in_a_line_and_leaves_no_answers(
+    fit: Fit, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags, message = UNUSABLE[name]
+    if name not in ("NaN", "no neighbour"):  # which depend on the images
+        monkeypatch.setattr(fitting, "fit_classifier", lambda *_: pytest.fail("was fitted to all images"))
+    with pytest.raises(InputError) as error:
+        fit("--name", "unusable", "--estimator", *flags)
+    assert str(error.value).startswith(f"--estimator {message}")
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 450
+    run = Run(tmp_path / "logs" / "unusable" / "version_0")
+    assert run.status == "failed"
+    assert not list(run.path.rglob("*.npz"))
+    assert not list(run.path.rglob("*.skops"))
+    json.loads((run.path / "run.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_a_run_that_gives_no_answers_is_named_by_every_script(
+    fit: Fit,
+    data: FashionMNISTDataModule,
+    synthetic_root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    neighbours = ["sklearn.neighbors.RadiusNeighborsClassifier", "--estimator.radius", "28"]
+    run = fit("--name", "radius", "--estimator", *neighbours)
+    loaded = load_estimator(run.path)
+    loaded.pipeline[-1].set_params(radius=0.001)
+    loaded.save(run.path)
+    (run.path / "predictions" / "test.npz").unlink()
+    picture = tmp_path / "shirt.png"
+    Image.fromarray(images_of(data, "test").images[0]).resize((90, 90)).save(picture)
+    root = ["--data.root", str(synthetic_root)]
+    for command, args in {
+        predict: [str(run.path), str(picture), "--output", str(tmp_path / "answers.json"), *root],
+        evaluate: [str(run.path), *root],
+        explain: [str(run.path), "--method", "occlusion", *root],
+    }.items():
+        with pytest.raises(SystemExit) as stop:
+            command.main(args)
+        assert stop.value.code == 2
+        *_, line = capsys.readouterr().err.splitlines()
+        assert f"{run.path}/checkpoints/estimator.skops RadiusNeighborsClassifier: cannot predict (No" in line
+    assert not (tmp_path / "answers.json").exists()
+    assert not run.has_predictions("test")
 
 
 GENERATOR = np.random.default_rng(0)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,17 @@ from typing import Any, NoReturn
 import pytest
 
 from fmnist.core import files
-from fmnist.core.files import TEMPORARY_FILES, replacing, write_file
+from fmnist.core.files import TEMPORARY_FILES, replacing, to_json, write_file
 
 
 def contents(folder: Path) -> dict[str, str]:
     return {file.name: file.read_text() for file in folder.iterdir()}
+
+
+def test_json_has_null_for_what_is_no_number() -> None:
+    content = {"a": [float("nan"), (float("inf"), 1.5)], "b": {"c": -float("inf")}, "d": "NaN", "e": None}
+    expected = {"a": [None, [None, 1.5]], "b": {"c": None}, "d": "NaN", "e": None}
+    assert json.loads(to_json(content), parse_constant=pytest.fail) == expected
 
 
 @pytest.mark.parametrize("content", ["Größe\n", b"\0\xff", memoryview(b"abc"), ""])

@@ -107,6 +107,9 @@ def test_find_says_what_is_wanted(tmp_path: Path) -> None:
     for missing in ("nowhere", "cnn/version_7"):
         with pytest.raises(InputError, match="is no run folder: it does not exist"):
             Run.find(tmp_path / missing)
+    Run.create(tmp_path, "hog-svm")
+    with pytest.raises(InputError, match=r"hog_svm: is no run folder.*\(did you mean .*/hog-svm\?\)"):
+        Run.find(tmp_path / "hog_svm")
 
 
 @pytest.mark.parametrize("content", [b"", b'{"name": "cnn"', b"\xff\xfe\x00", b"[]", b"null", b'"finished"'])
@@ -152,8 +155,6 @@ DAMAGES = {
     "labels of floats": archive(labels=LABELS / 2),
     "indices of floats": archive(indices=LABELS / 2),
     "logits of integers": archive(logits=LOGITS.astype(np.int64)),
-    "NaN": archive(logits=np.where(np.eye(6, 10) == 1, np.nan, LOGITS)),
-    "a row of minus infinity": archive(logits=np.where(np.arange(6)[:, None] == 1, -np.inf, LOGITS)),
     "label 10": archive(labels=LABELS + 5),
     "label -1": archive(labels=LABELS - 1),
     "an image twice": archive(indices=np.minimum(LABELS, 4)),
@@ -196,6 +197,40 @@ class Trap:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, (self.path,)
+
+
+NO_ANSWERS = {
+    "NaN": np.where(np.eye(6, 10) == 1, np.nan, LOGITS),
+    "infinity": np.where(np.eye(6, 10) == 1, np.inf, LOGITS),
+    "a row of minus infinity": np.where(np.arange(6)[:, None] < 6, -np.inf, LOGITS),
+}
+
+
+@pytest.mark.parametrize("name", NO_ANSWERS)
+def test_scores_that_are_not_numbers_are_neither_written_nor_read(tmp_path: Path, name: str) -> None:
+    run = Run.create(tmp_path, "cnn")
+    message = "scores that are not numbers for 6 of 6 images"
+    with pytest.raises(InputError, match=rf"test\.npz: is not written, as the model gives {message}"):
+        run.save_predictions("test", Predictions(NO_ANSWERS[name], LABELS, LABELS))
+    assert files(run.path) == {"run.json"}
+    run.save_predictions("test", PREDICTIONS)
+    (run.path / "predictions" / "test.npz").write_bytes(archive(logits=NO_ANSWERS[name]))
+    with pytest.raises(InputError, match=rf"test\.npz: holds {message}; train again") as error:
+        run.predictions("test")
+    assert "damaged" not in str(error.value)
+    with pytest.raises(InputError, match=r"as the model gives scores \(6, 9\), not \(6, 10\)"):
+        run.save_predictions("test", Predictions(LOGITS[:, :9], LABELS, LABELS))
+
+
+def test_the_record_holds_no_bare_nan(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "cnn", metrics={"test": {"loss": float("nan"), "accuracy": 0.5}})
+    run.update(fit_seconds=np.float64("inf"), weights=[1.0, float("nan")])
+    text = (run.path / "run.json").read_text()
+    record = json.loads(text, parse_constant=pytest.fail)
+    assert record["metrics"] == {"test": {"loss": None, "accuracy": 0.5}}
+    assert (record["fit_seconds"], record["weights"]) == (None, [1.0, None])
+    (run.path / "run.json").write_text(text.replace("null", "NaN"))  # as an older version wrote it
+    assert Run(run.path).record["metrics"]["test"]["loss"] is None
 
 
 def test_predictions_never_run_code(tmp_path: Path) -> None:

@@ -26,6 +26,22 @@ def test_softmax_takes_a_temperature_and_extreme_logits() -> None:
 
 
 @pytest.mark.parametrize(
+    ("scores", "fault"),
+    [
+        (np.float32([[1, 2] * 5, [-np.inf] * 9 + [0]]), None),  # a class may be ruled out
+        (np.full((2, 10), np.nan), "scores that are not numbers for 2 of 2 images"),
+        (np.float32([[0] * 10, [np.inf] + [0] * 9]), "scores that are not numbers for 1 of 2 images"),
+        (np.float32([[0] * 10, [-np.inf] * 10]), "scores that are not numbers for 1 of 2 images"),
+        (np.zeros((2, 45)), "scores (2, 45), not (2, 10)"),
+        (np.zeros(2), "scores (2,), not (2, 10)"),
+        (np.zeros((2, 10), int), "scores of type int64, not float"),
+    ],
+)
+def test_scores_are_answers_only_if_they_are_numbers(scores: np.ndarray, fault: str | None) -> None:
+    assert statistics.scores_fault(scores, 2) == fault
+
+
+@pytest.mark.parametrize(
     ("labels", "predicted"),
     [(TEST.labels, PREDICTED), (np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1]))],
     ids=["all classes", "classes that never occur or are never predicted"],

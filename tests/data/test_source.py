@@ -150,6 +150,11 @@ def test_a_missing_file_is_named(folder: Path, tmp_path: Path, monkeypatch: pyte
         (lambda data: b"", "not a gzip file"),
         (lambda data: b"<html>not here</html>", "not a gzip file"),
         (lambda data: gzip.compress(b"MNIST"), "this is MNIST, not Fashion-MNIST"),
+        (
+            lambda data: gzip.compress(b"\0\0\x08\x03" + b"\0\0\0\x02" * 3 + b"\x07" * 8),
+            r"holds other data than Fashion-MNIST \(SHA-256 .*\), and only Fashion-MNIST is read",
+        ),
+        (lambda data: gzip.compress(b"\0\0\x08\x03" + b"\0\0\0\x02" * 3 + b"\x07" * 7), "truncated or"),
     ],
 )
 def test_an_altered_file_is_refused(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 
@@ -53,3 +54,18 @@ def test_bad_input_is_refused(tmp_path: Path) -> None:
     empty = Run.create(tmp_path, "empty", kind="scikit-learn", status="finished")
     with pytest.raises(InputError, match=r"checkpoints: holds no model: no best.ckpt, estimator.skops or"):
         Predictor(empty).logits(IMAGES)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_answers_that_are_not_numbers_are_refused(
+    tmp_path: Path, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path, LitCNN, **CNN)
+    predictor = Predictor(run)
+    predictor.classifier.network.head.bias.data[3] = value  # as if the network divided by zero
+    with pytest.raises(InputError, match="its model gives scores that are not numbers for 20 of 20 images"):
+        predictor.logits(IMAGES)
+    path = run.path / "checkpoints" / "best.ckpt"
+    torch.save({"state_dict": predictor.classifier.state_dict()}, path)
+    with pytest.raises(InputError, match=r"best\.ckpt: network\.head\.bias is not finite"):
+        Predictor(run).logits(IMAGES)

@@ -46,6 +46,20 @@ def fitted(data: FashionMNISTDataModule) -> tuple[LitMLP, Trainer]:
     return model, fit
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("stage", ["val", "test"])
+def test_logits_that_are_not_numbers_are_refused(
+    data: FashionMNISTDataModule, stage: str, value: float
+) -> None:
+    model = mlp()
+    model.network.register_forward_hook(lambda module, images, logits: logits.where(logits < 0, value))
+    score = trainer().validate if stage == "val" else trainer().test
+    with pytest.raises(
+        InputError, match=rf"^--model LitMLP: gives scores that .* images of the {stage} set$"
+    ):
+        score(model, data, verbose=False)
+
+
 @pytest.mark.parametrize("stage", ["val", "test"])
 def test_metrics_equal_scikit_learn(fitted: tuple[LitMLP, Trainer], stage: str) -> None:
     model, _ = fitted
