@@ -83,7 +83,7 @@ def contact_sheet(cards: Sequence[Card], title: str, failed: Sequence[str] = ())
             _draw(ax, card, column * (CARD + SPACE), top)
         top += height
     if lines:
-        _write(ax, 0, top + LINE / 2, "Not done:", width, size=9, weight="bold")
+        _write(ax, 0, top + LINE / 2, "No picture:", width, size=9, weight="bold")
         for place, line in enumerate(lines, start=1):
             _write(ax, 0, top + (place + 0.5) * LINE, line, width, size=8)
     return figure

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from fmnist.core.errors import InputError
 from fmnist.pictures.file_types import FORMATS, RAW, SUFFIXES, find_other_type
@@ -147,18 +147,18 @@ def _check_size(width: int, height: int) -> None:
         raise InputError(f"has {size}, and no side may be more than {MAX_ASPECT} times the other")
 
 
-def _decode(image: Image.Image, file: BinaryIO) -> np.ndarray:
+def _decode(image: ImageFile.ImageFile, file: BinaryIO) -> np.ndarray:
     _check_size(*image.size)
     if min(image.size) >= 2 * DRAFT_SIDE:
         image.draft(None, (DRAFT_SIDE, DRAFT_SIDE))  # decodes JPEG at 1/2, 1/4 or 1/8; no other format
     tiles = list(image.tile)
     image.load()
-    if image.mode in ("RGB", "RGBA") and max(most for _, most in image.getextrema()[:3]) <= WHITES[-2] // 256:
+    if image.mode in ("RGB", "RGBA") and np.asarray(image)[..., :3].max() <= WHITES[-2] // 256:
         _restore_low_bytes(image, file, tiles)
     with contextlib.suppress(Exception):  # a picture with damaged EXIF data is used as it is
         ImageOps.exif_transpose(image, in_place=True)
-    image = _to_8_bit(image)
-    return np.array(image.reduce(max(min(image.size) // DRAFT_SIDE, 1)))
+    picture = _to_8_bit(image)
+    return np.array(picture.reduce(max(min(picture.size) // DRAFT_SIDE, 1)))
 
 
 def _restore_low_bytes(image: Image.Image, file: BinaryIO, tiles: list[Any]) -> None:
