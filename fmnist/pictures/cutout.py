@@ -27,8 +27,8 @@ SMALLEST = 0.001
 LIGHT, DARK = 0.85, 0.04  # least channel of white paper, largest of black
 FLAT = 0.02  # largest difference of a channel within paper
 PAPER_BORDER, PAPER_AREA = 0.015, 0.06  # least shares of paper in the border and in the picture
-PIECES = 6  # of paper in the border, at most; stripes have more
-GAP_AREA = 0.15  # of the picture: paper between parts of a garment is smaller
+PIECES = 12  # of paper in the border, at most; stripes have more
+GAP_AREA = 0.18  # of the picture: paper between parts of a garment is smaller
 
 
 @dataclass(frozen=True)
