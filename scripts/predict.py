@@ -10,15 +10,17 @@ An answer is "unsure" for one or more of these reasons:
   unlike anything it was trained on   the picture is farther from the training images than 95 % of the
                                       validation images are ("distance" in the output)
   close call between A and B          the likeliest class, A, has a probability below --threshold
-  low contrast, several objects, object cut off by the frame
+  low contrast, several objects, object cut off by the frame, object over 60 % of the area
                                       problems of the picture itself
 
 Probabilities are calibrated on the run's validation images, so they hold for pictures like those of the data
 set. An estimator without probabilities (an SVM) only ranks the classes.
 
-Pictures may be PNG, JPEG, WebP, BMP, TIFF or GIF files (the first frame). A file that cannot be read gets a
-row with the reason. The first prediction of a run needs the data set, and stores in the run folder what later
-ones need. Exit status: 0 if at least one picture was classified, 2 if none was.
+Pictures may be PNG, JPEG, WebP, AVIF, JPEG 2000, BMP, TIFF, PPM, QOI or GIF files (the first frame), and
+HEIC with the package pillow-heif. Any other picture, or one that cannot be read, gets a row with the reason
+and the way to read it; one in which there is nothing gets "nothing found". The first prediction of a run
+needs the data set, and stores in the run folder what later ones need. Exit status: 0 if at least one picture
+was classified, 2 if none was.
 """
 
 

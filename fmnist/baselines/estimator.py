@@ -127,12 +127,14 @@ def unpack(content: bytes, path: Path) -> tuple[list[Any], Pipeline]:
         trusted, unknown = sort_types(content)
         loaded: Any = None if unknown else skops.io.loads(content, trusted=trusted)
     except Exception as error:  # a damaged archive raises nearly anything
-        raise InputError(f"{path}: is damaged ({one_line(error)})") from None
+        raise InputError(f"{quoted(path)}: is damaged ({one_line(error)})") from None
     if unknown:
-        raise InputError(f"{path}: holds {', '.join(unknown)}, which no baseline does, and is not loaded")
+        raise InputError(
+            f"{quoted(path)}: holds {', '.join(unknown)}, which no baseline does, and is not loaded"
+        )
     types = {"features": list, "pipeline": Pipeline}
     if not isinstance(loaded, dict) or any(not isinstance(loaded.get(k), v) for k, v in types.items()):
-        raise InputError(f"{path}: holds no pipeline")
+        raise InputError(f"{quoted(path)}: holds no pipeline")
     return loaded["features"], loaded["pipeline"]
 
 

@@ -179,7 +179,7 @@ class Run:
         """
         path, logits = self._predictions_file(part), predictions.logits.astype(np.float32)
         if fault := scores_fault(logits, len(predictions.labels)):
-            raise InputError(f"{path}: is not written, as the model gives {fault}")
+            raise InputError(f"{quoted(path)}: is not written, as the model gives {fault}")
         arrays = {
             "logits": logits,
             "labels": predictions.labels.astype(np.int64),

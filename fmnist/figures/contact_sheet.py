@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Rectangle
@@ -29,8 +30,7 @@ LINE = 22
 SPACE = 30  # between cards
 MARGIN = 28
 HEADING = 58
-NAME_LETTERS, NOTE_LETTERS = 54, 66  # that fit into a card's width
-FAILED_LETTERS = 190
+NOTE_LETTERS = 66  # that fit into a card's width
 MOST_FAILED = 25
 
 
@@ -75,21 +75,22 @@ def contact_sheet(cards: Sequence[Card], title: str, failed: Sequence[str] = ())
     width = COLUMNS * (CARD + SPACE) - SPACE
     below = (len(lines) + 2) * LINE if lines else 0
     figure, ax = pixel_page(width, sum(heights) + below, MARGIN, HEADING)
-    _write(ax, 0, -HEADING / 2, title, size=12, weight="bold")
+    FigureCanvasAgg(figure)  # measures text
+    _write(ax, 0, -HEADING / 2, title, width, size=12, weight="bold")
     top = 0
     for row, height in zip(rows, heights, strict=True):
         for column, card in enumerate(row):
             _draw(ax, card, column * (CARD + SPACE), top)
         top += height
     if lines:
-        _write(ax, 0, top + LINE / 2, "No picture:", size=9, weight="bold")
+        _write(ax, 0, top + LINE / 2, "No picture:", width, size=9, weight="bold")
         for place, line in enumerate(lines, start=1):
-            _write(ax, 0, top + (place + 0.5) * LINE, _shorten(line, FAILED_LETTERS), size=8)
+            _write(ax, 0, top + (place + 0.5) * LINE, line, width, size=8)
     return figure
 
 
 def _draw(ax: Axes, card: Card, left: float, top: float) -> None:
-    _write(ax, left, top + NAME / 2 - 3, _shorten(card.name, NAME_LETTERS), size=8, weight="bold")
+    _write(ax, left, top + NAME / 2 - 3, card.name, CARD, size=8, weight="bold")
     top += NAME
     height, width = card.picture.shape[:2]
     paste(ax, card.picture, left + (TILE - width) // 2, top + (TILE - height) // 2)
@@ -99,7 +100,7 @@ def _draw(ax: Axes, card: Card, left: float, top: float) -> None:
         bar_left, bar_top = left + 2 * (TILE + GAP), top + place * TILE / 3
         _bar(ax, name, probability, bar_left, bar_top, FAINT if place else colour)
     for place, (line, ink) in enumerate(_remarks(card)):
-        _write(ax, left, top + TILE + (place + 0.6) * LINE, line, size=7.5, color=ink)
+        _write(ax, left, top + TILE + (place + 0.6) * LINE, line, CARD, size=7.5, color=ink)
 
 
 def percent(probability: float) -> str:
@@ -108,8 +109,8 @@ def percent(probability: float) -> str:
 
 
 def _bar(ax: Axes, name: str, probability: float, left: float, top: float, colour: str) -> None:
-    _write(ax, left, top + 10, name, size=8.5)
-    _write(ax, left + ANSWERS, top + 10, percent(probability), size=8.5, ha="right")
+    _write(ax, left, top + 10, name, ANSWERS, size=8.5)
+    _write(ax, left + ANSWERS, top + 10, percent(probability), ANSWERS, size=8.5, ha="right")
     ax.add_patch(Rectangle((left, top + 24), ANSWERS, 8, color="#EEEEEE", linewidth=0))
     ax.add_patch(Rectangle((left, top + 24), ANSWERS * probability, 8, color=colour, linewidth=0))
 
@@ -122,13 +123,13 @@ def _remarks(card: Card) -> list[tuple[str, str]]:
     ]
 
 
-def _write(ax: Axes, x: float, y: float, text: str, ha: str = "left", **style: Any) -> None:
+def _write(ax: Axes, x: float, y: float, text: str, width: float, ha: str = "left", **style: Any) -> None:
+    """Write a line of at most a width in output pixels; a longer one loses its middle."""
     font = get_font(findfont(STYLE["font.family"]))
-    drawn = "".join(letter if font.get_char_index(ord(letter)) else "?" for letter in text)
-    ax.text(x, y, drawn, ha=ha, va="center", parse_math=False, **style)  # a file name may hold dollars
-
-
-def _shorten(text: str, letters: int) -> str:
-    """Return a text with its middle left out where it is too long: both ends of a path say something."""
-    half = (letters - 1) // 2
-    return text if len(text) <= letters else f"{text[:half]}…{text[-half:]}"
+    letters = "".join(letter if font.get_char_index(ord(letter)) else "?" for letter in text)
+    written = ax.text(x, y, letters, ha=ha, va="center", parse_math=False, **style)  # a name may hold dollars
+    kept = len(letters)
+    while kept > 1 and (needed := written.get_window_extent().width) > width:
+        kept = max(min(kept - 1, int(kept * width / needed)), 1)
+        # both ends of a path say something
+        written.set_text(f"{letters[: (kept + 1) // 2]}…{letters[len(letters) - kept // 2 :]}")

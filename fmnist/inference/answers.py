@@ -11,14 +11,14 @@ from fmnist.core.statistics import softmax
 from fmnist.inference.detection import Detector, run_model
 from fmnist.inference.predictor import Predictor
 from fmnist.pictures import PreparedFile
-from fmnist.pictures.preparation import CUT_OFF, LOW_CONTRAST, SEVERAL_OBJECTS
+from fmnist.pictures.preparation import CUT_OFF, LOW_CONTRAST, SEVERAL_OBJECTS, TOO_LARGE
 
 BATCH = 64
 """Images in a batch. Batches are always full, because in one of another size the last bits would differ."""
 TOP = 3
 LEAST_PROBABILITY = 0.6
 UNLIKE = "unlike anything it was trained on"
-DOUBTFUL_FLAGS = (LOW_CONTRAST, SEVERAL_OBJECTS, CUT_OFF)
+DOUBTFUL_FLAGS = (LOW_CONTRAST, SEVERAL_OBJECTS, CUT_OFF, TOO_LARGE)
 """Problems of a picture that make its answer unsure; the others do not change what the model sees."""
 
 

@@ -1,5 +1,6 @@
 """Export a trained network to one file, which is kept only if it computes the same as the network."""
 
+import copy
 import importlib.util
 import json
 import time
@@ -131,7 +132,8 @@ class _Scores(nn.Module):
         self.classifier = classifier
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classifier.evaluation_logits(images)
+        # changes nothing, and makes the exported program refuse other types, which would be taken for [0, 1]
+        return self.classifier.evaluation_logits(images.to(torch.float32))
 
 
 def capture(classifier: Classifier) -> ExportedProgram:
@@ -140,10 +142,12 @@ def capture(classifier: Classifier) -> ExportedProgram:
     Raises:
         InputError: torch.export cannot follow the network.
     """
+    # with the channels innermost, pooling becomes a Gather in ONNX, which few tools can read
+    scores = _Scores(copy.deepcopy(classifier)).eval().to(memory_format=torch.contiguous_format)
     example = torch.zeros(2, 1, IMAGE_SIZE, IMAGE_SIZE)  # of one image, the batch would be taken for constant
     shapes = {"images": {0: Dim("batch")}}
     try:
-        program = torch.export.export(_Scores(classifier).eval(), (example,), dynamic_shapes=shapes)
+        program = torch.export.export(scores, (example,), dynamic_shapes=shapes)
     except Exception as error:  # whatever a user's own network provokes
         reason = " ".join(str(error).split())
         name = type(classifier).__name__

@@ -5,7 +5,7 @@ import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,9 +50,25 @@ def _to_onnx(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
     )  # fmt: skip
     assert exported is not None
     model = exported.model_proto
+    _prepare_for_quantization(model)
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     return model.SerializeToString()
+
+
+def _prepare_for_quantization(model: Any) -> None:
+    """Leave out the shapes of weights, and give each Gemm its own: quantisation transposes them."""
+    weights = {weight.name: weight for weight in model.graph.initializer}
+    activations = [value for value in model.graph.value_info if value.name not in weights]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(activations)
+    used = set()
+    for node in model.graph.node:
+        if node.op_type == "Gemm" and (name := node.input[1]) in used:
+            node.input[1] = f"{name}.{node.name}"
+            model.graph.initializer.add().CopyFrom(weights[name])
+            model.graph.initializer[-1].name = node.input[1]
+        used.update(node.input)
 
 
 def _from_onnx(content: bytes) -> NetworkFunction:

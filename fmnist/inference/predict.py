@@ -18,7 +18,7 @@ from fmnist.figures.contact_sheet import Card, contact_sheet, percent
 from fmnist.inference.answers import LEAST_PROBABILITY, Answer, classify
 from fmnist.inference.detection import Detector, find_detector
 from fmnist.inference.predictor import Predictor
-from fmnist.pictures import find_pictures, prepare_files
+from fmnist.pictures import find_other_files, find_pictures, prepare_files, printable
 from fmnist.pictures.parallel import OK
 
 KEYS = (
@@ -27,6 +27,7 @@ KEYS = (
 )  # fmt: skip
 OUTPUTS = (".csv", ".json")
 SHEET_CARDS = 60
+OTHERS_NAMED = 3  # files of folders that are no pictures
 LONGEST_NAME = 48  # characters of a file's path in the terminal
 
 
@@ -61,7 +62,7 @@ def predict(
     _check_flags(threshold, output, sheet, stages, paths)
     predictor = Predictor(run)
     temperature, detector = find_temperature(run), find_detector(predictor, root)
-    for note in _notes(run, temperature, detector):
+    for note in _notes(run, temperature, detector, find_other_files([Path(path) for path in pictures])):
         print(f"note: {note}", file=sys.stderr)
     with exits_on_sigterm():
         prepared = prepare_files(
@@ -115,8 +116,15 @@ def _check_file(flag: str, path: Path, suffixes: tuple[str, ...]) -> None:
         raise InputError(f"{flag}: {quoted(path.parent)} is not a folder that can be written")
 
 
-def _notes(run: Run, temperature: float | None, detector: Detector | None) -> list[str]:
+def _notes(
+    run: Run, temperature: float | None, detector: Detector | None, others: Sequence[Path]
+) -> list[str]:
     notes = []
+    if others:
+        names = [printable(path) for path in others[:OTHERS_NAMED]] + ["..."] * (len(others) > OTHERS_NAMED)
+        notes.append(
+            f"not looked at, because of the names' endings: {', '.join(names)} ({len(others):,} in all)"
+        )
     if run.score_type.startswith("decision"):
         notes.append(
             "this estimator has no probabilities; those shown rank the classes, and are much the same for "

@@ -2,11 +2,12 @@
 
 from fmnist.pictures.parallel import PreparedFile, prepare_files, worker_pool
 from fmnist.pictures.preparation import Prepared, prepare, save_stages
-from fmnist.pictures.reading import find_pictures, printable, read_picture
+from fmnist.pictures.reading import find_other_files, find_pictures, printable, read_picture
 
 __all__ = [
     "Prepared",
     "PreparedFile",
+    "find_other_files",
     "find_pictures",
     "prepare",
     "prepare_files",

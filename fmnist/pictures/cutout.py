@@ -22,6 +22,13 @@ GAP = 0.02  # of the longest side: parts of a garment may be so far apart
 EDGE = 3  # pixels on both sides of the outline; there the limit is half of the garment's distance
 SPECK = 0.02
 """Share of the garment's area: smaller parts are noise, smaller holes are light details of the cloth."""
+SMALLEST = 0.001
+"""Share of the picture's area: a smaller object is dirt, and there is no garment."""
+LIGHT, DARK = 0.85, 0.04  # least channel of white paper, largest of black
+FLAT = 0.02  # largest difference of a channel within paper
+PAPER_BORDER, PAPER_AREA = 0.015, 0.06  # least shares of paper in the border and in the picture
+PIECES = 12  # of paper in the border, at most; stripes have more
+GAP_AREA = 0.18  # of the picture: paper between parts of a garment is smaller
 
 
 @dataclass(frozen=True)
@@ -31,14 +38,16 @@ class CutOut:
     Attributes:
         picture: float32 (H, W, 3) in [0, 1], without transparency.
         background: float32 (H, W, 3), the estimated background, also behind the garment.
-        garment: bool (H, W), with at least one pixel.
+        garment: bool (H, W); all of the picture if nothing was found.
         second: Area of the next largest object, relative to the garment's.
+        found: Whether there is any object in front of the background.
     """
 
     picture: np.ndarray
     background: np.ndarray
     garment: np.ndarray
     second: float
+    found: bool = True
 
 
 def cut_out_garment(picture: np.ndarray, opacity: np.ndarray | None, cut_out: str) -> CutOut:
@@ -46,8 +55,9 @@ def cut_out_garment(picture: np.ndarray, opacity: np.ndarray | None, cut_out: st
 
     Transparency around the garment, where there is any, is its outline. Otherwise a smooth background (plain,
     a gradient, even with noise) is estimated from the border, and whatever differs from it is an object. If
-    the border is not smooth, the object is segmented by its place and its colours. Of several objects the
-    most central one is the garment.
+    the border is not smooth, some of it may be plain paper, with a garment that is cropped tightly. Otherwise
+    the object is segmented by its place and its colours. Of several objects the most central one is the
+    garment.
 
     Args:
         picture: float32 (H, W, 3) in [0, 1].
@@ -66,9 +76,30 @@ def cut_out_garment(picture: np.ndarray, opacity: np.ndarray | None, cut_out: st
         backdrop = fit_background(picture, border & (opacity > 0.5), degree=2)
         picture = _composite(picture, opacity, backdrop)
     background, objects = _split_smooth_background(picture, border)
-    if _is_rough(objects, border):
+    paper = _find_paper(picture, border)
+    if paper is not None and (_is_rough(objects, border) or _is_paper(objects, paper)):
+        background = np.full_like(picture, picture[paper & border].mean(0))
+        objects = _differs(picture, background, paper & border)
+    elif _is_rough(objects, border):
         objects = grabcut(picture) if cut_out == "grabcut" else segment(picture)
     return CutOut(picture, background, *_most_central(objects))
+
+
+def _find_paper(picture: np.ndarray, border: np.ndarray) -> np.ndarray | None:
+    """Return where plain white or else black paper is, bool (H, W), if some of the border is such paper."""
+    for candidates in (picture.min(2) >= LIGHT, picture.max(2) <= DARK):
+        if (candidates & border).any():
+            paper = np.abs(picture - np.median(picture[candidates & border], axis=0)).max(2) <= FLAT
+            is_large = paper[border].mean() >= PAPER_BORDER and paper.mean() >= PAPER_AREA
+            if is_large and ndimage.label(paper & border)[1] <= PIECES:
+                return paper
+    return None
+
+
+def _is_paper(objects: np.ndarray, paper: np.ndarray) -> bool:
+    """Return whether the objects are rather the paper in a corner, or between parts of a garment."""
+    has_corner = paper[[0, 0, -1, -1], [0, -1, 0, -1]].any()
+    return bool(objects.any() and paper[objects].mean() > 0.9 and (has_corner or paper.mean() < GAP_AREA))
 
 
 def fit_background(picture: np.ndarray, known: np.ndarray, degree: int) -> np.ndarray:
@@ -150,10 +181,11 @@ def _differs(picture: np.ndarray, background: np.ndarray, border: np.ndarray) ->
     return inside | (objects & (distance > ndimage.maximum_filter(distance, 2 * EDGE + 1) / 2))
 
 
-def _most_central(objects: np.ndarray) -> tuple[np.ndarray, float]:
+def _most_central(objects: np.ndarray) -> tuple[np.ndarray, float, bool]:
     """Return the object that covers most of the middle, bool (H, W), and the area of the next largest.
 
-    The area is relative to that object's. If there is no object, the whole picture is the garment.
+    The area is relative to that object's. If there is no object, the whole picture is the garment, and the
+    last value is false.
     """
     height, width = objects.shape
     joined = ndimage.binary_dilation(objects, iterations=max(round(GAP * max(height, width) / 2), 1))
@@ -162,12 +194,12 @@ def _most_central(objects: np.ndarray) -> tuple[np.ndarray, float]:
     centrality = np.exp(-(y * y + x * x) / 0.7)
     weights = np.bincount(labels.ravel(), centrality.ravel())
     weights[0] = 0
-    if not weights.any():
-        return np.ones_like(objects), 0.0
     areas = np.bincount(labels.ravel())
     chosen = int(weights.argmax())
+    if not weights.any() or areas[chosen] < SMALLEST * objects.size:
+        return np.ones_like(objects), 0.0, False
     own, areas[[0, chosen]] = areas[chosen], 0
-    return _tidy(labels == chosen), float(areas.max() / own)
+    return _tidy(labels == chosen), float(areas.max() / own), True
 
 
 def _tidy(garment: np.ndarray) -> np.ndarray:

@@ -1,10 +1,16 @@
-"""The border of a picture, and pictures in other sizes."""
+"""The border of a picture, a frame around it, and pictures in other sizes."""
 
 import numpy as np
 from PIL import Image
 
 BORDER = 0.04
 """Width of the border, as a share of the shorter side."""
+
+MAT_TOLERANCE = 12  # levels within which a mat is plain; JPEG changes it so much
+MAT_DIRT = 0.01  # share of a row or column of the mat that may differ
+MAT_EDGE = 0.006  # of the longest side: the edge of the photograph may be so blurred
+STRAIGHT = 0.95  # least share of each side of a rectangle that is no mat
+LEAST_INSIDE = 0.1  # of the area
 
 
 def border_mask(shape: tuple[int, ...]) -> np.ndarray:
@@ -14,6 +20,31 @@ def border_mask(shape: tuple[int, ...]) -> np.ndarray:
     border = np.ones((height, width), bool)
     border[thickness:-thickness, thickness:-thickness] = False
     return border
+
+
+def remove_mat(picture: np.ndarray) -> np.ndarray:
+    """Return the photograph within a plain mat, or between plain bars, of a picture uint8 (H, W, ...).
+
+    What is in the middle is a photograph if it is a rectangle, without any of the mat's colour on its four
+    sides. A picture without a mat is returned as it is.
+    """
+    height, width = picture.shape[:2]
+    levels = picture.reshape(height, width, -1).astype(np.int16)
+    corners = levels[[0, 0, -1, -1], [0, -1, 0, -1]]
+    differs = (np.abs(levels - corners[0]) > MAT_TOLERANCE).any(2)
+    rows, columns = (np.flatnonzero(differs.mean(axis) > MAT_DIRT) for axis in (1, 0))
+    if (np.ptp(corners, axis=0) > MAT_TOLERANCE).any() or not len(rows) or not len(columns):
+        return picture
+    edge = max(round(MAT_EDGE * max(height, width)), 1)
+    box = tuple(
+        slice(first + edge * (first > 0), last + 1 - edge * (last < side - 1))
+        for first, last, side in ((rows[0], rows[-1], height), (columns[0], columns[-1], width))
+    )
+    inside = differs[box]
+    if inside.size < LEAST_INSIDE * differs.size or inside.size == differs.size:
+        return picture
+    sides = inside[0], inside[-1], inside[:, 0], inside[:, -1]
+    return picture[box] if min(side.mean() for side in sides) >= STRAIGHT else picture
 
 
 def resize(picture: np.ndarray, side: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from fmnist.core.errors import InputError
-from fmnist.pictures.preparation import prepare, save_stages
+from fmnist.pictures.preparation import NOTHING_FOUND, prepare, save_stages
 from fmnist.pictures.reading import printable, read_picture
 
 OK = "ok"
@@ -30,7 +30,7 @@ class PreparedFile:
 
     Attributes:
         file: Its path, in printable characters.
-        status: ``"ok"``, or the reason why there is no image.
+        status: ``"ok"``, or the reason why there is no image, e.g. ``"nothing found"`` in a blank picture.
         flags: Problems of the picture, see ``Prepared``.
         image: uint8 (28, 28), or ``None``.
         thumbnail: The picture itself, small, uint8 (H, W, 3), or ``None``.
@@ -114,6 +114,8 @@ def _prepare_file(task: tuple[int, Path], cut_out: str, stages: Path | None, thu
             save_stages(stages / f"{number:04d}-{path.stem:.100}", steps)
     except InputError as error:
         return PreparedFile(file, str(error).removeprefix(f"{file}: "))
+    if NOTHING_FOUND in prepared.flags:
+        return PreparedFile(file, NOTHING_FOUND, prepared.flags)
     small = _make_thumbnail(picture) if thumbnail else None
     return PreparedFile(file, OK, prepared.flags, prepared.image, small)
 

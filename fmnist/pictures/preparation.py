@@ -11,7 +11,7 @@ from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError, reports_unwritable
 from fmnist.core.images import to_float, to_uint8
 from fmnist.pictures.cutout import CutOut, cut_out_garment
-from fmnist.pictures.geometry import border_mask, resize, shrink
+from fmnist.pictures.geometry import border_mask, remove_mat, resize, shrink
 
 WORKING_SIDE = 8 * IMAGE_SIZE  # longest side of the picture that the steps work on
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's
@@ -21,12 +21,13 @@ COLOURED = 0.06
 """Mean spread of a garment's channels from which a picture counts as coloured, so as no negative."""
 SHARPENING = 0.5
 
+NOTHING_FOUND = "nothing found"
 LOW_CONTRAST = "low contrast"
 SEVERAL_OBJECTS = "several objects"
 CUT_OFF = "object cut off by the frame"
 TOO_SMALL = "object under 5 % of the area"
 TOO_LARGE = "object over 60 % of the area"
-FLAGS = (LOW_CONTRAST, SEVERAL_OBJECTS, CUT_OFF, TOO_SMALL, TOO_LARGE)
+FLAGS = (NOTHING_FOUND, LOW_CONTRAST, SEVERAL_OBJECTS, CUT_OFF, TOO_SMALL, TOO_LARGE)
 
 LEAST_CONTRAST = 0.12  # mean distance in RGB, 1 from black to white
 SECOND_OBJECT = 0.3  # area of another object, relative to the garment's
@@ -56,9 +57,10 @@ def prepare(
 
     The paper trims the border, resizes the longest edge to 28, sharpens, centres, negates and converts to
     8-bit grey. Its pictures were already cut out, on white; here the background is first estimated from the
-    border and removed, and resizing averages instead of skipping pixels.
+    border and removed, and resizing averages instead of skipping pixels. A plain mat around a photograph is
+    removed first.
 
-    An image of the data set is returned unchanged, see ``is_native``.
+    An image of the data set is returned unchanged, or at its own size, see ``native_image``.
 
     Args:
         picture: uint8 (H, W), (H, W, 3) or (H, W, 4), upright, as ``read_picture`` returns it.
@@ -74,12 +76,15 @@ def prepare(
         )
     stages = {} if stages is None else stages
     stages["upright picture"] = picture
-    if is_native(picture):
-        image = picture.reshape(IMAGE_SIZE, IMAGE_SIZE, -1)[..., 0].copy()
-        stages["final"] = image
-        return Prepared(image, "native", ())
+    native = native_image(picture)
+    if native is not None:
+        stages["final"] = native
+        return Prepared(native, "native", ())
 
-    cut = cut_out_garment(*working_copy(picture), cut_out)
+    inside = remove_mat(picture)
+    cut = cut_out_garment(*working_copy(inside), cut_out)
+    if not cut.found and inside is not picture:  # the rectangle is no photograph, but the garment
+        cut = cut_out_garment(*working_copy(picture), cut_out)
     levels, polarity = grey_levels(cut)
     soft_mask = ndimage.uniform_filter(cut.garment.astype(np.float32), 3)
     (bounding_box,) = ndimage.find_objects(cut.garment.astype(int))
@@ -126,6 +131,30 @@ def is_native(picture: np.ndarray) -> bool:
     return int((around < 8).sum()) > int((around > 247).sum())
 
 
+def native_image(picture: np.ndarray) -> np.ndarray | None:
+    """Return the image of the data set that a picture is, uint8 (28, 28), or ``None`` if it is another.
+
+    It may be enlarged, and then negative, too: a grey, opaque square with a tenth of its border black, whose
+    garment reaches two opposite sides and is white somewhere.
+    """
+    if is_native(picture):
+        return picture.reshape(IMAGE_SIZE, IMAGE_SIZE, -1)[..., 0].copy()
+    if picture.shape[0] != picture.shape[1] or picture.shape[0] <= IMAGE_SIZE:
+        return None
+    # the middle of each enlarged pixel, because interpolation leaves it as it was, and a mean would blur it
+    sampled = Image.fromarray(picture).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.NEAREST)
+    small = np.asarray(sampled).reshape(IMAGE_SIZE, IMAGE_SIZE, -1)
+    grey, opacity = small[..., 0], small[..., 3:]
+    if np.ptp(small[..., :3], axis=2).max() > 2 or (opacity < 255).any():
+        return None
+    for image in (grey, 255 - grey):
+        reaches = [(image.take([0, -1], axis) >= 4).any(1 - axis).all() for axis in (0, 1)]
+        has_black = (image[border_mask(image.shape)] < 8).mean() >= 0.1
+        if has_black and is_native(image) and any(reaches) and image.max() >= 200:
+            return image.copy()
+    return None
+
+
 def working_copy(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Return a reduced copy, float32 (h, w, 3) in [0, 1], and its opacity (h, w), ``None`` if opaque."""
     pixels = to_float(shrink(picture, WORKING_SIDE))
@@ -170,6 +199,8 @@ def centre(image: np.ndarray) -> np.ndarray:
 
 def quality_flags(cut: CutOut) -> tuple[str, ...]:
     """Return the problems that a cut-out shows, in the order of ``FLAGS``."""
+    if not cut.found:
+        return (NOTHING_FOUND,)
     garment = cut.garment
     contrast = float(np.linalg.norm(cut.picture - cut.background, axis=2)[garment].mean() / 3**0.5)
     sides = garment[0], garment[-1], garment[:, 0], garment[:, -1]
@@ -181,4 +212,4 @@ def quality_flags(cut: CutOut) -> tuple[str, ...]:
         TOO_SMALL: share < 0.05,
         TOO_LARGE: share > 0.6,
     }
-    return tuple(flag for flag in FLAGS if problems[flag])
+    return tuple(flag for flag in FLAGS if problems.get(flag))

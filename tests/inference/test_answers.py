@@ -76,7 +76,7 @@ def test_reasons_to_be_unsure() -> None:
         ("close call between T-shirt/top and Shirt",),
         ("unlike anything it was trained on",),
         ("low contrast",),
-        (),
+        ("object over 60 % of the area",),
     ]
     assert answers[2].distance == 1.5
     assert set(DOUBTFUL_FLAGS) < set(FLAGS)

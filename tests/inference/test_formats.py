@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ MODELS: dict[str, tuple[type[Classifier], dict[str, Any]]] = {
     "resnet": (LitResNet, {"depth": 8, "width": 4}),
     "wide-resnet": (LitResNet, {"depth": 10, "width": 4, "block": "preactivation", "dropout": 0.3}),
 }
+IMAGES = np.random.default_rng(0).random((257, 1, 28, 28), dtype=np.float32)
 
 
 @pytest.fixture(params=FORMATS)
@@ -66,6 +68,84 @@ def test_onnx_states_opset_names_and_metadata() -> None:
         for value in (*model.graph.input, *model.graph.output)
     }
     assert shapes == {"images": ["batch", 1, 28, 28], "logits": ["batch", 10]}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def onnx_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    for package in FORMATS["onnx"].packages:
+        pytest.importorskip(package)
+    kind, arguments = MODELS[request.param]
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    path.write_bytes(FORMATS["onnx"].write(capture(make_model(kind, **arguments)), {}))
+    return path
+
+
+def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
+    return FORMATS["onnx"].read(path.read_bytes())(images)
+
+
+@pytest.mark.parametrize("size", [0, 1, 257])
+def test_an_onnx_file_takes_any_batch(onnx_file: Path, size: int) -> None:
+    logits = run_onnx(onnx_file, IMAGES[:size])
+    assert logits.shape == (size, 10)
+    np.testing.assert_allclose(logits, run_onnx(onnx_file, IMAGES)[:size], atol=1e-5)
+
+
+def test_an_onnx_file_suits_the_oldest_runtime_allowed_and_has_one_description_of_each_weight(
+    onnx_file: Path,
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(onnx_file)
+    assert model.ir_version <= 10  # of ONNX Runtime 1.18
+    onnx.checker.check_model(model, full_check=True)
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    shapes = {value.name for value in inferred.graph.value_info}
+    assert {output for node in model.graph.node for output in node.output} - {"logits"} <= shapes
+    assert not {weight.name for weight in model.graph.initializer} & {v.name for v in model.graph.value_info}
+    assert not {"Gather", "Range"} & {node.op_type for node in model.graph.node}
+
+
+@pytest.mark.parametrize("how", ["dynamic", "static"])
+def test_an_onnx_file_can_be_quantised(onnx_file: Path, how: str, tmp_path: Path) -> None:
+    quantization = pytest.importorskip("onnxruntime.quantization")
+
+    class Calibration(quantization.CalibrationDataReader):
+        batches = iter([{"images": IMAGES[:64]}])
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self.batches, None)
+
+    path = tmp_path / "quantised.onnx"
+    if how == "dynamic":
+        quantization.quantize_dynamic(onnx_file, path)
+    else:
+        quantization.quantize_static(onnx_file, path, Calibration())
+    logits, quantised = run_onnx(onnx_file, IMAGES[:64]), run_onnx(path, IMAGES[:64])
+    assert np.abs(quantised - logits).max() < 0.3 * np.ptp(logits)
+    assert np.corrcoef(quantised.ravel(), logits.ravel())[0, 1] > 0.99
+
+
+def test_an_onnx_file_can_be_halved(onnx_file: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    float16 = pytest.importorskip("onnxruntime.transformers.float16")
+    halved = float16.convert_float_to_float16(onnx.load(onnx_file), keep_io_types=True)
+    logits = FORMATS["onnx"].read(halved.SerializeToString())(IMAGES[:64])
+    np.testing.assert_allclose(logits, run_onnx(onnx_file, IMAGES[:64]), atol=0.02)
+
+
+def test_opencv_reads_an_onnx_file(onnx_file: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    network = cv2.dnn.readNetFromONNX(str(onnx_file))
+    network.setInput(IMAGES[:3])
+    np.testing.assert_allclose(network.forward(), run_onnx(onnx_file, IMAGES[:3]), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float64, torch.float16])
+def test_a_pt2_refuses_images_of_another_type(kind: torch.dtype) -> None:
+    content = FORMATS["torch"].write(capture(make_model(LitLeNet5)), {})
+    network = torch.export.load(io.BytesIO(content)).module()
+    with pytest.raises(RuntimeError, match="dtype mismatch"):
+        network(torch.zeros(2, 1, 28, 28, dtype=kind))
 
 
 def test_a_pt2_holds_its_metadata() -> None:

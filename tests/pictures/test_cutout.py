@@ -114,7 +114,62 @@ def test_transparency_inside_shows_the_estimated_background() -> None:
 
 @pytest.mark.parametrize("opacity", [None, np.zeros((60, 50), np.float32)])
 def test_a_picture_without_an_object_is_all_garment(opacity: np.ndarray | None) -> None:
-    assert cut_out(np.full((60, 50, 3), 77), opacity).garment.all()
+    cut = cut_out(np.full((60, 50, 3), 77), opacity)
+    assert cut.garment.all()
+    assert not cut.found
+
+
+def dirty() -> np.ndarray:
+    picture = np.full((HEIGHT, WIDTH, 3), 240)
+    picture[150:153, 120:123] = 90
+    return picture
+
+
+@pytest.mark.parametrize("picture", [RAMP, NOISE, dirty()], ids=["ramp", "noise", "dirt"])
+def test_in_a_blank_picture_nothing_is_found(picture: np.ndarray) -> None:
+    assert not cut_out(picture).found
+
+
+def trousers() -> np.ndarray:
+    """Return where trousers are that fill their picture, bool (300, 160)."""
+    mask = np.ones((300, 160), bool)
+    mask[90:, 68:92] = False  # between the legs
+    return mask
+
+
+def boot() -> np.ndarray:
+    mask = np.ones((200, 220), bool)
+    mask[:120, 110:] = False  # above the foot
+    return mask
+
+
+def with_folds(mask: np.ndarray, colour: tuple[int, ...], paper: tuple[int, ...]) -> np.ndarray:
+    y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    folds = 1 + 0.15 * np.sin(x / 9 + y / 25)
+    return np.where(mask[..., None], np.clip(np.array(colour) * folds[..., None], 0, 255), paper)
+
+
+TIGHT = {
+    "trousers": trousers(),
+    "boot": boot(),
+    "boot to the left": boot()[:, ::-1],
+    "shirt": shirt_mask(162, 180, 180, top=-18, left=-2)[:, 8:172],
+}
+
+
+@pytest.mark.parametrize("colour", [NAVY, (150, 40, 40)])
+@pytest.mark.parametrize("paper", [(255, 255, 255), (244, 243, 240)], ids=["white", "off-white"])
+@pytest.mark.parametrize("name", TIGHT)
+def test_a_garment_that_is_cropped_tightly_on_paper_is_no_background(
+    name: str, paper: tuple[int, ...], colour: tuple[int, ...]
+) -> None:
+    for picture in (with_folds(TIGHT[name], colour, paper), shirt(colour, paper, TIGHT[name])):
+        assert overlap(cut_out(picture).garment, TIGHT[name]) > 0.95
+
+
+def test_a_white_garment_that_is_cut_off_before_a_dark_background_is_no_paper() -> None:
+    mask = shirt_mask(top=140)
+    assert overlap(cut_out(shirt((255, 255, 255), (40, 45, 50), mask)).garment, mask) > 0.95
 
 
 def test_methods_that_are_unknown_or_not_installed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

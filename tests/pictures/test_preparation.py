@@ -13,6 +13,7 @@ from fmnist.pictures.geometry import resize
 from fmnist.pictures.preparation import (
     CUT_OFF,
     LOW_CONTRAST,
+    NOTHING_FOUND,
     SEVERAL_OBJECTS,
     TOO_LARGE,
     TOO_SMALL,
@@ -24,12 +25,22 @@ from fmnist.pictures.preparation import (
     sharpen,
 )
 
-from .drawn import shirt, shirt_mask
+from .drawn import overlap, shirt, shirt_mask
 
 NAVY, PAPER = (20, 30, 90), (245, 245, 240)
 GARMENT = np.zeros((28, 28), np.uint8)  # as in the data set: shaded, the longest edge filled
 GARMENT[:, 6:22] = np.linspace(120, 255, 28).round()[:, None]
 GARMENT[:12, 12:16] = 0  # between two straps
+
+
+@pytest.fixture(scope="module")
+def data_set() -> np.ndarray:
+    """Images like those of the data set: the longest edge filled, white somewhere."""
+    trousers, boot = np.zeros((2, 28, 28), np.uint8)
+    trousers[:, 9:19] = 200
+    trousers[9:, 13:15], trousers[0] = 0, 255
+    boot[4:24, :14], boot[15:24] = 180, 255
+    return np.stack([GARMENT, trousers, boot])
 
 
 @pytest.mark.parametrize("channels", [None, 3, 4])
@@ -71,6 +82,47 @@ def test_an_enlarged_image_is_restored_whatever_its_polarity(negative: bool) -> 
     prepared = prepare(255 - picture if negative else picture)
     assert prepared.polarity == ("dark-on-light" if negative else "light-on-dark")
     assert np.abs(prepared.image.astype(int) - GARMENT).mean() < 10
+
+
+@pytest.mark.parametrize("negative", [True, False])
+@pytest.mark.parametrize("how", ["NEAREST", "BILINEAR", "BICUBIC", "LANCZOS"])
+def test_an_enlarged_image_whose_garment_touches_the_frame_is_nearly_restored(
+    how: str, negative: bool, data_set: np.ndarray
+) -> None:
+    for image in data_set:
+        picture = np.asarray(Image.fromarray(image).resize((280, 280), Image.Resampling[how]))
+        prepared = prepare(255 - picture if negative else picture)
+        assert np.abs(prepared.image.astype(int) - image).mean() < 3
+        assert prepared.flags == ()
+
+
+MATS = {
+    "white mat": ((30, 30), (30, 30), 255),
+    "grey mat": ((20, 60), (25, 30), 128),
+    "black bars": ((0, 0), (50, 50), 0),
+    "white bars": ((40, 40), (0, 0), 255),
+}
+
+
+@pytest.mark.parametrize("mat", MATS)
+def test_a_mat_around_a_photograph_is_removed(mat: str, tmp_path: Path) -> None:
+    y, x = np.mgrid[:300, :260]
+    photograph = shirt(NAVY, np.stack([200 - y // 5, 150 + x // 8, 120 + 0 * x], axis=2))
+    *widths, level = MATS[mat]
+    Image.fromarray(np.pad(photograph, (*widths, (0, 0)), constant_values=level)).save(tmp_path / "a.jpg")
+    prepared, bare = prepare(np.asarray(Image.open(tmp_path / "a.jpg"))), prepare(photograph)
+    assert overlap(prepared.image > 99, bare.image > 99) > 0.85
+    assert prepared.flags == ()
+
+
+def test_a_rectangular_garment_is_no_photograph() -> None:
+    image = prepare(np.pad(np.full((120, 180), 60, np.uint8), 60, constant_values=250)).image
+    assert (image > 200).any(axis=1).sum() in (18, 19)
+
+
+@pytest.mark.parametrize("blank", [np.full((90, 80), 255), np.tile(np.arange(80), (90, 1)) + 100])
+def test_in_a_blank_picture_nothing_is_found(blank: np.ndarray) -> None:
+    assert prepare(blank.astype(np.uint8)).flags == (NOTHING_FOUND,)
 
 
 def test_the_garment_fills_the_longest_edge_on_black() -> None:

@@ -1,6 +1,7 @@
 """Which files are found; all formats and modes are read upright, in 8 bits; errors are one line."""
 
 import os
+import re
 import struct
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from PIL import Image
 
 from fmnist.core.errors import InputError
-from fmnist.pictures.reading import MAX_PIXELS, find_pictures, read_picture
+from fmnist.pictures.file_types import FORMATS, OTHERS, READ
+from fmnist.pictures.reading import MAX_PIXELS, find_other_files, find_pictures, read_picture
 
 ROWS, COLUMNS = 40, 30
 LEVELS = np.linspace(0, 255, ROWS).round().astype(np.uint8)
@@ -51,11 +53,13 @@ def test_folders_are_searched_in_name_order(tmp_path: Path) -> None:
     pictures = touch(
         tmp_path / "a.PNG", tmp_path / "b" / "2.jpeg", tmp_path / "b" / "3.webp", tmp_path / "c.gif"
     )
-    touch(tmp_path / "notes.txt", tmp_path / ".hidden.png", tmp_path / ".cache" / "d.png")
+    others = touch(tmp_path / "b" / "IMG_0001", tmp_path / "notes.txt")
+    touch(tmp_path / ".hidden.png", tmp_path / ".cache" / "d.png", tmp_path / ".DS_Store")
     (tmp_path / "again").symlink_to(tmp_path)
     loop = tmp_path / "loop.png"
     loop.symlink_to(loop)
     assert find_pictures([tmp_path]) == [*pictures, loop]
+    assert find_other_files([tmp_path, tmp_path / "b", *pictures]) == others
 
 
 def test_files_are_found_once_in_the_order_given_whatever_their_names(tmp_path: Path) -> None:
@@ -83,11 +87,14 @@ def test_what_may_not_be_read_is_found_and_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("suffix", "mode"),
-    [(s, "RGB") for s in ("png", "bmp", "tiff", "webp", "jpg")] + [("jpg", "CMYK"), ("tiff", "CMYK")],
+    [(s, "RGB") for s in ("png", "bmp", "tiff", "webp", "jpg", "ppm", "jp2", "qoi", "avif")]
+    + [("jpg", "CMYK"), ("tiff", "CMYK")],
 )
 def test_formats_and_modes_keep_the_colours(tmp_path: Path, suffix: str, mode: str) -> None:
-    image, lossless = Image.fromarray(COLOURS).convert(mode), mode == "RGB" and suffix != "jpg"
-    options = {"lossless": True} if suffix == "webp" else {}
+    if suffix in ("avif", "jp2") and {"avif": "AVIF", "jp2": "JPEG2000"}[suffix] not in FORMATS:
+        pytest.skip("Pillow was built without it")
+    image, lossless = Image.fromarray(COLOURS).convert(mode), mode == "RGB" and suffix not in ("jpg", "avif")
+    options = {"webp": {"lossless": True}, "jp2": {"num_resolutions": 2}}.get(suffix, {})
     picture = read_picture(save(tmp_path / f"a.{suffix}", image, **options))
     assert np.abs(picture.astype(int) - COLOURS).mean() <= (0 if lossless else 4)
 
@@ -113,14 +120,40 @@ def test_sixteen_bits_are_scaled(tmp_path: Path, suffix: str, byte_order: str) -
         (257, 0, np.int32),
         (1 / 255, 0, np.float32),
         (1, 0, np.float32),
+        (1023 / 255, 0, np.uint16),
+        (4095 / 255, 0, np.uint16),
+        (16_383 / 255, 0, np.uint16),
+        (4095 / 255, 0, np.int32),
+        (4095 / 255, 0, np.float32),
+        (1.01 / 255, 0, np.float32),  # interpolation exceeded white
         (1000, -70_000, np.float32),  # fits no white level
     ],
 )
 def test_deeper_levels_are_scaled_by_the_white_that_they_fit(
     tmp_path: Path, factor: float, offset: float, kind: type
 ) -> None:
-    levels = (RAMP.astype(np.float64) * factor + offset).astype(kind)
+    levels = RAMP.astype(np.float64) * factor + offset
+    levels = levels.astype(kind) if kind == np.float32 else levels.round().astype(kind)
     assert np.array_equal(read_picture(save(tmp_path / "a.tiff", levels)), RAMP)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+@pytest.mark.parametrize("name", ["a.png", "raw.tiff", "lzw.tiff"])
+def test_colours_of_sixteen_bits_are_scaled_by_the_white_that_they_fit(
+    tmp_path: Path, name: str, bits: int
+) -> None:
+    cv2 = pytest.importorskip("cv2")  # Pillow does not write such files
+    levels = (COLOURS.astype(np.float64) * (2**bits - 1) / 255).round().astype(np.uint16)
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, 1 if name == "raw.tiff" else 5] if name != "a.png" else []
+    assert cv2.imwrite(str(tmp_path / name), levels[..., ::-1], options)
+    picture = read_picture(tmp_path / name)
+    assert np.abs(picture.astype(int) - COLOURS).max() <= (1 if bits == 16 else 0)
+
+
+def test_a_format_that_states_its_white_is_scaled_by_that(tmp_path: Path) -> None:
+    dark = (RAMP.astype(np.uint16) * 4).astype(">u2")  # of 4,095
+    (tmp_path / "a.pgm").write_bytes(f"P5 {COLUMNS} {ROWS} 4095\n".encode() + dark.tobytes())
+    assert read_picture(tmp_path / "a.pgm").max() == round(1020 / 4095 * 255)
 
 
 def test_levels_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
@@ -203,8 +236,45 @@ def test_files_that_are_no_pictures_are_refused(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     assert refusal(empty) == "is empty (0 bytes)"
     assert "is no PNG, JPEG" in refusal(text)
-    assert "is no PNG, JPEG" in refusal(save(tmp_path / "a.png", RAMP, format="PPM"))
+    assert "is no PNG, JPEG" in refusal(save(tmp_path / "a.png", RAMP, format="SGI"))
     assert "symbolic links" in refusal(loop)
     assert refusal(pipe) == "is no regular file"
     assert "No such file" in refusal(tmp_path / "missing.png")
     assert refusal(tmp_path / "two\nlines.png")
+
+
+HEIC_START = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+CONTENTS = {
+    "a.heic": (HEIC_START, "pip install pillow-heif"),
+    "b.jpg": (HEIC_START, "pip install pillow-heif"),  # phones rename them so
+    "c.jxl": (b"\xff\x0a" + b"x" * 50, "djxl"),
+    "d.svg": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "rsvg-convert"),
+    "e.CR3": (b"\0\0\0\x18ftypcrx ", "camera"),
+    "f.psd": (b"8BPS\0\1", "save it as PNG or JPEG"),
+    "g.exr": (b"v/1\x01", "save it as PNG or JPEG"),
+    "h.ico": (b"\0\0\1\0\1\0", "save it as PNG or JPEG"),
+    "i.avif": (b"\0\0\0\x18ftypavif", "save it as PNG or JPEG"),
+    "j.tga": (b"\0" * 40, "save it as PNG or JPEG"),
+}
+
+
+@pytest.mark.skipif("HEIF" in READ, reason="pillow-heif is installed")
+def test_every_picture_that_is_not_read_is_found_and_refused_with_a_way_out(tmp_path: Path) -> None:
+    for name, (content, _) in CONTENTS.items():
+        (tmp_path / name).write_bytes(content)
+    assert [path.name for path in find_pictures([tmp_path])] == sorted(CONTENTS)
+    for name, (_, remedy) in CONTENTS.items():
+        assert re.fullmatch(f"is an? .* is not read: .*{remedy}.*", refusal(tmp_path / name)), name
+
+
+def test_no_ending_is_both_read_and_not_read() -> None:
+    endings = " ".join([*READ.values(), *(other.suffixes for other in OTHERS)]).split()
+    assert len(endings) == len(set(endings)) + ("HEIF" in READ) * len(READ.get("HEIF", "").split())
+
+
+def test_the_preview_in_a_raw_file_is_not_taken_for_the_picture(tmp_path: Path) -> None:
+    assert "RAW file" in refusal(save(tmp_path / "a.dng", COLOURS, format="TIFF"))
+
+
+def test_a_picture_is_read_whatever_its_name(tmp_path: Path) -> None:
+    assert np.array_equal(read_picture(save(tmp_path / "a.heic", COLOURS, format="PNG")), COLOURS)

@@ -93,6 +93,30 @@ def test_bad_files_get_a_row_with_the_reason_and_change_no_other(
     assert all(reason in rows[name]["status"] for name, reason in reasons.items())
 
 
+def test_no_picture_of_a_folder_is_lost(
+    run: Run, good: Path, synthetic_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (good / "a.jxl").write_bytes(b"\xff\x0a")
+    (good / "b.SVG").write_text("<svg/>")
+    Image.new("L", (100, 80), 200).save(good / "blank.png")
+    levels = np.asarray(Image.open(good / "with space.jpg").convert("L")).astype(np.uint16)
+    Image.fromarray(levels * 16).save(good / "twelve bits.tiff")
+    for name in ("notes.txt", "IMG_1", "a.mov", "z.txt"):
+        (good / name).touch()
+    call(run, synthetic_root, good, "--output", tmp_path / "a.csv")
+    rows = rows_of(tmp_path / "a.csv")
+    assert len(rows) == 8
+    assert "djxl" in rows["a.jxl"]["status"]
+    assert "rsvg-convert" in rows["b.SVG"]["status"]
+    assert (rows["blank.png"]["status"], rows["blank.png"]["class"]) == ("nothing found", "")
+    assert rows["twelve bits.tiff"]["status"] == "ok"
+    assert rows["twelve bits.tiff"]["class"] == rows["with space.jpg"]["class"]
+    printed = capsys.readouterr()
+    names = ", ".join(str(good / name) for name in ("IMG_1", "a.mov", "notes.txt"))
+    assert f"not looked at, because of the names' endings: {names}, ... (4 in all)" in printed.err
+    assert "5 of 8 pictures done" in printed.out
+
+
 def test_csv_sheet_and_stages_are_written(
     run: Run, noise: Path, synthetic_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
