@@ -148,9 +148,16 @@ class Run:
         _write_json(self.path / "run.json", updated)
         self.record = updated
 
-    def finish(self, status: str, **record: Any) -> None:
-        """Mark the run ``finished``, ``failed`` or ``stopped``, now, with last fields of ``run.json``."""
-        self.update(status=status, finished=_now(), **record)
+    def finish(self, status: str, error: BaseException | None = None, **record: Any) -> None:
+        """Mark the run ``finished``, ``failed`` or ``stopped``, now, with last fields of ``run.json``.
+
+        Args:
+            status: Its new status.
+            error: Why it failed or stopped, if it did.
+            **record: The fields.
+        """
+        reason = None if error is None else describe(error)
+        self.update(status=status, finished=_now(), error=reason, **record)
 
     def save_predictions(self, part: str, predictions: Predictions) -> None:
         """Write ``predictions/<part>.npz``, atomically; ``part`` is ``val`` or ``test``."""
@@ -250,6 +257,14 @@ def _fault(predictions: Predictions) -> str | None:
     if not (labels.min() >= 0 and labels.max() < len(CLASSES)):
         return f"labels from {labels.min()} to {labels.max()}, not 0..{len(CLASSES) - 1}"
     return "images twice" if len(np.unique(indices)) != size else None
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception in one line, with its kind unless it is the user's input that was wrong."""
+    text = " ".join(str(error).split())
+    if isinstance(error, InputError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def check_name(name: str) -> None:

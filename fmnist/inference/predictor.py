@@ -62,13 +62,15 @@ def load_logits(folder: Path, device: str = "cpu") -> Callable[[np.ndarray], np.
 
 
 def _load_network(folder: Path, device: str) -> Model:
+    from fmnist.data.arrays import as_pixels
+    from fmnist.models.layers import embedding
     from fmnist.models.loading import in_batches, load_classifier
 
     classifier = load_classifier(folder).to(device)
-    network: Any = classifier.network
+    features = embedding(classifier.network)
     return Model(
         partial(in_batches, classifier.evaluation_logits, device=device),
-        partial(in_batches, network.features, device=device),
+        partial(in_batches, features, device=device) if features else as_pixels,
         classifier,
     )
 

@@ -29,7 +29,7 @@ def main(args: Sequence[str] | None = None) -> Run | None:
     torch.set_flush_denormal(True)
     command = parse(args)
     session = Session(command)
-    if command.resumed is not None and command.resumed.status == "finished":
+    if command.resumed is not None and command.resumed.status == "finished" and not command.earlier_end:
         return _report_finished(session, command.resumed)
     model, data = command.model, command.data
     with session.signals:
@@ -67,11 +67,12 @@ def _save(session: Session, run: Run) -> None:
     test = predictions["test"]
     drawn = outputs.draw_figures(run, test, data)
     outputs.write_tensorboard(run, drawn, model, data)
-    session.finish(run)
     print(test.report())
+    session.finish(run)
+    epochs = session.clock.epochs
     print(
-        f"test accuracy {test.accuracy:.4f} after {session.clock.epochs} epochs "
-        f"in {session.clock.seconds:.0f} s; run folder {run.path}"
+        f"test accuracy {test.accuracy:.4f} after {epochs} epoch{'s' * (epochs != 1)} "
+        f"in {session.clock.seconds:.0f} s; run folder {run.path}; {session.how_it_ended()}"
     )
 
 
@@ -95,5 +96,6 @@ def _silence_libraries() -> None:
         "Total length of `list` across ranks is zero",  # no validation set
         "The number of training batches .* is smaller than the logging interval",
         "`torch.jit.trace",  # how TensorBoard draws the graph
+        "Be aware that when using `ckpt_path`, callbacks used",  # a limit was lifted; all else is checked
     ):
         warnings.filterwarnings("ignore", message)
