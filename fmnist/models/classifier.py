@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -267,7 +267,7 @@ class Classifier(LightningModule):
         self._restored = checkpoint.get("train_rows", [])
 
 
-def total_steps(trainer: Trainer) -> float:
+def total_steps(trainer: Any) -> float:
     """Return the number of optimiser steps of a training, also if accumulation changes over its epochs."""
     scheduler = next((c for c in trainer.callbacks if isinstance(c, GradientAccumulationScheduler)), None)
     steps = trainer.estimated_stepping_batches  # sets the loaders up

@@ -78,9 +78,9 @@ class Ending(Callback):
         elif last and trainer.current_epoch + 1 == trainer.max_epochs:
             self.by = "max_epochs"
         elif (trainer.should_stop or self._postponed) and _may_stop(trainer):
-            # the run can go on exactly from a whole step, or from where it would have been validated anyway
-            whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-            self._postponed = not (_is_validation_due(trainer) if last else whole)
+            # the run can go on exactly from within an epoch, or from an end where it is validated anyway
+            exact = validation_follows(trainer, batch_idx) or not trainer.enable_validation
+            self._postponed = not (exact if last else can_go_on_from(trainer, batch_idx))
             trainer.should_stop = not self._postponed
             if trainer.should_stop:
                 self.by = stopped_by(trainer)
@@ -114,10 +114,22 @@ def _may_stop(trainer: Any) -> bool:
     return epochs >= (trainer.min_epochs or 0) and trainer.global_step >= (trainer.min_steps or 0)
 
 
-def _is_validation_due(trainer: Any) -> bool:
-    """Return whether the current epoch ends with a validation even if training goes on."""
-    every = trainer.check_val_every_n_epoch
-    return every is None or (trainer.current_epoch + 1) % every == 0
+def can_go_on_from(trainer: Any, batch_idx: int) -> bool:
+    """Return whether training can go on exactly from after this batch of an unfinished epoch.
+
+    Between two optimiser steps gradients would be lost, and Lightning would leave out the validation.
+    """
+    whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+    return whole and not trainer.is_last_batch and not validation_follows(trainer, batch_idx)
+
+
+def validation_follows(trainer: Any, batch_idx: int) -> bool:
+    """Return whether this batch is followed by a validation even if training goes on."""
+    every, interval = trainer.check_val_every_n_epoch, trainer.val_check_batch
+    if not trainer.enable_validation or interval is None or (every and (trainer.current_epoch + 1) % every):
+        return False
+    number = trainer.fit_loop.total_batch_idx if every is None else batch_idx
+    return (number + 1) % interval == 0
 
 
 class StopAtNonFiniteLoss(Callback):

@@ -16,7 +16,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from fmnist.core.errors import InputError
 from fmnist.core.files import TEMPORARY_FILES, replacing, write_file
 from fmnist.models.loading import read_checkpoint
-from fmnist.training.callbacks import Ending, due_learning_rate, stopped_by
+from fmnist.training.callbacks import Ending, can_go_on_from, due_learning_rate, stopped_by
 from fmnist.training.signals import StopConsensus, StopSignals
 
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
@@ -148,15 +148,14 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # or gradients would be lost
-        if not whole or trainer.is_last_batch:
-            return
         if self.ending.by is not None:
+            if trainer.is_last_batch:
+                return
             self._save(trainer, {}, PREVIOUS)
             if self.folder is not None and trainer.is_global_zero:
                 keep(self.folder, BEST, BEST_BEFORE_END)
             self._ended_within_epoch_by = self.ending.by
-        elif request := self._request(trainer):
+        elif can_go_on_from(trainer, batch_idx) and (request := self._request(trainer)):
             self._save(trainer, {})
             self._stop(trainer, request)
 
@@ -193,7 +192,7 @@ class LastCheckpoint(Checkpoint):
         self.state = state_dict
 
     def on_load_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+        self, trainer: Any, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Stay stopped where training stopped early; find the best checkpoint in a folder that was moved."""
         stopped = checkpoint["callbacks"]["LastCheckpoint"].get("should_stop", False)

@@ -101,6 +101,7 @@ def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, An
                 f"--{key.replace('.init_args', '')} {new.get(key)}: {run.path} was started with "
                 f"{old.get(key)}; leave it out, or train anew without --resume"
             )
+    return moved
 
 
 def check_goes_on(run: Run, earlier_end: dict[str, Any], now: dict[str, Any]) -> None:

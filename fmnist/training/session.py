@@ -270,9 +270,7 @@ def _reopen(run: Run, earlier_end: dict[str, Any]) -> None:
     """Restore the last checkpoint of a run and mark the run as running again."""
     warn_of_other_versions(run, environment()["versions"])
     if earlier_end:
-        print(
-            "from now on with the schedule of the new length; a run with it from the start would differ"
-        )
+        print("from now on with the schedule of the new length; a run with it from the start would differ")
         earlier_end = {"earlier_ends": [*run.record.get("earlier_ends", []), earlier_end]}
     resumed = run.record.get("resumed", 0) + 1
     with reports_unwritable(f"--resume {run.path}"):

@@ -123,8 +123,16 @@ EVERY_TWO = ("--trainer.check_val_every_n_epoch", "2", "--trainer.max_epochs", "
         (EVERY_TWO, 15, "max_epochs 3"),
         ([*EVERY_TWO, "--trainer.max_steps", "13"], 13, "max_steps 13 in epoch 3 of 3"),
         (["--trainer.val_check_interval", "0.4"], 10, "max_epochs 2"),
-        (["--trainer.val_check_interval", "4", "--trainer.check_val_every_n_epoch", "null"], 10, "max_epochs 2"),
-        (["--trainer.accumulate_grad_batches", "2", "--trainer.max_steps", "4"], 4, "max_steps 4 in epoch 2 of 2"),
+        (
+            ["--trainer.val_check_interval", "4", "--trainer.check_val_every_n_epoch", "null"],
+            10,
+            "max_epochs 2",
+        ),
+        (
+            ["--trainer.accumulate_grad_batches", "2", "--trainer.max_steps", "4"],
+            4,
+            "max_steps 4 in epoch 2 of 2",
+        ),
     ],
 )
 def test_the_last_steps_are_validated_and_what_ended_training_is_said(

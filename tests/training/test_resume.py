@@ -136,7 +136,7 @@ def test_a_run_that_is_cut_by_its_time_is_scored_and_goes_on_exactly(
         patch.setattr(Timer, "time_elapsed", lambda timer, stage="train": passed["steps"] / step)
 
         def count(self: Classifier, *_: object) -> None:
-            passed["steps"] = self.trainer.global_step
+            passed["steps"] = self.trainer.global_step + 1  # the one that begins
 
         passed = {"steps": 0}
         patch.setattr(Classifier, "on_before_zero_grad", count)
@@ -150,7 +150,9 @@ def test_a_run_that_is_cut_by_its_time_is_scored_and_goes_on_exactly(
     assert (cut.path / "checkpoints" / "best_before_end.ckpt").exists() == best_before
     main(["--resume", str(cut.path), "--trainer.max_time", "null"])
     assert_same_end(Run(cut.path), wanted)
-    assert Run(cut.path).record["ended_by"] == ("max_steps" if "--trainer.max_steps" in flags else "max_epochs")
+    assert Run(cut.path).record["ended_by"] == (
+        "max_steps" if "--trainer.max_steps" in flags else "max_epochs"
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,11 +189,11 @@ def test_a_finished_run_goes_on_beyond_what_ended_it(
 def test_a_run_killed_in_the_validation_of_its_end_validates_it_again(
     train: Callable[..., Run], interrupted: Callable[..., Run]
 ) -> None:
-    flags = ["--trainer.max_steps", "8"]
+    flags = ["--trainer.max_steps", "4"]
     wanted = train("--name", "whole", *flags)
-    cut = interrupted("validation_step", 8, None, *flags)
+    cut = interrupted("validation_step", 4, None, *flags)
     main(["--resume", str(cut.path)])
-    assert_same_end(Run(cut.path), wanted)
+    assert Run(cut.path).record["metrics"] == wanted.record["metrics"]
 
 
 def test_accumulation_that_changes_is_resumed_within_an_epoch(
