@@ -71,7 +71,7 @@ def _load_embedding(arguments: Any, network: Path) -> ImageFunction:
     embed = embedding(load_classifier(network).network)
     if embed is None:
         raise InputError(
-            f"--features embedding {arguments}: its network has no method features that returns vectors (N, D)"
+            f"--features embedding {arguments}: its network has no method features that returns vectors"
         )
     return partial(in_batches, embed)
 
