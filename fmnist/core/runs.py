@@ -205,6 +205,12 @@ class Run:
         return str(self.record.get("status"))
 
     @property
+    def is_scored(self) -> bool:
+        """Whether it has its results: it is finished, or ``max_time`` cut it short and it was scored."""
+        cut_short = self.status == "stopped" and self.record.get("ended_by") == "max_time"
+        return self.status == "finished" or cut_short
+
+    @property
     def score_type(self) -> str:
         """What the ``logits`` of its predictions are.
 

@@ -95,7 +95,7 @@ class Predictor:
     """
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
-        if run.status != "finished":
+        if not run.is_scored:
             raise InputError(f"{run.path}: is {run.status}, and only a finished run has a model")
         self.run, self.device = run, device
 
