@@ -129,6 +129,8 @@ class Classifier(LightningModule):
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
+            if self.trainer.precision == "64-true":
+                self.double()  # Lightning does so after loading a checkpoint, which rounds it
             # weights that decay to denormal numbers would slow a CPU down; the setting applies to this
             # thread and to those that it starts from now on
             torch.set_flush_denormal(True)

@@ -155,10 +155,11 @@ class Session:
 
     def load_best(self) -> None:
         """Give the model the weights of the best epoch, or of the last if none was validated."""
-        if self.best.dirpath is None:  # a fast_dev_run saves nothing
+        if self.best.dirpath is None:
             return
         best = Path(self.best.best_model_path or Path(self.best.dirpath) / LAST)
-        self.command.model.load_state_dict(read_checkpoint(best)["state_dict"])
+        if best.exists():  # a fast_dev_run keeps none
+            self.command.model.load_state_dict(read_checkpoint(best)["state_dict"])
         if not self.best.best_model_path:
             self.trainer.save_checkpoint(Path(self.best.dirpath) / BEST)
 
