@@ -62,6 +62,11 @@ def keep(folder: Path, name: str, other: str) -> None:
     _remove_old_digest(folder / other)
 
 
+def keep_previous(folder: Path) -> None:
+    """Make ``previous.ckpt`` another name of ``last.ckpt``, if there is one, until that is replaced."""
+    keep(folder, LAST, PREVIOUS)
+
+
 def restore_last(folder: Path, end_moved: bool = False) -> None:
     """Make sure that ``last.ckpt`` can be loaded, and remove what an interrupted writing left.
 
@@ -85,7 +90,7 @@ def restore_last(folder: Path, end_moved: bool = False) -> None:
     reasons = []
     for path in candidates:
         try:
-            state = read_checkpoint(path)["callbacks"]["LastCheckpoint"]
+            state = read_checkpoint(path).get("callbacks", {}).get("LastCheckpoint", {})
         except InputError as error:
             reasons.append(str(error))
             continue
@@ -123,10 +128,13 @@ class LastCheckpoint(Checkpoint):
             must discard what they hold, and the ``metrics`` and ``learning_rate`` that belong there.
     """
 
-    def __init__(self, minutes: float, stops: StopSignals, ending: Ending, end_moved: bool = False) -> None:
+    def __init__(
+        self, minutes: float, stops: StopSignals, ending: Ending | None = None, end_moved: bool = False
+    ) -> None:
         if not minutes > 0:
             raise InputError(f"--checkpoint_minutes {minutes}: must be above 0")
-        self.minutes, self.stops, self.ending, self.end_moved = minutes, stops, ending, end_moved
+        self.minutes, self.stops, self.end_moved = minutes, stops, end_moved
+        self.ending = ending or Ending()
         self._ended_within_epoch_by: str | None = None
         self.folder: Path | None = None
         self._consensus = StopConsensus()
@@ -223,7 +231,7 @@ class LastCheckpoint(Checkpoint):
             "ended_within_epoch_by": self._ended_within_epoch_by,
         }
         if trainer.is_global_zero and name == LAST and self._ended_within_epoch_by is None:
-            keep(self.folder, LAST, PREVIOUS)
+            keep_previous(self.folder)
         trainer.save_checkpoint(self.folder / name)
         self._saved = time.monotonic()
 
