@@ -132,8 +132,8 @@ def unpack(content: bytes, path: Path) -> tuple[list[Any], Pipeline]:
         raise InputError(
             f"{quoted(path)}: holds {', '.join(unknown)}, which no baseline does, and is not loaded"
         )
-    types = {"features": list, "pipeline": Pipeline}
-    if not isinstance(loaded, dict) or any(not isinstance(loaded.get(k), v) for k, v in types.items()):
+    parts = {"features": list, "pipeline": Pipeline}
+    if not isinstance(loaded, dict) or any(not isinstance(loaded.get(k), v) for k, v in parts.items()):
         raise InputError(f"{quoted(path)}: holds no pipeline")
     return loaded["features"], loaded["pipeline"]
 

@@ -65,9 +65,14 @@ def _check_embedding(arguments: Any) -> None:
 
 
 def _load_embedding(arguments: Any, network: Path) -> ImageFunction:
+    from fmnist.models.layers import embedding
     from fmnist.models.loading import in_batches, load_classifier
 
-    embed: Any = load_classifier(network).network.features
+    embed = embedding(load_classifier(network).network)
+    if embed is None:
+        raise InputError(
+            f"--features embedding {arguments}: its network has no method features that returns vectors"
+        )
     return partial(in_batches, embed)
 
 

@@ -61,7 +61,7 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
                 model, record = _fit_estimator(run, config, steps, members, data)
             _finish(run, config, model, record, data)
     except BaseException as error:
-        run.finish("stopped" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed")
+        run.finish("stopped" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed", error)
         raise
     test, record = run.predictions("test"), run.record
     print(test.report())

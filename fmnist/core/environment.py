@@ -7,12 +7,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from fmnist import __version__
+
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "scikit-learn", "captum", "numpy")
 
 
 def environment() -> dict[str, Any]:
     """Return what a run was made with: ``git_commit``, ``versions`` and ``hardware``."""
-    versions = {"python": platform.python_version()}
+    versions = {"fmnist": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)

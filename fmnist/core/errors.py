@@ -1,17 +1,64 @@
 """Errors of the user's input, and the exit statuses of all commands."""
 
 import contextlib
+import errno
 import functools
+import os
 import shlex
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO, TypeGuard
 
 BAD_INPUT_STATUS = 2
 INTERRUPTED_STATUS = 128 + signal.SIGINT
 SIGTERM_STATUS = 128 + signal.SIGTERM
+
+
+class _LastingStream:
+    """A standard stream that drops what it cannot write, so that a closed pipe or terminal ends nothing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._dropping():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._dropping():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _dropping(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:  # `| head -1`, a lost connection, a full disk below `> log`
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())  # or Python's last flush would fail
+            os.close(null)
+
+
+@contextlib.contextmanager
+def lasting_streams() -> Iterator[None]:
+    """Let standard output and standard error take everything in the block, also when they are closed."""
+    with contextlib.ExitStack() as stack:
+        null = stack.enter_context(Path(os.devnull).open("w"))
+        output: Any = _LastingStream(sys.stdout or null)  # None where it was closed from the start
+        errors: Any = _LastingStream(sys.stderr or null)
+        stack.enter_context(contextlib.redirect_stdout(output))
+        stack.enter_context(contextlib.redirect_stderr(errors))
+        try:
+            yield
+        finally:
+            output.flush()
+            errors.flush()
 
 
 class InputError(Exception):
@@ -27,21 +74,29 @@ def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
     """Make ``main`` end with the documented exit status: 2 after an ``InputError``, 130 after Ctrl-C.
 
     An ``InputError`` is printed to standard error without a traceback. Any other exception is a defect: it
-    passes through with its traceback (status 1).
+    passes through with its traceback (status 1). What cannot be printed, for example after ``| head -1``, is
+    dropped, and the work goes on.
     """
 
     @functools.wraps(main)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return main(*args, **kwargs)
-        except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(BAD_INPUT_STATUS)
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            sys.exit(INTERRUPTED_STATUS)
+        with lasting_streams():
+            try:
+                return main(*args, **kwargs)
+            except InputError as error:
+                print(f"error: {error}", file=sys.stderr)
+                sys.exit(BAD_INPUT_STATUS)
+            except KeyboardInterrupt:
+                print("interrupted", file=sys.stderr)
+                sys.exit(INTERRUPTED_STATUS)
 
     return wrapper
+
+
+def is_unwritable(error: BaseException) -> TypeGuard[OSError]:
+    """Tell whether an error says that a disk is full or a file or folder may not be written."""
+    reasons = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+    return isinstance(error, OSError) and error.errno in reasons
 
 
 @contextlib.contextmanager

@@ -167,9 +167,16 @@ class Run:
         write_file(self.path / "run.json", to_json(updated))
         self.record = updated
 
-    def finish(self, status: str, **record: Any) -> None:
-        """Mark the run ``finished``, ``failed`` or ``stopped``, now, with last fields of ``run.json``."""
-        self.update(status=status, finished=_now(), **record)
+    def finish(self, status: str, error: BaseException | None = None, **record: Any) -> None:
+        """Mark the run ``finished``, ``failed`` or ``stopped``, now, with last fields of ``run.json``.
+
+        Args:
+            status: Its new status.
+            error: Why it failed or stopped, if it did.
+            **record: The fields.
+        """
+        reason = None if error is None else describe(error)
+        self.update(status=status, finished=_now(), error=reason, **record)
 
     def save_predictions(self, part: str, predictions: Predictions) -> None:
         """Write ``predictions/<part>.npz``, atomically; ``part`` is ``val`` or ``test``.
@@ -228,6 +235,12 @@ class Run:
         return str(self.record.get("status"))
 
     @property
+    def is_scored(self) -> bool:
+        """Whether it has its results: it is finished, or ``max_time`` cut it short and it was scored."""
+        cut_short = self.status == "stopped" and self.record.get("ended_by") == "max_time"
+        return self.status == "finished" or cut_short
+
+    @property
     def score_type(self) -> str:
         """What the ``logits`` of its predictions are.
 
@@ -284,6 +297,14 @@ def _fault(predictions: Predictions) -> str | None:
     if not (labels.min() >= 0 and labels.max() < len(CLASSES)):
         return f"labels from {labels.min()} to {labels.max()}, not 0..{len(CLASSES) - 1}"
     return "images twice" if len(np.unique(indices)) != size else None
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception in one line, with its kind unless it is the user's input that was wrong."""
+    text = " ".join(str(error).split())
+    if isinstance(error, InputError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def check_name(name: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -63,13 +63,15 @@ def load_logits(folder: Path, device: str = "cpu") -> Callable[[np.ndarray], np.
 
 
 def _load_network(folder: Path, device: str) -> Model:
+    from fmnist.data.arrays import as_pixels
+    from fmnist.models.layers import embedding
     from fmnist.models.loading import in_batches, load_classifier
 
     classifier = load_classifier(folder).to(device)
-    network: Any = classifier.network
+    features = embedding(classifier.network)
     return Model(
         partial(in_batches, classifier.evaluation_logits, device=device),
-        partial(in_batches, network.features, device=device),
+        partial(in_batches, features, device=device) if features else as_pixels,
         classifier,
     )
 
@@ -82,7 +84,7 @@ class Predictor:
     """
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
-        if run.status != "finished":
+        if not run.is_scored:
             raise InputError(f"{quoted(run.path)}: is {run.status}, and only a finished run has a model")
         self.run, self.device = run, device
 

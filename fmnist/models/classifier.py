@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MetricCollection
 from torchmetrics.utilities.distributed import gather_all_tensors
 
@@ -98,11 +100,12 @@ class Classifier(LightningModule):
     def evaluation_logits(self, images: Tensor) -> Tensor:
         """Return the logits that validation, test and prediction use, float32 (N, 10).
 
-        With ``flip_average`` they are the mean over each image and its mirror image.
+        With ``flip_average`` they are the mean over each image and its mirror image. A network in float64
+        gives float64.
         """
-        logits = self(images).float()
+        logits = _at_least_float32(self(images))
         if self.hparams["flip_average"]:
-            logits = (logits + self(images.flip(-1)).float()) / 2
+            logits = (logits + _at_least_float32(self(images.flip(-1)))) / 2
         return logits
 
     def configure_optimizers(self) -> Any:
@@ -118,13 +121,17 @@ class Classifier(LightningModule):
         )
 
         def factor(step: int) -> float:
-            return schedule_factor(hparams["schedule"], step / self._total_steps, hparams["warmup"])
+            # a warm-up of at most one step would only waste that step, at a learning rate of 0
+            warmup = hparams["warmup"] if hparams["warmup"] * self._total_steps > 1 else 0.0
+            return schedule_factor(hparams["schedule"], step / self._total_steps, warmup)
 
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        scheduler = LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
+            if self.trainer.precision == "64-true":
+                self.double()  # Lightning does so after loading a checkpoint, which rounds it
             # weights that decay to denormal numbers would slow a CPU down; the setting applies to this
             # thread and to those that it starts from now on
             torch.set_flush_denormal(True)
@@ -145,14 +152,19 @@ class Classifier(LightningModule):
         Raises:
             InputError: Training has no last step.
         """
-        # in ``configure_optimizers`` this would set up the loaders before a checkpoint has restored them;
-        # until here only the factor of step 0 was asked for, which does not depend on it
-        steps = self.trainer.estimated_stepping_batches
+        # in ``configure_optimizers`` this would set up the loaders before a checkpoint has restored them
+        steps = total_steps(self.trainer)
         if not 0 < steps < math.inf:
             raise InputError(
                 "--trainer.max_epochs: must be set (or --trainer.max_steps), the schedule needs an end"
             )
         self._total_steps = int(steps)
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, LambdaLR):  # its rate so far was that of another number of steps
+            for group, base, factor in zip(
+                scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
+            ):
+                group["lr"] = base * factor(scheduler.last_epoch)
         if self._restored:
             shares = [column.tensor_split(self.trainer.world_size) for column in self._restored]
             self._epoch_buffers["train"].append(*(share[self.global_rank] for share in shares))
@@ -165,8 +177,11 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels, indices = self._with_indices("train", batch)
-        logits = self(images).float()
-        classes = labels.argmax(1) if labels.ndim == 2 else labels  # a mixed image counts as its larger part
+        logits = _at_least_float32(self(images))
+        classes = labels
+        if labels.ndim == 2:
+            classes = labels.argmax(1)  # a mixed image counts as its larger part
+            labels = labels.to(logits.dtype)
         self._epoch_buffers["train"].append(logits.detach(), classes, indices)
         return F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
 
@@ -259,6 +274,25 @@ class Classifier(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._restored = checkpoint.get("train_rows", [])
+
+
+def total_steps(trainer: Any) -> float:
+    """Return the number of optimiser steps of a training, also if accumulation changes over its epochs."""
+    scheduler = next((c for c in trainer.callbacks if isinstance(c, GradientAccumulationScheduler)), None)
+    steps = trainer.estimated_stepping_batches  # sets the loaders up
+    if scheduler is None or trainer.max_epochs in (None, -1):
+        return steps
+    # Lightning sets it at the start of an epoch only, and a resumed run may go on within one
+    trainer.accumulate_grad_batches = scheduler.get_accumulate_grad_batches(trainer.current_epoch)
+    steps = sum(
+        math.ceil(trainer.num_training_batches / scheduler.get_accumulate_grad_batches(epoch))
+        for epoch in range(trainer.max_epochs)
+    )
+    return steps if trainer.max_steps == -1 else min(steps, trainer.max_steps)
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _generator(device: torch.device) -> torch.Generator:

@@ -1,6 +1,6 @@
 """Layers that several networks share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,27 @@ def check_widths(flag: str, widths: Sequence[int]) -> None:
     """
     if any(width < 1 for width in widths):
         raise InputError(f"--model.{flag} {', '.join(map(str, widths))}: must be at least 1")
+
+
+def embedding(network: nn.Module) -> Callable[[Tensor], Tensor] | None:
+    """Return the method ``features`` of a network, which maps images (N, 1, 28, 28) to vectors (N, D).
+
+    ``None`` if it has none, or one that is something else, as the convolutions of torchvision's networks are.
+    """
+    features = getattr(network, "features", None)
+    if not callable(features):
+        return None
+    device = next((parameter.device for parameter in network.parameters()), None)
+    training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()
+            vectors = features(torch.zeros(2, 1, IMAGE_SIZE, IMAGE_SIZE, device=device))
+    except Exception:  # whatever it wants, it is not images
+        return None
+    finally:
+        network.train(training)
+    return features if isinstance(vectors, Tensor) and vectors.ndim == 2 and len(vectors) == 2 else None
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -3,6 +3,7 @@
 import math
 from typing import Literal
 
+import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
@@ -66,6 +67,8 @@ def build_optimizer(
             Lightning's mixed precision.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    # 1e-8 is 0 in float16, in which small second moments are 0, too
+    eps = 1e-4 if any(parameter.dtype == torch.float16 for parameter in parameters) else 1e-8
     if name == "muon":
         linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
         head = linear[-1].weight if linear else None
@@ -74,7 +77,7 @@ def build_optimizer(
         return Muon(
             [
                 {"params": matrices, "lr": learning_rate, "momentum": momentum, "weight_decay": weight_decay},
-                {"params": rest, "lr": adam_learning_rate, "use_muon": False},
+                {"params": rest, "lr": adam_learning_rate, "use_muon": False, "eps": eps},
             ]
         )
     groups = [
@@ -85,6 +88,6 @@ def build_optimizer(
         case "sgd":
             return SGD(groups, learning_rate, momentum=momentum, nesterov=momentum > 0)
         case "adam":
-            return Adam(groups, learning_rate, betas=(momentum, 0.999), fused=fused)
+            return Adam(groups, learning_rate, betas=(momentum, 0.999), eps=eps, fused=fused)
         case "adamw":
-            return AdamW(groups, learning_rate, betas=(momentum, 0.999), fused=fused)
+            return AdamW(groups, learning_rate, betas=(momentum, 0.999), eps=eps, fused=fused)

@@ -1,41 +1,135 @@
-"""Callbacks of training: averaged weights, a stop at a non-finite loss, times and a line for each epoch."""
+"""Callbacks of training: averaged weights, how it ends, times and a line for each epoch."""
 
 import time
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.callbacks import EarlyStopping, Timer, WeightAveraging
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fmnist.core.errors import InputError
+
+EMA_STEPS_ONE_BY_ONE = 40  # so that a training of few steps is averaged, too
 
 
 class EMA(WeightAveraging):
     """Exponential moving average of weights and buffers; validation uses it, and checkpoints hold it.
 
+    After t steps the decay is at most (1 + t) / (10 + t), as in TensorFlow's ``ExponentialMovingAverage``:
+    otherwise the first, untrained weights would dominate the average of a short training.
+
     Args:
         decay: Factor of the old average at each optimiser step.
         every: Number of steps between two updates, each with ``decay ** every``; cheaper and nearly the same.
+            The first ``EMA_STEPS_ONE_BY_ONE`` are averaged one by one.
     """
 
     def __init__(self, decay: float, every: int = 4) -> None:
         if not 0 < decay < 1:
             raise InputError(f"--ema {decay}: must lie between 0 and 1, or be null for none")
-        super().__init__(use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(decay**every))
-        self.every = every
+        super().__init__(use_buffers=True, avg_fn=self._average)
+        self.decay, self.every = decay, every
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
-            pl_module.to(trainer.strategy.root_device)  # the average is kept where the module is now
+            # the average is kept where the module is now, and in its type: float32 or float64, because the
+            # small updates would be lost in 16 bits
+            pl_module.to(trainer.strategy.root_device)
+            if trainer.precision == "64-true":
+                pl_module.double()
         super().setup(trainer, pl_module, stage)
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        return step_idx is not None and (step_idx + 1) % self.every == 0
+        if step_idx is None:
+            return False
+        one_by_one = step_idx < EMA_STEPS_ONE_BY_ONE
+        decay = min(self.decay, (1 + step_idx) / (10 + step_idx))
+        self._weight = 1 - decay ** (1 if one_by_one else self.every)
+        return one_by_one or (step_idx + 1) % self.every == 0
+
+    def _average(self, average: Tensor, current: Tensor, _: Tensor) -> Tensor:
+        if not average.is_floating_point():  # the number of batches seen
+            return current
+        return average.lerp(current.to(average.dtype), self._weight)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._average_model = None  # private, but a later ``validate`` would use it instead of the weights
+
+
+class Ending(Callback):
+    """Finds out what ends training, and has Lightning validate its last steps.
+
+    Attributes:
+        by: What has ended training: ``max_epochs``, ``max_steps``, ``fast_dev_run``, ``max_time``,
+            ``early_stopping`` or ``callback``; ``None`` before the end.
+    """
+
+    by: str | None = None
+    _postponed = False
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        last = trainer.is_last_batch
+        if trainer.global_step == trainer.max_steps:
+            self.by = "fast_dev_run" if trainer.fast_dev_run else "max_steps"
+        elif last and trainer.current_epoch + 1 == trainer.max_epochs:
+            self.by = "max_epochs"
+        elif (trainer.should_stop or self._postponed) and _may_stop(trainer):
+            # the run can go on exactly from within an epoch, or from an end where it is validated anyway
+            exact = validation_follows(trainer, batch_idx) or not trainer.enable_validation
+            self._postponed = not (exact if last else can_go_on_from(trainer, batch_idx))
+            trainer.should_stop = not self._postponed
+            if trainer.should_stop:
+                self.by = stopped_by(trainer)
+        if self.by is not None:
+            trainer.should_stop = True  # validates, even within an epoch
+            if trainer.check_val_every_n_epoch is not None:
+                trainer.check_val_every_n_epoch = 1
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.by = self.by or stopped_by(trainer)
+
+
+def stopped_by(trainer: Any) -> str:
+    """Return which kind of callback has set ``trainer.should_stop``."""
+    for callback in trainer.callbacks:
+        if isinstance(callback, Timer):
+            remaining = callback.time_remaining()
+            if remaining is not None and remaining <= 0:
+                return "max_time"
+        if (
+            isinstance(callback, EarlyStopping)
+            and callback.stopping_reason != EarlyStoppingReason.NOT_STOPPED
+        ):
+            return "early_stopping"
+    return "callback"
+
+
+def _may_stop(trainer: Any) -> bool:
+    """Return whether a training has the epochs and steps that it must have at least."""
+    epochs = trainer.current_epoch + trainer.is_last_batch
+    return epochs >= (trainer.min_epochs or 0) and trainer.global_step >= (trainer.min_steps or 0)
+
+
+def can_go_on_from(trainer: Any, batch_idx: int) -> bool:
+    """Return whether training can go on exactly from after this batch of an unfinished epoch.
+
+    Between two optimiser steps gradients would be lost, and Lightning would leave out the validation.
+    """
+    whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+    return whole and not trainer.is_last_batch and not validation_follows(trainer, batch_idx)
+
+
+def validation_follows(trainer: Any, batch_idx: int) -> bool:
+    """Return whether this batch is followed by a validation even if training goes on."""
+    every, interval = trainer.check_val_every_n_epoch, trainer.val_check_batch
+    if not trainer.enable_validation or interval is None or (every and (trainer.current_epoch + 1) % every):
+        return False
+    number = trainer.fit_loop.total_batch_idx if every is None else batch_idx
+    return (number + 1) % interval == 0
 
 
 class StopAtNonFiniteLoss(Callback):
@@ -75,7 +169,7 @@ class EpochClock(Callback):
     The learning rate is also logged every ``log_every_n_steps``, to the first logger only.
 
     Attributes:
-        epochs: Number of finished epochs.
+        epochs: Number of epochs, the last one perhaps unfinished.
         seconds: Of training up to the end of the last epoch, validation and, of a resumed run, the time
             before the stop included.
     """
@@ -128,7 +222,12 @@ class EpochClock(Callback):
 
 
 class EpochLines(Callback):
-    """Prints one line an epoch, above the progress bar if there is one."""
+    """Prints one line an epoch, above the progress bar if there is one; each figure is of that epoch."""
+
+    _validated: int | None = None
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = None if trainer.sanity_checking else trainer.current_epoch
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._print(trainer)
@@ -140,11 +239,11 @@ class EpochLines(Callback):
         metrics = trainer.callback_metrics
         if not trainer.is_global_zero or "train/loss" not in metrics:
             return
-        parts = [f"epoch {trainer.current_epoch:3d}/{trainer.max_epochs}"]
-        for stage in ("train", "val"):
-            if f"{stage}/loss" in metrics:
-                loss, accuracy = metrics[f"{stage}/loss"], metrics[f"{stage}/accuracy"]
-                parts.append(f"{stage} loss {loss:.4f} accuracy {accuracy:.4f}")
+        of = "" if trainer.max_epochs == -1 else f"/{trainer.max_epochs}"
+        parts = [f"epoch {trainer.current_epoch:3d}{of}"]
+        for stage in ("train", "val") if self._validated == trainer.current_epoch - 1 else ("train",):
+            loss, accuracy = metrics[f"{stage}/loss"], metrics[f"{stage}/accuracy"]
+            parts.append(f"{stage} loss {loss:.4f} accuracy {accuracy:.4f}")
         parts.append(f"{metrics['images_per_second']:,.0f} images/s")
         parts.append(f"{metrics['seconds']:.0f} s")
         bar = trainer.progress_bar_callback

@@ -10,16 +10,18 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 from lightning.pytorch.trainer.states import TrainerFn
 
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.files import TEMPORARY_FILES, replacing, write_file
 from fmnist.models.loading import read_checkpoint
-from fmnist.training.callbacks import due_learning_rate
+from fmnist.training.callbacks import Ending, can_go_on_from, due_learning_rate, stopped_by
 from fmnist.training.signals import StopConsensus, StopSignals
 
-LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
+BEST_BEFORE_END = "best_before_end.ckpt"
+DECISIONS = ("early_stopping", "callback")  # ends that no limit would bring about again
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -48,26 +50,34 @@ def _remove_old_digest(path: Path) -> None:
     path.with_name(f"{path.name}.sha256").unlink(missing_ok=True)
 
 
+def keep(folder: Path, name: str, other: str) -> None:
+    """Make ``other`` another name of the checkpoint ``name``, if there is one, until that is replaced."""
+    if not (folder / name).exists():
+        return
+    with replacing(folder / other) as temporary:
+        try:
+            os.link(folder / name, temporary)
+        except OSError:  # not every file system has hard links
+            shutil.copyfile(folder / name, temporary)
+    _remove_old_digest(folder / other)
+
+
 def keep_previous(folder: Path) -> None:
     """Make ``previous.ckpt`` another name of ``last.ckpt``, if there is one, until that is replaced."""
-    if not (folder / LAST).exists():
-        return
-    with replacing(folder / PREVIOUS) as temporary:
-        try:
-            os.link(folder / LAST, temporary)
-        except OSError:  # not every file system has hard links
-            shutil.copyfile(folder / LAST, temporary)
-    _remove_old_digest(folder / PREVIOUS)
+    keep(folder, LAST, PREVIOUS)
 
 
-def restore_last(folder: Path) -> None:
+def restore_last(folder: Path, end_moved: bool = False) -> None:
     """Make sure that ``last.ckpt`` can be loaded, and remove what an interrupted writing left.
 
-    If it is damaged, a warning is printed and ``previous.ckpt`` takes its place. Of several processes only
-    the main one may call this, before their first barrier; after it all of them load the same file.
+    If it is damaged, a warning is printed and ``previous.ckpt`` takes its place. So it does without a warning
+    if training ended within an epoch and goes on: ``last.ckpt`` is then of after the validation of that end,
+    and ``previous.ckpt`` of before. Of several processes only the main one may call this, before their first
+    barrier; after it all of them load the same file.
 
     Args:
         folder: A run's ``checkpoints/``.
+        end_moved: Training goes on beyond its end.
 
     Raises:
         InputError: There is none, or both are damaged.
@@ -82,15 +92,20 @@ def restore_last(folder: Path) -> None:
     reasons = []
     for path in candidates:
         try:
-            read_checkpoint(path)
+            state = read_checkpoint(path).get("callbacks", {}).get("LastCheckpoint", {})
         except InputError as error:
             reasons.append(str(error))
+            continue
+        end = state.get("ended_within_epoch_by")
+        if path.name == LAST and (end == "max_time" or (end and end_moved)) and path != candidates[-1]:
             continue
         for reason in reasons:
             print(f"warning: {reason}; continuing from {path.name}, the checkpoint before")
         if path.name == PREVIOUS:
             write_file(folder / LAST, path.read_bytes())  # a copy, so that damage to one spares the other
             _remove_old_digest(folder / LAST)
+            if (folder / BEST_BEFORE_END).exists():
+                os.replace(folder / BEST_BEFORE_END, folder / BEST)
         return
     raise InputError(f"{'; '.join(reasons)}; train anew")
 
@@ -99,11 +114,15 @@ class LastCheckpoint(Checkpoint):
     """Keeps ``last.ckpt``: after each epoch, every few minutes, and when the run is asked to stop.
 
     Training stops at the end of a step, after the checkpoint is written. A validation stops at once and
-    without a checkpoint, because a run can only be resumed exactly from between two training steps.
+    without a checkpoint, because a run can only be resumed exactly from between two training steps. If
+    training ends within an epoch, ``previous.ckpt`` and ``best_before_end.ckpt`` are of before the validation
+    of that end, so that the run can go on as if it had not ended there.
 
     Args:
         minutes: The longest time between two checkpoints.
         stops: Records signals to stop.
+        ending: Knows whether and why training ends.
+        end_moved: A run that had ended goes on beyond that.
 
     Attributes:
         folder: Of the checkpoints; ``None`` keeps none.
@@ -111,10 +130,14 @@ class LastCheckpoint(Checkpoint):
             must discard what they hold, and the ``metrics`` and ``learning_rate`` that belong there.
     """
 
-    def __init__(self, minutes: float, stops: StopSignals) -> None:
+    def __init__(
+        self, minutes: float, stops: StopSignals, ending: Ending | None = None, end_moved: bool = False
+    ) -> None:
         if not minutes > 0:
             raise InputError(f"--checkpoint_minutes {minutes}: must be above 0")
-        self.minutes, self.stops = minutes, stops
+        self.minutes, self.stops, self.end_moved = minutes, stops, end_moved
+        self.ending = ending or Ending()
+        self._ended_within_epoch_by: str | None = None
         self.folder: Path | None = None
         self._consensus = StopConsensus()
         self._validated = -1
@@ -135,9 +158,15 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # or gradients would be lost
-        if whole and not trainer.is_last_batch and (request := self._request(trainer)):
-            self._save(trainer, {"step": trainer.global_step, "metrics": {}, "learning_rate": {}})
+        if self.ending.by is not None:
+            if trainer.is_last_batch:
+                return
+            self._save(trainer, {}, PREVIOUS)
+            if self.folder is not None and trainer.is_global_zero:
+                keep(self.folder, BEST, BEST_BEFORE_END)
+            self._ended_within_epoch_by = self.ending.by
+        elif can_go_on_from(trainer, batch_idx) and (request := self._request(trainer)):
+            self._save(trainer, {})
             self._stop(trainer, request)
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
@@ -156,15 +185,7 @@ class LastCheckpoint(Checkpoint):
             if validated or not name.startswith("val/")
         }
         metrics["epoch"] = trainer.current_epoch
-        # Lightning logs them right after this, at the number of the last step counted from 0
-        self._save(
-            trainer,
-            {
-                "step": trainer.global_step - 1,
-                "metrics": metrics,
-                "learning_rate": due_learning_rate(trainer),
-            },
-        )
+        self._save(trainer, metrics)  # Lightning logs them right after this
         self._stop(trainer, self._request(trainer, now=True))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -181,10 +202,15 @@ class LastCheckpoint(Checkpoint):
         self.state = state_dict
 
     def on_load_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+        self, trainer: Any, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Stay stopped where training stopped early; find the best checkpoint in a folder that was moved."""
-        trainer.should_stop = checkpoint["callbacks"]["LastCheckpoint"].get("should_stop", False)
+        stopped = checkpoint["callbacks"]["LastCheckpoint"].get("should_stop", False)
+        trainer.should_stop = stopped and not self.end_moved
+        checkpoint["callbacks"].pop("Timer", None)  # a resumed run has as long again
+        for callback in trainer.callbacks:  # the patience of now, not of then
+            if isinstance(callback, EarlyStopping) and callback.state_key in checkpoint["callbacks"]:
+                checkpoint["callbacks"][callback.state_key]["patience"] = callback.patience
         for name, state in checkpoint["callbacks"].items():
             if name.startswith("ModelCheckpoint") and self.folder is not None:
                 best = state["best_model_path"] and str(self.folder / Path(state["best_model_path"]).name)
@@ -195,13 +221,21 @@ class LastCheckpoint(Checkpoint):
         request = self.stops.received or int(time.monotonic() - self._saved > 60 * self.minutes)
         return self._consensus.largest(request, trainer, now)
 
-    def _save(self, trainer: Trainer, state: dict[str, Any]) -> None:
-        if self.folder is not None:
-            self.state = {**state, "should_stop": trainer.should_stop}
-            if trainer.is_global_zero:
-                keep_previous(self.folder)
-            trainer.save_checkpoint(self.folder / LAST)
-            self._saved = time.monotonic()
+    def _save(self, trainer: Trainer, metrics: dict[str, Any], name: str = LAST) -> None:
+        if self.folder is None:
+            return
+        stays_stopped = trainer.should_stop and (self.ending.by or stopped_by(trainer)) in DECISIONS
+        self.state = {
+            "step": trainer.global_step - 1,  # of the last step, counted from 0
+            "metrics": metrics,
+            "learning_rate": due_learning_rate(trainer),
+            "should_stop": stays_stopped,
+            "ended_within_epoch_by": self._ended_within_epoch_by,
+        }
+        if trainer.is_global_zero and name == LAST and self._ended_within_epoch_by is None:
+            keep_previous(self.folder)
+        trainer.save_checkpoint(self.folder / name)
+        self._saved = time.monotonic()
 
     def _stop(self, trainer: Trainer, request: int) -> None:
         if request > 1:

@@ -22,7 +22,13 @@ from fmnist.models.classifier import Classifier
 from fmnist.training import help_text
 from fmnist.training.messages import explain
 from fmnist.training.precision import choose_precision
-from fmnist.training.resume import check_same_configuration, run_of_job, run_to_resume, shell_command
+from fmnist.training.resume import (
+    check_goes_on,
+    check_same_configuration,
+    run_of_job,
+    run_to_resume,
+    shell_command,
+)
 
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
@@ -49,6 +55,7 @@ class Command:
         trainer_arguments: Of ``Trainer``; callbacks, loggers and plugins are built.
         precision_reason: Why the precision is what it is.
         resumed: The run to continue, if any.
+        earlier_end: Of a finished run that goes on, the flags that ended it, with their values then.
     """
 
     line: str
@@ -59,6 +66,7 @@ class Command:
     trainer_arguments: dict[str, Any]
     precision_reason: str
     resumed: Run | None
+    earlier_end: dict[str, Any]
 
 
 def parse(args: Sequence[str] | None) -> Command:
@@ -100,9 +108,14 @@ def _parse(args: list[str]) -> Command:
         resumed = run_of_job(cli.config.logs, cli.config.name, shell_command(args))
         if resumed is not None:  # with the precision that was chosen then, even if a YAML file has changed
             cli = TrainCLI([*args, *_config_of(resumed)])
+    earlier_end: dict[str, Any] = {}
     if resumed is not None:
         before = cli.parser.parse_args(_config_of(resumed))
-        check_same_configuration(resumed, yaml.safe_load(cli.dump(before)), yaml.safe_load(cli.dump()))
+        now = yaml.safe_load(cli.dump())
+        earlier_end = check_same_configuration(resumed, yaml.safe_load(cli.dump(before)), now)
+        if first.resume is not None:
+            check_goes_on(resumed, earlier_end, now)
+            cli.config.resume = None  # the configuration is that of the run
     config = cli.config
     _check(config)
     precision_reason = "as asked"
@@ -118,6 +131,7 @@ def _parse(args: list[str]) -> Command:
         vars(cli.config_init.trainer),
         precision_reason,
         resumed,
+        earlier_end,
     )
 
 
@@ -222,7 +236,10 @@ def _check(config: Any) -> None:
         )
     if trainer.max_steps == 0:
         raise InputError("--trainer.max_steps 0: must be at least 1, or -1 for no limit")
-    if trainer.max_epochs == 0 or (trainer.max_epochs == -1 and trainer.max_steps == -1):
+    if trainer.max_epochs == 0 or (
+        trainer.max_steps == -1
+        and (trainer.max_epochs == -1 or (trainer.max_epochs is None and trainer.max_time is not None))
+    ):
         raise InputError(
             f"--trainer.max_epochs {trainer.max_epochs}: must be at least 1, or -1 with --trainer.max_steps, "
             "as the schedule needs an end"

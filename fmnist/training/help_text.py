@@ -46,7 +46,12 @@ RUN_FLAGS = (
     Flag("seed_everything", "Seed of weights, order and augmentation.", 0, int),
     Flag("name", "Name of the run: its folder is LOGS/NAME/VERSION.", "run"),
     Flag("logs", "Folder of all runs.", "logs"),
-    Flag("ema", "Decay of the moving average of the weights; null for none.", None, float | None),
+    Flag(
+        "ema",
+        "Decay of the moving average of the weights, less at first; null for none.",
+        None,
+        float | None,
+    ),
     Flag(
         "early_stopping",
         "Stop after so many validations without a better val/accuracy; null never does.",
@@ -73,7 +78,7 @@ OTHER_FLAGS = (
 TRAINER_FLAGS = {
     "max_epochs": "Number of epochs (default: 10).",
     "max_steps": "Number of optimiser steps; -1 is no limit.",
-    "max_time": "Longest time, DD:HH:MM:SS.",
+    "max_time": "Longest time, DD:HH:MM:SS; --resume goes on for as long again.",
     "accelerator": "cpu, gpu or auto.",
     "devices": "How many of them.",
     "num_nodes": "How many machines.",

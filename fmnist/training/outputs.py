@@ -1,6 +1,9 @@
 """Figures and TensorBoard pages of a finished training."""
 
+import contextlib
 import copy
+import io
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -12,17 +15,21 @@ from torch.utils.tensorboard import SummaryWriter
 from fmnist import figures
 from fmnist.core.calibration import find_temperature
 from fmnist.core.constants import CLASSES
+from fmnist.core.errors import is_unwritable
 from fmnist.core.images import to_input
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.runs import Predictions, Run, describe
 from fmnist.core.statistics import softmax
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.classifier import Classifier
+from fmnist.models.layers import embedding
 
 EMBEDDED = 4_000  # test images in the projector
 
 
 def draw_figures(run: Run, test: Predictions, data: FashionMNISTDataModule) -> dict[str, Any]:
     """Draw curves, confusion matrix, per-class F1, worst errors and augmented images into ``figures/``.
+
+    What cannot be drawn is left out with a warning.
 
     Args:
         run: The run, its ``metrics.csv`` and its predictions written.
@@ -32,23 +39,35 @@ def draw_figures(run: Run, test: Predictions, data: FashionMNISTDataModule) -> d
     Returns:
         The figures by name.
     """
-    originals, augmented = augmented_images(data)
-    drawn = {
-        "curves": figures.learning_curves(
-            {name: (epochs + 1, values) for name, (epochs, values) in run.history().items()}
-        ),
-        **figures.outcome_figures(
-            data.data.test_images.numpy()[test.indices],
-            test.labels,
-            softmax(test.logits, find_temperature(run) or 1.0),
-            CLASSES,
-            run.record["name"],
-        ),
-        "augmented": figures.augmented_grid(originals, augmented),
-    }
+    drawn: dict[str, Any] = {}
+    with _optional("the learning curves"):
+        history = {name: (epochs + 1, values) for name, (epochs, values) in run.history().items()}
+        drawn["curves"] = figures.learning_curves(history)
+    with _optional("the figures of the test set"):
+        images = data.data.test_images.numpy()[test.indices]
+        probabilities = softmax(test.logits, find_temperature(run) or 1.0)
+        drawn |= figures.outcome_figures(images, test.labels, probabilities, CLASSES, run.record["name"])
+    with _optional("the augmented images"):
+        drawn["augmented"] = figures.augmented_grid(*augmented_images(data))
     for name, figure in drawn.items():
-        figures.save(figure, run.path / "figures" / f"{name}.png")
+        with _optional(f"figures/{name}.png"):
+            figures.save(figure, run.path / "figures" / f"{name}.png")
     return drawn
+
+
+@contextlib.contextmanager
+def _optional(what: str) -> Iterator[None]:
+    """Leave out what fails in the block, with a warning: the training is done, and its results are saved.
+
+    Raises:
+        OSError: The disk is full, or the run folder cannot be written for another reason.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_unwritable(error):
+            raise
+        print(f"warning: {what} left out ({describe(error):.300})")
 
 
 def augmented_images(
@@ -71,13 +90,14 @@ def write_tensorboard(
 ) -> None:
     """Add figures, model graph, embedding projector and hyperparameters to the run's event files.
 
+    What cannot be added, like the graph of a network that cannot be traced, is left out with a warning.
+
     Args:
         run: The run, its metrics recorded.
         drawn: Figures by name.
         model: The trained model; there is a projector if its network has a method ``features``.
         data: Set up.
     """
-    network = copy.deepcopy(model.network).cpu().eval()  # a copy is never compiled, so it can be traced
     # TensorBoard holds the sprite several times over in float64: all 10,000 images would take 0.5 GB
     images = to_input(data.data.test_images[:EMBEDDED])
     names = [CLASSES[label] for label in data.data.test_labels[:EMBEDDED]]
@@ -90,11 +110,22 @@ def write_tensorboard(
     with SummaryWriter(str(run.path)) as writer, torch.no_grad():
         for name, figure in drawn.items():
             writer.add_image(f"figures/{name}", figures.as_image(figure), dataformats="HWC")
-        writer.add_graph(network, images[:1])
-        if embed := getattr(network, "features", None):
-            features = torch.cat([embed(batch) for batch in images.split(250)])
-            writer.add_embedding(principal_components(features), names, 1 - images, tag="test_embedding")
         writer.add_hparams(plain, metrics, run_name=".")
+        network = None
+        with _optional("the network's graph in TensorBoard"), contextlib.redirect_stdout(io.StringIO()):
+            # a copy is never compiled, so it can be traced; float32 whatever it was trained in
+            network = copy.deepcopy(model.network).cpu().float().eval()
+            writer.add_graph(network, images[:1])
+        if network is None:
+            return
+        if embed := embedding(network):
+            with _optional("the projector in TensorBoard"):
+                features = torch.cat([embed(batch) for batch in images.split(250)])
+                writer.add_embedding(principal_components(features), names, 1 - images, tag="test_embedding")
+        else:
+            print(
+                f"no projector: {type(network).__name__} has no method features that returns vectors (N, D)"
+            )
 
 
 def principal_components(features: Tensor, largest: int = 64) -> Tensor:

@@ -22,6 +22,14 @@ MAY_DIFFER = (
 dropout."""
 
 
+END_FLAGS = {
+    "max_epochs": "trainer.max_epochs",
+    "max_steps": "trainer.max_steps",
+    "early_stopping": "early_stopping",
+}
+"""What may end a run, and the flag that lets it go on beyond that."""
+
+
 def shell_command(args: list[str]) -> str:
     """Return the command as ``run.json`` records it; ``args`` come without the program."""
     return shlex.join(["python", "scripts/train.py", *args])
@@ -31,8 +39,7 @@ def run_to_resume(path: Path) -> Run:
     """Open the run that ``--resume`` names: a run folder, or ``logs/<name>`` for its newest unfinished run.
 
     Raises:
-        InputError: There is no such run, it is not a network's, it is finished, or its configuration is
-            missing or damaged.
+        InputError: There is no such run, it is not a network's, or its configuration is missing or damaged.
     """
     if (path / "run.json").exists() or not path.is_dir():
         run = Run(path)
@@ -45,9 +52,6 @@ def run_to_resume(path: Path) -> Run:
         raise InputError(
             f"--resume {quoted(run.path)}: is a {run.kind} run; only the training of networks continues"
         )
-    if run.status == "finished":
-        again = f"--config {quoted(run.path / 'config.yaml')}"
-        raise InputError(f"--resume {quoted(run.path)}: is finished; to train anew: {again}")
     if not run.config:
         raise InputError(f"--resume {quoted(run.path)}: its config.yaml is missing or damaged; train anew")
     return run
@@ -76,24 +80,53 @@ def run_of_job(logs: str, name: str, command: str) -> Run | None:
     return max(candidates, key=lambda run: run.version, default=None)
 
 
-def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Refuse to continue a run with another configuration.
+def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Refuse to continue a run with another configuration, except that a finished one may get a later end.
 
     Args:
         run: The run that is resumed.
         before: Its configuration, with defaults for flags that did not exist then.
         now: The configuration of the command line.
 
+    Returns:
+        The end that the run had, by its flags, if it gets another; else nothing.
+
     Raises:
         InputError: A value that affects the result differs; both values are named.
     """
     old, new = dict(_leaves(before)), dict(_leaves(now))
+    may_move = END_FLAGS.values() if run.status == "finished" else ()
+    moved = {key: old.get(key) for key in may_move if old.get(key) != new.get(key)}
     for key in dict.fromkeys([*old, *new]):
-        if key not in MAY_DIFFER and old.get(key) != new.get(key):
+        if key not in MAY_DIFFER and key not in moved and old.get(key) != new.get(key):
             raise InputError(
                 f"--{key.replace('.init_args', '')} {new.get(key)}: {quoted(run.path)} was started with "
                 f"{old.get(key)}; leave it out, or train anew without --resume"
             )
+    return moved
+
+
+def check_goes_on(run: Run, earlier_end: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to resume a finished run unless what ended it is lifted.
+
+    Args:
+        run: The run that is resumed.
+        earlier_end: As ``check_same_configuration`` returns it.
+        now: The configuration of the command line.
+
+    Raises:
+        InputError: It is not.
+    """
+    if run.status != "finished":
+        return
+    flag = END_FLAGS.get(run.record.get("ended_by") or "")
+    if flag in earlier_end:
+        limit, no_limit = dict(_leaves(now))[flag], (None, -1)
+        if limit in no_limit or limit > earlier_end[flag]:
+            return
+    anew = f"to train anew: --config {quoted(run.path / 'config.yaml')}"
+    longer = f"; to train longer: a larger --{flag}" if flag else ""
+    raise InputError(f"--resume {quoted(run.path)}: is finished; {anew}{longer}")
 
 
 def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,39 +1,37 @@
 """One training: its trainer with callbacks and loggers, its run folder, and how it ends."""
 
 import contextlib
-import errno
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins import Precision
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fmnist.core.constants import CLASSES
 from fmnist.core.environment import environment
-from fmnist.core.errors import SIGTERM_STATUS, InputError, quoted, reports_unwritable
+from fmnist.core.errors import SIGTERM_STATUS, InputError, is_unwritable, quoted, reports_unwritable
 from fmnist.core.files import write_file
 from fmnist.core.runs import Run
 from fmnist.core.tables import counted
 from fmnist.models.layers import multiply_adds, parameter_count
 from fmnist.models.loading import read_checkpoint
 from fmnist.training import outputs
-from fmnist.training.callbacks import EMA, EpochClock, EpochLines, StopAtNonFiniteLoss
-from fmnist.training.checkpoints import LAST, AtomicCheckpointIO, LastCheckpoint, restore_last
+from fmnist.training.callbacks import EMA, Ending, EpochClock, EpochLines, StopAtNonFiniteLoss
+from fmnist.training.checkpoints import BEST, LAST, AtomicCheckpointIO, LastCheckpoint, restore_last
 from fmnist.training.command_line import Command
 from fmnist.training.epoch_table import EpochTable
 from fmnist.training.resume import check_same_data, shell_command, warn_of_other_versions
 from fmnist.training.signals import StopSignals, job_id, slurm_environment
 from fmnist.training.threads import yields
-
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
 
 class Session:
@@ -46,6 +44,7 @@ class Session:
         command: The same.
         signals: To be entered around the training.
         clock: Counts epochs and seconds.
+        ending: Knows what ended training.
         best: Keeps the checkpoint of the best epoch.
         trainer: Lightning's trainer.
 
@@ -56,19 +55,23 @@ class Session:
     def __init__(self, command: Command) -> None:
         config, arguments = command.config, command.trainer_arguments
         self.command = command
-        self.clock = EpochClock()
+        self.clock, self.ending = EpochClock(), Ending()
         monitored: Any = {"monitor": "val/accuracy", "mode": "max"} if config.data.val_size else {}
         self.best = ModelCheckpoint(
             filename="best", auto_insert_metric_name=False, enable_version_counter=False, **monitored
         )
         show_bar = config.trainer.enable_progress_bar is not False and sys.stdout.isatty()
         plugins = _as_list(arguments["plugins"])
+        chosen = command.precision_reason != "as asked"
+        has_precision = any(isinstance(plugin, Precision) for plugin in plugins)
         try:
             self.signals = StopSignals(slurm_environment(plugins))
             changed = {
                 "callbacks": [*_as_list(arguments["callbacks"]), *self._callbacks(show_bar)],
                 "enable_progress_bar": show_bar,
                 "plugins": [*plugins, AtomicCheckpointIO()],
+                "precision": None if chosen and has_precision else arguments["precision"],
+                "max_time": None,  # among the callbacks, before those that it concerns
                 # Lightning loads checkpoints that it finds there
                 "default_root_dir": config.trainer.default_root_dir or config.logs,
             }
@@ -80,11 +83,19 @@ class Session:
         """Return the callbacks of every training; the last one must know of the best checkpoint."""
         config = self.command.config
         callbacks: list[Callback] = [StopAtNonFiniteLoss(), self.clock, EpochLines()]
+        if (max_time := self.command.trainer_arguments["max_time"]) is not None:
+            callbacks.append(timer := Timer(max_time))
+            if not (timer.time_remaining() or 0) > 0:
+                raise InputError(f"--trainer.max_time {config.trainer.max_time}: must be above 0")
+        callbacks.append(self.ending)
         if config.ema is not None:
             callbacks.append(EMA(config.ema))
         if config.early_stopping is not None:
             callbacks.append(EarlyStopping("val/accuracy", mode="max", patience=config.early_stopping))
-        callbacks += [self.best, LastCheckpoint(config.checkpoint_minutes, self.signals)]
+        last = LastCheckpoint(
+            config.checkpoint_minutes, self.signals, self.ending, bool(self.command.earlier_end)
+        )
+        callbacks += [self.best, last]
         if show_bar:
             callbacks.append(TQDMProgressBar(refresh_rate=20))  # each refresh waits for the device
         return callbacks
@@ -107,10 +118,10 @@ class Session:
             run = self._create_run() if resumed is None else resumed
         with contextlib.nullcontext() if run is None else _lock(run):
             if run is not None and resumed is not None:
-                _reopen(run)
+                _reopen(run, self.command.earlier_end)
             try:
                 if run is not None:
-                    if resumed is None:
+                    if resumed is None or self.command.earlier_end:
                         write_file(run.path / "config.yaml", self.command.config_yaml)
                     self._open_loggers(run)
                 yield run
@@ -129,16 +140,30 @@ class Session:
         return None if resumed is None else resumed.path / "checkpoints" / LAST
 
     def finish(self, run: Run) -> None:
-        """Mark the run finished."""
-        run.finish("finished", **self._progress())
+        """Mark the run finished, or stopped where its time was up, so that it can go on."""
+        cut_short = self.ending.by == "max_time"
+        run.finish("stopped" if cut_short else "finished", ended_by=self.ending.by, **self._progress())
+        if cut_short:
+            print(f"to go on: {shell_command(['--resume', str(run.path)])}")
+
+    def how_it_ended(self) -> str:
+        """Return what ended training, in words."""
+        by, trainer = self.ending.by, self.command.config.trainer
+        value = self.command.config.early_stopping if by == "early_stopping" else trainer.get(by or "")
+        words = f"ended by {by}" + (f" {value}" if value is not None else "")
+        if by != "max_epochs" and (trainer.max_epochs or -1) > 0:
+            words += f" in epoch {self.clock.epochs} of {trainer.max_epochs}"
+        return words
 
     def load_best(self) -> None:
-        """Give the model the weights of the best epoch, or save those it has where none was validated."""
-        if self.best.best_model_path:
-            state = read_checkpoint(Path(self.best.best_model_path))["state_dict"]
-            self.command.model.load_state_dict(state)
-        elif self.best.dirpath:  # a fast_dev_run saves nothing
-            self.trainer.save_checkpoint(Path(self.best.dirpath) / "best.ckpt")
+        """Give the model the weights of the best epoch, or of the last if none was validated."""
+        if self.best.dirpath is None:
+            return
+        best = Path(self.best.best_model_path or Path(self.best.dirpath) / LAST)
+        if best.exists():  # a fast_dev_run keeps none
+            self.command.model.load_state_dict(read_checkpoint(best)["state_dict"])
+        if not self.best.best_model_path:
+            self.trainer.save_checkpoint(Path(self.best.dirpath) / BEST)
 
     def stop_logging(self) -> None:
         """Keep what follows out of the learning curves."""
@@ -166,11 +191,14 @@ class Session:
             classes=list(CLASSES),
             parameters=parameter_count(command.model.network),
             multiply_adds=multiply_adds(command.model.network),
-            precision=config.trainer.precision,
+            precision=self.trainer.precision,
             flip_average=config.model.init_args.flip_average,
             train_seconds=None,
             epochs=None,
+            steps=None,
             metrics={},
+            ended_by=None,
+            error=None,
         )
 
     def _open_loggers(self, run: Run) -> None:
@@ -189,8 +217,9 @@ class Session:
             purge_step=logged.get("step"),
         )
         self.trainer.loggers = [board, EpochTable(run.path / "metrics.csv"), *self.trainer.loggers]
-        if logged.get("metrics"):  # of the epoch that the checkpoint ends; the run may have ended before
+        if logged.get("learning_rate"):
             board.log_metrics(logged["learning_rate"], logged["step"])
+        if logged.get("metrics"):  # of the epoch that the checkpoint ends; the run may have ended before
             for logger in self.trainer.loggers:
                 logger.log_metrics(logged["metrics"], logged["step"])
         outputs.add_curve_charts(board.experiment)
@@ -200,21 +229,22 @@ class Session:
             f"{type(network).__name__}, {counted(parameter_count(network), 'parameter')}, on "
             f"{self.trainer.world_size} x {self.trainer.strategy.root_device.type}, "
             f"{counted(torch.get_num_threads(), 'thread')}{yielding}, "
-            f"{self.command.config.trainer.precision} ({self.command.precision_reason}), channels last\n"
+            f"{self.trainer.precision} ({self.command.precision_reason}), channels last\n"
             f"{split['train']:,} training and {counted(split['val'], 'validation image')}; "
             f"run folder {quoted(run.path)}"
         )
 
     def _progress(self) -> dict[str, Any]:
-        return {"epochs": self.clock.epochs, "train_seconds": round(self.clock.seconds, 2)}
+        steps = self.trainer.global_step
+        return {"epochs": self.clock.epochs, "steps": steps, "train_seconds": round(self.clock.seconds, 2)}
 
     def _record_failure(self, run: Run, error: BaseException) -> None:
         """Record in the run that it stopped or failed, if the disk allows, and print how to continue."""
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         with contextlib.suppress(OSError):
-            run.finish("stopped" if stopped else "failed", **self._progress())
+            run.finish("stopped" if stopped else "failed", self._for_user(error), **self._progress())
         queued_again = self.signals.requeue is not None and self.signals.requeue.granted
-        can_continue = (stopped or _is_unwritable(error)) and (run.path / "checkpoints" / LAST).exists()
+        can_continue = (stopped or is_unwritable(error)) and (run.path / "checkpoints" / LAST).exists()
         if can_continue and not queued_again:
             print(f"stopped; to continue: {shell_command(['--resume', str(run.path)])}", file=sys.stderr)
 
@@ -225,7 +255,7 @@ class Session:
             return SystemExit(SIGTERM_STATUS) if terminated else KeyboardInterrupt()
         if isinstance(error, MisconfigurationException):
             return _trainer_error(error)
-        if _is_unwritable(error):
+        if is_unwritable(error):
             resumed = self.command.resumed
             folder = Path(self.command.config.logs) if resumed is None else resumed.path
             return InputError(
@@ -236,21 +266,21 @@ class Session:
         return error
 
 
-def _is_unwritable(error: BaseException) -> TypeGuard[OSError]:
-    return isinstance(error, OSError) and error.errno in UNWRITABLE
-
-
 def _trainer_error(error: Exception) -> InputError:
     """Return what Lightning raised about the trainer's arguments as bad input."""
     return InputError(f"--trainer: {' '.join(str(error).split())}")
 
 
-def _reopen(run: Run) -> None:
+def _reopen(run: Run, earlier_end: dict[str, Any]) -> None:
     """Restore the last checkpoint of a run and mark the run as running again."""
     warn_of_other_versions(run, environment()["versions"])
+    if earlier_end:
+        print("from now on with the schedule of the new length; a run with it from the start would differ")
+        earlier_end = {"earlier_ends": [*run.record.get("earlier_ends", []), earlier_end]}
+    resumed = run.record.get("resumed", 0) + 1
     with reports_unwritable(f"--resume {quoted(run.path)}"):
-        restore_last(run.path / "checkpoints")
-        run.update(status="running", finished=None, resumed=run.record.get("resumed", 0) + 1)
+        restore_last(run.path / "checkpoints", bool(earlier_end))
+        run.update(status="running", finished=None, ended_by=None, error=None, resumed=resumed, **earlier_end)
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ def main(args: Sequence[str] | None = None) -> Run | None:
     torch.set_flush_denormal(True)
     command = parse(args)
     session = Session(command)
-    if command.resumed is not None and command.resumed.status == "finished":
+    if command.resumed is not None and command.resumed.status == "finished" and not command.earlier_end:
         return _report_finished(session, command.resumed)
     model, data = command.model, command.data
     with session.signals, yields_cores():
@@ -69,11 +69,11 @@ def _save(session: Session, run: Run) -> None:
     test = predictions["test"]
     drawn = outputs.draw_figures(run, test, data)
     outputs.write_tensorboard(run, drawn, model, data)
-    session.finish(run)
     print(test.report())
+    session.finish(run)
     print(
         f"test accuracy {test.accuracy:.4f} after {counted(session.clock.epochs, 'epoch')} "
-        f"in {session.clock.seconds:.0f} s; run folder {quoted(run.path)}"
+        f"in {session.clock.seconds:.0f} s; run folder {quoted(run.path)}; {session.how_it_ended()}"
     )
 
 
@@ -97,5 +97,6 @@ def _silence_libraries() -> None:
         "Total length of `list` across ranks is zero",  # no validation set
         "The number of training batches .* is smaller than the logging interval",
         "`torch.jit.trace",  # how TensorBoard draws the graph
+        "Be aware that when using `ckpt_path`, callbacks used",  # a limit was lifted; all else is checked
     ):
         warnings.filterwarnings("ignore", message)

@@ -4,7 +4,10 @@ import errno
 import os
 import re
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,3 +66,33 @@ def test_what_cannot_be_written_is_named_with_the_reason(error: OSError, reason:
     message = re.escape(f"--csv a.csv: cannot be written ({reason})")
     with pytest.raises(InputError, match=f"^{message}$"), reports_unwritable("--csv a.csv"):
         raise error
+
+
+@pytest.mark.parametrize(
+    "redirection", ["| head -1", "2>&1 | head -1", ">&-", "2>&-", ">&- 2>&-", "> /dev/full"]
+)
+def test_a_closed_standard_output_ends_nothing(redirection: str, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(
+        "import sys, pathlib\n"
+        "from fmnist.core.errors import exits_cleanly\n"
+        "@exits_cleanly\n"
+        "def main():\n"
+        "    print(sys.stdout.isatty(), flush=True)\n"
+        "    for number in range(100_000):\n"
+        "        print(number)\n"
+        "    print('end', file=sys.stderr)\n"
+        "    pathlib.Path('done').touch()\n"
+        "main()\n"
+    )
+    command = f"set -o pipefail; {sys.executable} main.py {redirection}"
+    root = str(Path(__file__).parents[2])
+    ended = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr in ("end\n", "")
+    assert (tmp_path / "done").exists()

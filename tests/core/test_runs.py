@@ -294,3 +294,32 @@ def test_a_class_that_never_occurs_is_reported(recwarn: pytest.WarningsRecorder)
     text = Predictions(np.eye(10)[[3, 3]], np.array([3, 4]), np.arange(2)).report()
     assert all(name in text for name in CLASSES)
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("status", "ended_by", "scored"),
+    [
+        ("finished", "max_epochs", True),
+        ("finished", None, True),
+        ("stopped", "max_time", True),
+        ("stopped", None, False),
+        ("running", None, False),
+        ("failed", None, False),
+    ],
+)
+def test_what_has_results(tmp_path: Path, status: str, ended_by: str | None, scored: bool) -> None:
+    run = Run.create(tmp_path, "run")
+    run.update(status=status, ended_by=ended_by)
+    assert Run(run.path).is_scored is scored
+
+
+def test_a_failure_leaves_its_reason(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "run")
+    run.finish("failed", ValueError("two\nlines"))
+    assert run.record["error"] == "ValueError: two lines"
+    run.finish("failed", InputError("--ema 2: too large"))
+    assert run.record["error"] == "--ema 2: too large"
+    run.finish("stopped", KeyboardInterrupt())
+    assert run.record["error"] == "KeyboardInterrupt"
+    run.finish("finished")
+    assert run.record["error"] is None

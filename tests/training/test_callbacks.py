@@ -66,29 +66,41 @@ class Poison(Callback):
             torch.nn.init.constant_(pl_module.network.head.bias, self.value)
 
 
-@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.parametrize(("every", "epochs"), [(1, 2), (4, 10)])
 def test_ema_is_the_exponential_average_of_weights_and_buffers(
-    data: FashionMNISTDataModule, model: LitMLP, tmp_path: Path, every: int
+    data: FashionMNISTDataModule, model: LitMLP, tmp_path: Path, every: int, epochs: int
 ) -> None:
     recorder, decay = Recorder(), 0.8
     saver = ModelCheckpoint(tmp_path, filename="best")
-    trainer(recorder, EMA(decay, every), saver, checkpoints=True).fit(model, data)
-    assert len(recorder.after) == 2 * STEPS
-    updates = recorder.after[every - 1 :: every]
+    trainer(recorder, EMA(decay, every), saver, checkpoints=True, max_epochs=epochs).fit(model, data)
+    assert len(recorder.after) == epochs * STEPS
     state = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
     for name, averaged in weights(model).items():
         torch.testing.assert_close(state[f"network.{name}"], averaged)
         if not averaged.is_floating_point():
             continue  # the number of batches seen
-        average = updates[0][name]
-        for update in updates[1:]:
-            average = decay**every * average + (1 - decay**every) * update[name]
+        average = recorder.after[0][name]
+        for step, update in enumerate(recorder.after[1:], 1):  # counted from 0
+            # a short training is averaged over what there is; the first 40 steps one by one, then ``every``
+            factor = min(decay, (1 + step) / (10 + step)) ** (1 if step < 40 else every)
+            if step < 40 or (step + 1) % every == 0:
+                average = factor * average + (1 - factor) * update[name]
         torch.testing.assert_close(averaged, average, rtol=1e-5, atol=1e-6)
     assert not torch.equal(model.network.head.weight, recorder.after[-1]["head.weight"])
     logits, _, indices = model.predictions["val"]  # validation uses the average, too
     with torch.no_grad():
         expected = model.eval()(data.data.train_images[indices][:, None].float() / 255)
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_short_training_is_no_worse_for_an_average_over_many_steps(data: FashionMNISTDataModule) -> None:
+    losses = {}
+    for callbacks in ((), (EMA(0.9999),)):
+        torch.manual_seed(0)
+        model = LitMLP([16], batch_norm=True, learning_rate=0.01)
+        trainer(*callbacks, max_epochs=6).fit(model, data)
+        losses[len(callbacks)] = float(model.results["val"]["loss"])
+    assert losses[1] < losses[0] + 0.1
 
 
 def test_validation_after_a_fit_uses_the_weights_that_were_loaded(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fmnist.core.runs import Run
 from fmnist.data import source
+from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.mlp import MLP, LitMLP
 from fmnist.training import outputs, session
 from fmnist.training.train import main
@@ -23,12 +24,19 @@ from tests.training.folder import checkpoint, equal, rows
 TEST = 200  # images
 
 
-def score(state: dict[str, Tensor], root: Path) -> Tensor:
-    """Score the test set by hand."""
+def validation(root: Path) -> tuple[Tensor, Tensor, Tensor]:
+    """Return images uint8 (N, 28, 28), labels (N,) and indices (N,) of the validation set."""
+    data = FashionMNISTDataModule(str(root), val_size=100)
+    indices = data.val_indices
+    return data.data.train_images[indices], data.data.train_labels[indices], indices
+
+
+def score(state: dict[str, Tensor], root: Path, images: Tensor | None = None) -> Tensor:
+    """Score images, by default the test set, by hand."""
     network = MLP([16], batch_norm=True, dropout=0.1).eval()
     network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
     with torch.no_grad():
-        return network(source.load(root).test_images[:, None] / 255)
+        return network((source.load(root).test_images if images is None else images)[:, None] / 255)
 
 
 @pytest.mark.parametrize("extra", [[], ["--ema", "0.5"]], ids=["plain", "ema"])
@@ -68,11 +76,19 @@ def test_averaging_with_the_mirror_image_is_recorded(train: Callable[..., Run], 
     assert not np.allclose(run.predictions("test").logits, plain, atol=1e-3)
 
 
+ACCUMULATION = [
+    "--trainer.callbacks+=lightning.pytorch.callbacks.GradientAccumulationScheduler",
+    "--trainer.callbacks.scheduling={0: 1, 1: 3}",
+]
+
+
 @pytest.mark.parametrize(
     ("extra", "steps"),
     [
         (["--trainer.max_epochs", "-1", "--trainer.max_steps", "7"], 7),
         (["--trainer.accumulate_grad_batches", "2"], 6),
+        ([*ACCUMULATION, "--trainer.max_epochs", "3"], 6 + 2 + 2),
+        ([*ACCUMULATION, "--trainer.max_epochs", "3", "--trainer.max_steps", "9"], 9),
         (["--trainer.overfit_batches", "1"], 2),
         (["--trainer.limit_train_batches", "0.4"], 4),
     ],
@@ -88,12 +104,59 @@ def test_the_schedule_ends_with_training(train: Callable[..., Run], extra: list[
 def test_a_run_without_a_validation_scores_where_it_ended(
     train: Callable[..., Run], synthetic_root: Path
 ) -> None:
-    run = train("--trainer.max_steps", "4", "--ema", "0.5")
+    run = train("--trainer.max_steps", "4", "--ema", "0.5", "--trainer.limit_val_batches", "0")
     assert float(rows(run)[0]["images_per_second"]) > 0
     for name in ("best", "last"):
         logits = score(checkpoint(run, name), synthetic_root)
         np.testing.assert_allclose(run.predictions("test").logits, logits, rtol=1e-4, atol=1e-4)
-    assert run.record["metrics"].keys() == {"val", "test"}
+
+
+EVERY_TWO = ("--trainer.check_val_every_n_epoch", "2", "--trainer.max_epochs", "3")
+
+
+@pytest.mark.parametrize(
+    ("flags", "steps", "by"),
+    [
+        (["--trainer.max_steps", "4"], 4, "max_steps 4 in epoch 1 of 2"),
+        (["--trainer.max_steps", "7", "--ema", "0.5"], 7, "max_steps 7 in epoch 2 of 2"),
+        (["--trainer.max_steps", "8", "--trainer.max_epochs", "-1"], 8, "max_steps 8"),
+        (EVERY_TWO, 15, "max_epochs 3"),
+        ([*EVERY_TWO, "--trainer.max_steps", "13"], 13, "max_steps 13 in epoch 3 of 3"),
+        (["--trainer.val_check_interval", "0.4"], 10, "max_epochs 2"),
+        (
+            ["--trainer.val_check_interval", "4", "--trainer.check_val_every_n_epoch", "null"],
+            10,
+            "max_epochs 2",
+        ),
+        (
+            ["--trainer.accumulate_grad_batches", "2", "--trainer.max_steps", "4"],
+            4,
+            "max_steps 4 in epoch 2 of 2",
+        ),
+    ],
+)
+def test_the_last_steps_are_validated_and_what_ended_training_is_said(
+    train: Callable[..., Run],
+    synthetic_root: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    steps: int,
+    by: str,
+) -> None:
+    run = train(*flags, "--model.learning_rate", "1e-3", "--model.schedule", "constant")
+    last = rows(run)[-1]
+    images, labels, _ = validation(synthetic_root)
+    accuracy = (score(checkpoint(run, "last"), synthetic_root, images).argmax(1) == labels).float().mean()
+    assert float(last["val/accuracy"]) == pytest.approx(float(accuracy))
+    assert int(last["step"]) == steps - 1
+    lines = capsys.readouterr().out.splitlines()
+    epoch_lines = [line for line in lines if line.startswith("epoch")]
+    assert f"val loss {float(last['val/loss']):.4f} accuracy {float(accuracy):.4f}" in epoch_lines[-1]
+    validated = [bool(row["val/loss"]) for row in rows(run)]
+    assert ["val loss" in line for line in epoch_lines] == validated  # never those of an epoch before
+    assert lines[-1].endswith(f"; ended by {by}")
+    assert (run.status, run.record["ended_by"]) == ("finished", by.split()[0])
+    assert (run.record["steps"], run.record["error"]) == (steps, None)
 
 
 def test_a_defect_fails_the_run_and_keeps_its_traceback(
@@ -105,7 +168,9 @@ def test_a_defect_fails_the_run_and_keeps_its_traceback(
     monkeypatch.setattr(LitMLP, "validation_step", fail)
     with pytest.raises(RuntimeError, match="a defect"):
         train()
-    assert Run(tmp_path / "logs/run/version_0").status == "failed"
+    run = Run(tmp_path / "logs/run/version_0")
+    assert (run.status, run.record["error"]) == ("failed", "RuntimeError: a defect")
+    assert run.record["ended_by"] is None
 
 
 def test_sigterm_while_the_figures_are_drawn_stops_the_run(

@@ -1,18 +1,25 @@
 """What is drawn after a training: augmented images, embeddings, the graph of the network."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor, nn
 
 from fmnist.core.runs import Run
 from fmnist.data.augmentation import Augmentation
 from fmnist.data.datamodule import FashionMNISTDataModule
+from fmnist.inference.predictor import load_model
+from fmnist.models.classifier import Classifier
 from fmnist.models.mlp import LitMLP
 from fmnist.training import outputs
+
+DRAW_FIGURES, WRITE_TENSORBOARD = outputs.draw_figures, outputs.write_tensorboard
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +66,76 @@ def test_a_compiled_network_is_drawn_too(data: FashionMNISTDataModule, tmp_path:
     outputs.write_tensorboard(run, {}, model, data)
     events = [path for path in run.path.iterdir() if path.name.startswith("events")]
     assert any(EventAccumulator(str(path)).Reload().Tags()["graph"] for path in events)
+
+
+class Convolutions(nn.Module):
+    """Like torchvision's networks, whose ``features`` are maps; cannot be traced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(1, 8, 3, stride=2), nn.ReLU())
+        self.classifier = nn.Linear(8, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if torch.jit.is_tracing():
+            raise RuntimeError("cannot\nbe traced")
+        return self.classifier(self.features(images).mean((2, 3)))
+
+
+class LitPlain(Classifier):
+    def __init__(self, **training: Any) -> None:
+        super().__init__(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), **training)
+
+
+class LitConvolutions(Classifier):
+    def __init__(self, **training: Any) -> None:
+        super().__init__(Convolutions(), **training)
+
+
+@pytest.mark.parametrize(
+    ("model", "warnings"),
+    [
+        (LitPlain, []),
+        (
+            LitConvolutions,
+            ["warning: the network's graph in TensorBoard left out (RuntimeError: cannot be traced)"],
+        ),
+    ],
+)
+def test_a_network_needs_nothing_but_forward(
+    data: FashionMNISTDataModule,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    model: Callable[..., Classifier],
+    warnings: list[str],
+) -> None:
+    built = model(optimizer="muon")
+    run = Run.create(tmp_path, "plain", metrics={})
+    outputs.write_tensorboard(run, {}, built, data)
+    *printed, last = capsys.readouterr().out.splitlines()
+    assert printed == warnings
+    assert last.startswith("no projector: ")
+    (run.path / "checkpoints").mkdir()
+    (run.path / "checkpoints" / "best.ckpt").touch()
+    monkeypatch.setattr("fmnist.models.loading.load_classifier", lambda _: built.eval())
+    loaded = load_model(run.path)
+    images = np.zeros((3, 28, 28), np.uint8)
+    assert loaded.logits(images).shape == (3, 10)
+    assert loaded.embeddings(images).shape == (3, 784)  # the pixels, as of an estimator
+
+
+def test_what_comes_after_the_test_fails_no_training(
+    train: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ValueError("no such font")
+
+    monkeypatch.setattr(outputs, "draw_figures", DRAW_FIGURES)  # the fixture leaves them out
+    monkeypatch.setattr(outputs, "write_tensorboard", WRITE_TENSORBOARD)
+    for name in ("learning_curves", "outcome_figures", "augmented_grid"):
+        monkeypatch.setattr(outputs.figures, name, fail)
+    monkeypatch.setattr(outputs, "principal_components", fail)
+    run = train()
+    assert run.status == "finished"
+    assert capsys.readouterr().out.count("left out (ValueError: no such font)") == 4

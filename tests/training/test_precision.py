@@ -1,13 +1,20 @@
 """Which arithmetic is chosen, by what the hardware can do, and that the check of it is right."""
 
+import signal
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 import torch
 
-from fmnist.training import precision
+from fmnist.core.runs import Run
+from fmnist.training import outputs, precision
 from fmnist.training.precision import LARGEST_ERROR, bf16_error, choose_precision
+from fmnist.training.train import main
+from tests.training.folder import checkpoint, equal
+
+WRITE_TENSORBOARD = outputs.write_tensorboard
 
 
 def processor(monkeypatch: pytest.MonkeyPatch, **capabilities: Any) -> None:
@@ -75,3 +82,46 @@ def test_the_check_leaves_the_random_state_alone() -> None:
     state = torch.get_rng_state()
     bf16_error()
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("ema", ["null", "0.9"])
+@pytest.mark.parametrize(
+    ("asked", "used", "dtype"),
+    [
+        ("64-true", "64-true", torch.float64),
+        ("bf16-true", "bf16-true", torch.bfloat16),
+        ("16-true", "16-true", torch.float16),
+        ("16-mixed", "bf16-mixed", torch.float32),  # on the CPU
+        ("bf16", "bf16-mixed", torch.float32),
+    ],
+)
+def test_every_precision_trains_to_the_end_and_is_resumed(
+    train: Callable[..., Run],
+    interrupted: Callable[..., Run],
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str,
+    used: str,
+    dtype: torch.dtype,
+    ema: str,
+) -> None:
+    monkeypatch.setattr(outputs, "write_tensorboard", WRITE_TENSORBOARD)  # which the fixture leaves out
+    flags = ["--trainer.precision", asked, "--ema", ema, "--data.augmentation.mixup", "0.5"]
+    whole = train(*flags, "--model.optimizer", "adamw")
+    assert (whole.status, whole.record["precision"]) == ("finished", used)
+    assert whole.record["metrics"]["test"]["loss"] < 2.4  # it has learned, or at least unlearned nothing
+    state = torch.load(whole.path / "checkpoints" / "last.ckpt", weights_only=True)
+    weight = "network.head.weight"
+    assert state["current_model_state" if ema != "null" else "state_dict"][weight].dtype == dtype
+    average = torch.promote_types(dtype, torch.float32)  # 16 bits would lose the small updates
+    assert state["state_dict"][weight].dtype == (average if ema != "null" else dtype)
+    cut = interrupted("training_step", 7, signal.SIGTERM, *flags, "--model.optimizer", "adamw")
+    main(["--resume", str(cut.path)])
+    for name in ("best", "last"):
+        assert equal(checkpoint(Run(cut.path), name), checkpoint(whole, name))
+
+
+def test_a_plugin_that_decides_the_precision_is_not_contradicted(train: Callable[..., Run]) -> None:
+    run = train(
+        "--trainer.precision", "null", "--trainer.plugins", "lightning.pytorch.plugins.DoublePrecision"
+    )
+    assert (run.status, run.record["precision"]) == ("finished", "64-true")

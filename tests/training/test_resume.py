@@ -5,15 +5,18 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from filelock import FileLock
+from lightning.pytorch.callbacks import Timer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fmnist.core.runs import Run
+from fmnist.models.classifier import Classifier
 from fmnist.training.train import main
 from tests.training.folder import equal, interruption, rows
 
@@ -23,6 +26,11 @@ WHOLE = [
     *("--trainer.max_epochs", "4", "--ema", "0.8", "--data.augmentation.flip", "true"),
     *("--trainer.log_every_n_steps", "3"),
 ]
+
+STILL = [
+    *("--model.optimizer", "sgd", "--model.learning_rate", "1e-20", "--model.batch_norm", "false"),
+    *("--trainer.max_epochs", "9", "--model.schedule", "constant"),
+]  # learns nothing, so that it is stopped early
 
 
 @pytest.fixture
@@ -34,6 +42,14 @@ def scalars(run: Run) -> dict[str, list[tuple[int, float]]]:
     events = EventAccumulator(str(run.path), size_guidance={"scalars": 0}).Reload()
     names = [name for name in events.Tags()["scalars"] if name not in TIMES]
     return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in names}
+
+
+def run_value(run: Run, flag: str) -> object:
+    """Return the value of a flag in the configuration of a run."""
+    config: Any = run.config
+    for key in flag.removeprefix("--").split("."):
+        config = config[key]
+    return config
 
 
 def assert_same_end(found: Run, wanted: Run) -> None:
@@ -92,6 +108,107 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(
     assert_same_end(Run(cut.path), wanted)
 
 
+@pytest.mark.parametrize(
+    ("step", "flags", "best_before"),
+    [
+        (7, [], True),
+        (3, [], False),  # before the first validation
+        (10, [], False),  # with the last step of an epoch
+        (13, ["--trainer.val_check_interval", "0.4"], True),
+        (5, ["--trainer.accumulate_grad_batches", "2"], True),
+        (7, ["--trainer.check_val_every_n_epoch", "2", "--early_stopping", "1"], False),
+        (5, ["--trainer.check_val_every_n_epoch", "2"], False),  # the stop waits for a step
+        (8, ["--data.val_size", "0"], True),
+        (9, ["--trainer.max_steps", "18"], True),
+    ],
+)
+def test_a_run_that_is_cut_by_its_time_is_scored_and_goes_on_exactly(
+    train: Callable[..., Run],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    step: int,
+    flags: list[str],
+    best_before: bool,
+) -> None:
+    wanted = train("--name", "whole", *flags)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Timer, "time_remaining", lambda timer: 1 - passed["steps"] / step)
+        patch.setattr(Timer, "time_elapsed", lambda timer, stage="train": passed["steps"] / step)
+
+        def count(self: Classifier, *_: object) -> None:
+            passed["steps"] = self.trainer.global_step + 1  # the one that begins
+
+        passed = {"steps": 0}
+        patch.setattr(Classifier, "on_before_zero_grad", count)
+        cut = train("--name", "cut", "--trainer.max_time", "00:00:00:01", *flags)
+    printed = capsys.readouterr().out.splitlines()
+    assert (cut.status, cut.record["ended_by"]) == ("stopped", "max_time")
+    assert cut.record["steps"] < wanted.record["steps"]
+    assert printed[-2] == f"to go on: python scripts/train.py --resume {cut.path}"
+    assert "ended by max_time 00:00:00:01 in epoch " in printed[-1]
+    assert cut.predictions("test").accuracy == pytest.approx(cut.record["metrics"]["test"]["accuracy"])
+    assert (cut.path / "checkpoints" / "best_before_end.ckpt").exists() == best_before
+    main(["--resume", str(cut.path), "--trainer.max_time", "null"])
+    assert_same_end(Run(cut.path), wanted)
+    assert Run(cut.path).record["ended_by"] == (
+        "max_steps" if "--trainer.max_steps" in flags else "max_epochs"
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "more", "steps"),
+    [
+        ([], ["--trainer.max_epochs", "6"], 30),
+        (["--trainer.max_steps", "8"], ["--trainer.max_steps", "13"], 13),
+        (["--trainer.max_steps", "8"], ["--trainer.max_steps", "-1"], 20),
+        ([*STILL, "--early_stopping", "1"], ["--early_stopping", "null"], 45),
+        ([*STILL, "--early_stopping", "1"], ["--early_stopping", "3"], 20),
+    ],
+)
+def test_a_finished_run_goes_on_beyond_what_ended_it(
+    train: Callable[..., Run], flags: list[str], more: list[str], steps: int
+) -> None:
+    first = train("--name", "long", *flags)
+    assert first.record["steps"] < steps
+    earlier = run_value(first, more[0])
+    main(["--resume", str(first.path), *more])
+    run = Run(first.path)
+    assert (run.status, run.record["steps"], run.record["resumed"]) == ("finished", steps, 1)
+    assert run.record["earlier_ends"] == [{more[0].removeprefix("--"): earlier}]
+    state = torch.load(run.path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["global_step"] == steps
+    if "--model.schedule" not in flags:
+        assert state["lr_schedulers"][0]["_last_lr"] == pytest.approx([0, 0], abs=1e-12)
+    table = [int(row["step"]) for row in rows(run)]
+    assert table == sorted(table)
+    again = main(["--config", str(run.path / "config.yaml"), "--name", "anew"])
+    assert again is not None
+    assert again.record["steps"] == steps
+
+
+def test_a_run_killed_in_the_validation_of_its_end_validates_it_again(
+    train: Callable[..., Run], interrupted: Callable[..., Run]
+) -> None:
+    flags = ["--trainer.max_steps", "4"]
+    wanted = train("--name", "whole", *flags)
+    cut = interrupted("validation_step", 4, None, *flags)
+    main(["--resume", str(cut.path)])
+    assert Run(cut.path).record["metrics"] == wanted.record["metrics"]
+
+
+def test_accumulation_that_changes_is_resumed_within_an_epoch(
+    train: Callable[..., Run], interrupted: Callable[..., Run]
+) -> None:
+    flags = [
+        "--trainer.callbacks+=lightning.pytorch.callbacks.GradientAccumulationScheduler",
+        "--trainer.callbacks.scheduling={0: 1, 1: 2}",
+    ]
+    wanted = train("--name", "whole", *flags)
+    cut = interrupted("training_step", 7, signal.SIGTERM, *flags)
+    main(["--resume", str(cut.path)])
+    assert_same_end(Run(cut.path), wanted)
+
+
 def test_a_run_is_resumed_again_and_again(train: Callable[..., Run], interrupted: Callable[..., Run]) -> None:
     wanted = train("--name", "whole")
     cut = interrupted("training_step", 3, signal.SIGTERM)
@@ -144,6 +261,14 @@ def test_what_cannot_be_resumed_is_refused(
 ) -> None:
     finished = train("--name", "whole")
     assert "is finished; to train anew: --config" in refusal("--resume", finished.path)
+    for words in (
+        ["--trainer.max_epochs", "3"],
+        ["--trainer.max_epochs", "4"],
+        ["--trainer.max_steps", "90"],
+    ):
+        message = refusal("--resume", finished.path, *words)
+        assert "to train longer: a larger --trainer.max_epochs" in message
+    assert "--ema None: " in refusal("--resume", finished.path, "--trainer.max_epochs", "9", "--ema", "null")
     assert "holds no run that was stopped" in refusal("--resume", finished.path.parent)
     assert "is no run folder" in refusal("--resume", tmp_path / "nothing")
     assert "is no run folder" in refusal("--resume", "http://localhost/run")
@@ -187,9 +312,9 @@ def test_a_damaged_last_checkpoint_costs_one_interval(
 def test_a_run_that_stopped_early_stays_stopped(
     train: Callable[..., Run], interrupted: Callable[..., Run]
 ) -> None:
-    still = ["--early_stopping", "1", "--model.optimizer", "sgd", "--model.learning_rate", "1e-20"]
-    still += ["--model.batch_norm", "false", "--trainer.max_epochs", "9"]
+    still = ["--early_stopping", "1", *STILL]
     wanted = train("--name", "whole", *still)
+    assert wanted.record["ended_by"] == "early_stopping"
     cut = interrupted("on_test_epoch_end", 10, signal.SIGTERM, *still)
     main(["--resume", str(cut.path)])
     assert Run(cut.path).record["epochs"] == wanted.record["epochs"] == 2

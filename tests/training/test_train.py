@@ -15,6 +15,7 @@ from PIL import Image
 from sklearn import metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from fmnist import __version__
 from fmnist.core.constants import CLASSES
 from fmnist.core.files import TEMPORARY_FILES
 from fmnist.core.runs import Run
@@ -76,11 +77,13 @@ def test_run_json_holds_every_field(finished: tuple[Run, str], synthetic_root: P
     assert record.pop("command").startswith("python scripts/train.py --model fmnist.models.mlp.LitMLP ")
     assert record.pop("started") <= record.pop("finished")
     assert 0 < record.pop("train_seconds") < 60
-    assert record.pop("versions")["torch"] == torch.__version__.partition("+")[0]
+    versions = record.pop("versions")
+    assert (versions["fmnist"], versions["torch"]) == (__version__, torch.__version__.partition("+")[0])
     hardware = record.pop("hardware")
     assert hardware.keys() == {"processor", "cores", "system", "device", "processes", "threads"}
     assert (hardware["device"], hardware["processes"]) == ("cpu", 1)
     assert record.pop("metrics").keys() == {"val", "test"}
+    assert (record.pop("steps"), record.pop("ended_by"), record.pop("error")) == (10, "max_epochs", None)
     assert record.keys() == {"git_commit", "slurm_job"}
 
 
