@@ -12,8 +12,8 @@ import torch
 from filelock import FileLock, Timeout
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelSummary, ProgressBar, TQDMProgressBar
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fmnist.core.constants import CLASSES
@@ -25,11 +25,12 @@ from fmnist.models.layers import multiply_adds, parameter_count
 from fmnist.models.loading import read_checkpoint
 from fmnist.training import outputs
 from fmnist.training.callbacks import EMA, EpochClock, EpochLines, StopAtNonFiniteLoss
-from fmnist.training.checkpoints import LAST, AtomicCheckpointIO, LastCheckpoint, restore_last
+from fmnist.training.checkpoints import LAST, AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, restore_last
 from fmnist.training.command_line import Command
 from fmnist.training.epoch_table import EpochTable
 from fmnist.training.resume import check_same_data, shell_command, warn_of_other_versions
 from fmnist.training.signals import StopSignals, job_id, slurm_environment
+from fmnist.training.trainer_parts import as_list, raised_by_lightning, trainer_error
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
@@ -45,6 +46,7 @@ class Session:
         signals: To be entered around the training.
         clock: Counts epochs and seconds.
         best: Keeps the checkpoint of the best epoch.
+        loggers: Those that the user named, beside the run's own.
         trainer: Lightning's trainer.
 
     Raises:
@@ -55,24 +57,32 @@ class Session:
         config, arguments = command.config, command.trainer_arguments
         self.command = command
         self.clock = EpochClock()
-        monitored: Any = {"monitor": "val/accuracy", "mode": "max"} if config.data.val_size else {}
-        self.best = ModelCheckpoint(
-            filename="best", auto_insert_metric_name=False, enable_version_counter=False, **monitored
-        )
-        show_bar = config.trainer.enable_progress_bar is not False and sys.stdout.isatty()
-        plugins = _as_list(arguments["plugins"])
+        self.best = BestCheckpoint("val/accuracy" if config.data.val_size else None)
+        self.loggers = [part for part in as_list(arguments["logger"]) if isinstance(part, Logger)]
+        theirs, plugins = as_list(arguments["callbacks"]), as_list(arguments["plugins"])
+        show_bar, show_summary = config.trainer.enable_progress_bar, config.trainer.enable_model_summary
+        own_bar = any(isinstance(part, ProgressBar) for part in theirs)
+        if show_bar is None:
+            show_bar = own_bar or sys.stdout.isatty()
+        if show_summary is None:
+            show_summary = any(isinstance(part, ModelSummary) for part in theirs)
         try:
             self.signals = StopSignals(slurm_environment(plugins))
             changed = {
-                "callbacks": [*_as_list(arguments["callbacks"]), *self._callbacks(show_bar)],
+                "callbacks": [*theirs, *self._callbacks(show_bar and not own_bar)],
+                "logger": self.loggers,
                 "enable_progress_bar": show_bar,
+                "enable_model_summary": show_summary,
                 "plugins": [*plugins, AtomicCheckpointIO()],
                 # Lightning loads checkpoints that it finds there
                 "default_root_dir": config.trainer.default_root_dir or config.logs,
             }
             self.trainer = Trainer(**{**arguments, **changed})
+        except KeyError as error:
+            names = " ".join(type(plugin).__name__ for plugin in plugins)
+            raise InputError(f"--trainer.plugins {names}: needs the environment variable {error}") from None
         except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
-            raise _trainer_error(error) from None
+            raise trainer_error(error, config.trainer) from None
 
     def _callbacks(self, show_bar: bool) -> list[Callback]:
         """Return the callbacks of every training; the last one must know of the best checkpoint."""
@@ -138,6 +148,20 @@ class Session:
         elif self.best.dirpath:  # a fast_dev_run saves nothing
             self.trainer.save_checkpoint(Path(self.best.dirpath) / "best.ckpt")
 
+    def log_results(self, metrics: dict[str, Any]) -> None:
+        """Send the metrics of the best epoch to the loggers that the user named.
+
+        Args:
+            metrics: By part of the data (``val``, ``test``), as ``run.json`` holds them.
+        """
+        values = {f"final/{part}_accuracy": found["accuracy"] for part, found in metrics.items()}
+        values |= {
+            f"test/{name}": value for name, value in metrics["test"].items() if isinstance(value, int | float)
+        }
+        for logger in self.loggers:
+            logger.log_metrics(values, self.trainer.global_step)
+            logger.finalize("success")
+
     def stop_logging(self) -> None:
         """Keep what follows out of the learning curves."""
         self.trainer.loggers = []
@@ -164,7 +188,7 @@ class Session:
             classes=list(CLASSES),
             parameters=parameter_count(command.model.network),
             multiply_adds=multiply_adds(command.model.network),
-            precision=config.trainer.precision,
+            precision=self.trainer.precision,
             flip_average=config.model.init_args.flip_average,
             train_seconds=None,
             epochs=None,
@@ -188,15 +212,17 @@ class Session:
         )
         self.trainer.loggers = [board, EpochTable(run.path / "metrics.csv"), *self.trainer.loggers]
         if logged.get("metrics"):  # of the epoch that the checkpoint ends; the run may have ended before
-            board.log_metrics(logged["learning_rate"], logged["step"])
             for logger in self.trainer.loggers:
+                logger.log_metrics(logged["learning_rate"], logged["step"])
                 logger.log_metrics(logged["metrics"], logged["step"])
+        for logger in self.loggers:
+            logger.log_hyperparams(outputs.hyperparameters(run.config, self.command.model, self.command.data))
         outputs.add_curve_charts(board.experiment)
         network, split = self.command.model.network, self.command.data.split
         print(
             f"{type(network).__name__}, {parameter_count(network):,} parameters, on "
             f"{self.trainer.world_size} x {self.trainer.strategy.root_device.type}, "
-            f"{torch.get_num_threads()} threads, {self.command.config.trainer.precision} "
+            f"{torch.get_num_threads()} threads, {self.trainer.precision} "
             f"({self.command.precision_reason}), channels last\n"
             f"{split['train']:,} training and {split['val']:,} validation images; run folder {run.path}"
         )
@@ -219,8 +245,8 @@ class Session:
         if isinstance(error, SystemExit):  # Lightning ends a fit with SystemExit(1) after Ctrl-C
             terminated = isinstance(error, SIGTERMException) or error.code == SIGTERM_STATUS
             return SystemExit(SIGTERM_STATUS) if terminated else KeyboardInterrupt()
-        if isinstance(error, MisconfigurationException):
-            return _trainer_error(error)
+        if isinstance(error, MisconfigurationException) or raised_by_lightning(error):
+            return trainer_error(error, self.command.config.trainer)
         if _is_unwritable(error):
             resumed = self.command.resumed
             folder = Path(self.command.config.logs) if resumed is None else resumed.path
@@ -234,11 +260,6 @@ class Session:
 
 def _is_unwritable(error: BaseException) -> TypeGuard[OSError]:
     return isinstance(error, OSError) and error.errno in UNWRITABLE
-
-
-def _trainer_error(error: Exception) -> InputError:
-    """Return what Lightning raised about the trainer's arguments as bad input."""
-    return InputError(f"--trainer: {' '.join(str(error).split())}")
 
 
 def _reopen(run: Run) -> None:
@@ -269,7 +290,3 @@ def _lock(run: Run) -> Iterator[None]:
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _as_list(value: Any) -> list[Any]:
-    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
