@@ -42,8 +42,8 @@ def explain(message: str) -> str:
     ):
         if required[2] == Classifier.__name__:
             return MODEL_REQUIRED
-        key, kind, missing = required.groups()
-        return f"--{key} {kind}: the following arguments are required: {missing}; give --{key}.{missing}"
+        owner, name, missing = required.groups()
+        return f"--{owner} {name}: the following arguments are required: {missing}; give --{owner}.{missing}"
     if message.startswith("the following arguments are required"):
         return MODEL_REQUIRED
     if match := re.match(r"argument (?:-\w/)?(--[\w.]+)\S*: (.*)", message):
@@ -66,7 +66,7 @@ def _wrong_value(message: str) -> str:
     # a flag that takes classes of several kinds reports each that it is not
     reasons = [line for line in reasons if " not correspond to a subclass of " not in line] or reasons
     if name := re.search(r"Expected a dot import path string: (.*)", message):
-        reasons = [_unknown_class(keys[0] if keys else "model", name[1])]
+        return f"{flag} {name[1]}: {_unknown_class(keys[0] if keys else 'model', name[1])}"
     if not reasons:
         choices = re.findall(r"Expected a typing\.Literal\[(.*?)\]", message)
         types = re.findall(r"Expected a <class '(?!NoneType)(.*?)'>", message)

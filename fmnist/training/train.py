@@ -32,6 +32,8 @@ def main(args: Sequence[str] | None = None) -> Run | None:
     torch.set_flush_denormal(True)
     command = parse(args)
     session = Session(command)
+    if command.resumed is not None:  # Lightning warns of checkpoints that it is about to continue
+        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
     if command.resumed is not None and command.resumed.status == "finished":
         return _report_finished(session, command.resumed)
     model, data = command.model, command.data

@@ -94,7 +94,7 @@ def check_parts(arguments: dict[str, Any], trainer: jsonargparse.Namespace, mode
         for kind, reason in UNSUITABLE:
             if isinstance(part, kind):
                 raise InputError(f"{flag_of(type(part))}: {reason}")
-        if type(part) is callbacks.BaseFinetuning:
+        if type(part) in (callbacks.BaseFinetuning, callbacks.ProgressBar):
             raise InputError(f"{flag_of(type(part))}: is a base class; name a class of your own")
         if isinstance(part, callbacks.BackboneFinetuning) and not hasattr(model, "backbone"):
             raise InputError(f"{flag_of(type(part))}: needs a model with the attribute backbone")
@@ -168,16 +168,15 @@ def check_launch(trainer: Trainer, strategy: Any) -> None:
 def trainer_error(error: BaseException, trainer: jsonargparse.Namespace) -> InputError:
     """Return what Lightning objected to as bad input, with the flags that it speaks of."""
     message = " ".join(str(error).split())
-    given = dict(_given(trainer))
-    spoken_of = [
-        name
-        for name, words in given.items()
-        if re.search(rf"\b{name}\b", message)
-        or any(re.split(r"\W|_", word)[0].lower() in message.lower() for word in words if word.isidentifier())
-    ]
+    given, places = dict(_given(trainer)), []
+    for name, values in given.items():
+        words = [name, *(value.partition("_")[0] for value in values if value.isidentifier())]
+        places += [(match.start(), name) for word in words if (match := re.search(word, message, re.I))]
     # a package that is missing need not be called like what needs it
-    flags = spoken_of or [name for name in ("accelerator", "strategy", "profiler") if name in given]
-    written = ", ".join(f"--trainer.{name} {' '.join(given[name])}" for name in flags)
+    flags = [name for _, name in sorted(places)] or [
+        name for name in ("accelerator", "strategy", "profiler") if name in given
+    ]
+    written = ", ".join(f"--trainer.{name} {' '.join(given[name])}" for name in dict.fromkeys(flags))
     return InputError(f"{written or '--trainer'}: {message}")
 
 
