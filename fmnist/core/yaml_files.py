@@ -13,7 +13,7 @@ _TUPLE = re.compile(rf"\(\s*(?:{_NUMBER}\s*,\s*)*(?:{_NUMBER})?\s*\)|{_NUMBER}(?
 
 
 def as_written(value: Any) -> Any:
-    """Return YAML's values, and what Python writes otherwise: ``None``, ``(64, 32)``, ``64,32``, ``1e-3``."""
+    """Return YAML's values, and what Python writes otherwise: ``None``, ``(64, 32)`` and ``64,32``."""
     if isinstance(value, dict):
         return {key: as_written(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -22,9 +22,7 @@ def as_written(value: Any) -> Any:
         return value
     if _TUPLE.fullmatch(value.strip()):
         numbers = re.findall(_NUMBER, value)
-        return [as_written(yaml.safe_load(number)) for number in numbers]
-    if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):  # which YAML 1.1 takes for text
-        return float(value)
+        return [float(number) if set(number) & set(".eE") else int(number) for number in numbers]
     return None if value == "None" else value
 
 

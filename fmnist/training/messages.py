@@ -80,9 +80,8 @@ def _wrong_value(message: str) -> str:
 def _unknown_class(key: str, name: str) -> str:
     """Say that there is no such class, and name those that there are, or the one that was probably meant."""
     if key == "model":
-        return (
-            f"must be one of {', '.join(shipped_networks())}, or the path of a class, like my_model.LitLinear"
-        )
+        networks = ", ".join(sorted(shipped_networks()))
+        return f"must be one of {networks}, or the path of a class, like my_model.LitLinear"
     names = {known.lower(): known for known in getattr(_CLASSES.get(key), "__all__", ())}
     if name in names.values():
         return "cannot be built: it is abstract, of another kind, or lacks a package"

@@ -110,7 +110,7 @@ def hyperparameters(
         "network": type(model.network).__name__,
         "seed": data.seed,
         **{name: config.get(name) for name in ("ema", "early_stopping")},
-        **{name: config["trainer"].get(name) for name in trainer},
+        **{name: config.get("trainer", {}).get(name) for name in trainer},
         "batch_size": data.batch_size,
         "val_size": data.val_size,
         "train_size": data.train_size,

@@ -171,7 +171,9 @@ def trainer_error(error: BaseException, trainer: jsonargparse.Namespace) -> Inpu
     given, places = dict(_given(trainer)), []
     for name, values in given.items():
         words = [name, *(value.partition("_")[0] for value in values if value.isidentifier())]
-        places += [(match.start(), name) for word in words if (match := re.search(word, message, re.I))]
+        places += [
+            (match.start(), name) for word in words if (match := re.search(f"(?<!/){word}", message, re.I))
+        ]
     # a package that is missing need not be called like what needs it
     flags = [name for _, name in sorted(places)] or [
         name for name in ("accelerator", "strategy", "profiler") if name in given

@@ -211,7 +211,7 @@ def test_what_is_logged_reaches_the_loggers_that_the_user_named(
     assert [float(row["test/accuracy"]) for row in table if row["test/accuracy"]] == pytest.approx([accuracy])
     wanted = {"seed": 7, "batch_size": 100, "ema": 0.5, "shift": 1, "max_epochs": 2, "learning_rate": 0.01}
     for name in ("CSVLogger", "TensorBoardLogger"):
-        found = yaml.safe_load((tmp_path / name / "hparams.yaml").read_text())
+        found = yaml.full_load((tmp_path / name / "hparams.yaml").read_text())
         assert {key: found.get(key) for key in wanted} == wanted
 
 
