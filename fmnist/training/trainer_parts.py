@@ -175,9 +175,9 @@ def trainer_error(error: BaseException, trainer: jsonargparse.Namespace) -> Inpu
             (match.start(), name) for word in words if (match := re.search(f"(?<!/){word}", message, re.I))
         ]
     # a package that is missing need not be called like what needs it
-    flags = [name for _, name in sorted(places)] or [
-        name for name in ("accelerator", "strategy", "profiler") if name in given
-    ]
+    flags = [name for _, name in sorted(places)]
+    if not flags and isinstance(error, ImportError):
+        flags = [name for name in ("accelerator", "strategy", "profiler") if name in given]
     written = ", ".join(f"--trainer.{name} {' '.join(given[name])}" for name in dict.fromkeys(flags))
     return InputError(f"{written or '--trainer'}: {message}")
 
