@@ -13,7 +13,7 @@ import yaml
 from fmnist.baselines.features import EXTRACTORS, TRANSFORMERS
 from fmnist.core.errors import InputError
 from fmnist.core.runs import check_name
-from fmnist.core.yaml_files import read_yaml
+from fmnist.core.yaml_files import as_written, read_yaml
 
 Backend = Literal["auto", "fast", "stock"]
 BACKENDS = get_args(Backend)
@@ -110,7 +110,7 @@ def _parse_flags(args: list[str]) -> list[tuple[str, Any]]:
         if value is None:
             raise InputError(f"{flag}: expected one argument")
         try:
-            pairs.append((flag[2:], _numbers(yaml.safe_load(value))))
+            pairs.append((flag[2:], _numbers(as_written(yaml.safe_load(value)))))
         except yaml.YAMLError:
             raise InputError(f"{flag} {value}: is no YAML") from None
     return pairs

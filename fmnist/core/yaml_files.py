@@ -1,11 +1,29 @@
 """Reading the YAML files that ``--config`` names."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fmnist.core.errors import InputError, quoted
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_TUPLE = re.compile(rf"\(\s*(?:{_NUMBER}\s*,\s*)*(?:{_NUMBER})?\s*\)|{_NUMBER}(?:\s*,\s*{_NUMBER})+,?")
+
+
+def as_written(value: Any) -> Any:
+    """Return YAML's values, and what Python writes otherwise: ``None``, ``(64, 32)`` and ``64,32``."""
+    if isinstance(value, dict):
+        return {key: as_written(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_written(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    if _TUPLE.fullmatch(value.strip()):
+        numbers = re.findall(_NUMBER, value)
+        return [float(number) if set(number) & set(".eE") else int(number) for number in numbers]
+    return None if value == "None" else value
 
 
 def read_yaml(path: str, example: str) -> dict[str, Any]:
@@ -26,4 +44,4 @@ def read_yaml(path: str, example: str) -> dict[str, Any]:
         raise InputError(f"--config {quoted(path)}: is no YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
         raise InputError(f"--config {quoted(path)}: must hold keys like '{example}:', holds {content!r:.40}")
-    return content
+    return as_written(content)

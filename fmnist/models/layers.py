@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from fmnist.core.constants import IMAGE_SIZE
+from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.errors import InputError
 
 
@@ -64,6 +64,27 @@ def embedding(network: nn.Module) -> Callable[[Tensor], Tensor] | None:
 def parameter_count(network: nn.Module) -> int:
     """Return the number of trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def check_logits(network: nn.Module) -> None:
+    """Refuse a network that does not map images to one logit for each class.
+
+    Raises:
+        InputError: It takes other images, or gives something else.
+    """
+    images, training = torch.zeros(2, 1, IMAGE_SIZE, IMAGE_SIZE), network.training
+    wanted = f"must map images (2, 1, {IMAGE_SIZE}, {IMAGE_SIZE}) to logits (2, {len(CLASSES)})"
+    try:
+        with torch.no_grad():
+            logits = network.eval()(images)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"--model: its network {type(network).__name__} {wanted}: {reason}") from None
+    finally:
+        network.train(training)
+    if getattr(logits, "shape", None) != (2, len(CLASSES)):
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(f"--model: its network {type(network).__name__} {wanted}, gives {shape}")
 
 
 def multiply_adds(network: nn.Module) -> int:

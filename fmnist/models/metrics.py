@@ -15,6 +15,7 @@ from torchmetrics.classification import (
 )
 
 from fmnist.core.constants import CLASSES
+from fmnist.core.metrics import METRICS
 
 
 def classification_metrics() -> MetricCollection:
@@ -35,6 +36,16 @@ def classification_metrics() -> MetricCollection:
             "confusion_matrix": MulticlassConfusionMatrix(**kwargs),
         }
     )
+
+
+def logged_names() -> list[str]:
+    """Return the names of everything that a training logs after an epoch, e.g. ``val/accuracy``."""
+    metrics = classification_metrics()
+    metrics.update(torch.zeros(len(CLASSES), len(CLASSES)), torch.arange(len(CLASSES)))
+    names = [name for name, value in metrics.compute().items() if not value.ndim]
+    names += [metric.name for metric in METRICS if metric.logged and metric.name not in names]
+    validation = [f"val/{name}" for name in ("loss", *names)]
+    return [*validation, "train/loss", "train/accuracy", "learning_rate", "images_per_second", "seconds"]
 
 
 def plain_metrics(results: dict[str, Tensor]) -> dict[str, Any]:

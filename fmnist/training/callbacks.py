@@ -166,7 +166,7 @@ class StopAtNonFiniteLoss(Callback):
 class EpochClock(Callback):
     """Logs seconds of training, images per second and the learning rate once an epoch.
 
-    The learning rate is also logged every ``log_every_n_steps``, to the first logger only.
+    The learning rate is also logged every ``log_every_n_steps``.
 
     Attributes:
         epochs: Number of epochs, the last one perhaps unfinished.
@@ -205,7 +205,8 @@ class EpochClock(Callback):
             self._last_batch = time.perf_counter()
         if trainer.global_step != self._step and (learning_rate := due_learning_rate(trainer)):
             # at the number of the step counted from 0, as Lightning's own metrics
-            trainer.loggers[0].log_metrics(learning_rate, trainer.global_step - 1)
+            for logger in trainer.loggers:
+                logger.log_metrics(learning_rate, trainer.global_step - 1)
         self._step = trainer.global_step  # stays while gradients are accumulated
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from fmnist.core.errors import InputError, quoted
@@ -22,6 +22,15 @@ from fmnist.training.signals import StopConsensus, StopSignals
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
 BEST_BEFORE_END = "best_before_end.ckpt"
 DECISIONS = ("early_stopping", "callback")  # ends that no limit would bring about again
+
+
+def _moved(value: Any, old: str, new: str) -> Any:
+    """Return a callback's state with paths below one folder as paths below another."""
+    if isinstance(value, dict):
+        return {_moved(key, old, new): _moved(item, old, new) for key, item in value.items()}
+    if isinstance(value, str) and (value == old or value.startswith(old + os.sep)):
+        return new + value[len(old) :]
+    return value
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -108,6 +117,18 @@ def restore_last(folder: Path, end_moved: bool = False) -> None:
                 os.replace(folder / BEST_BEFORE_END, folder / BEST)
         return
     raise InputError(f"{'; '.join(reasons)}; train anew")
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps ``best.ckpt``; a class of its own, so that its state is not taken for that of a user's callback.
+
+    Args:
+        monitor: What is highest in the best epoch; ``None`` keeps the last one.
+    """
+
+    def __init__(self, monitor: str | None) -> None:
+        more: dict[str, Any] = {"monitor": monitor, "mode": "max"} if monitor else {}
+        super().__init__(filename="best", auto_insert_metric_name=False, enable_version_counter=False, **more)
 
 
 class LastCheckpoint(Checkpoint):
@@ -204,17 +225,23 @@ class LastCheckpoint(Checkpoint):
     def on_load_checkpoint(
         self, trainer: Any, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Stay stopped where training stopped early; find the best checkpoint in a folder that was moved."""
-        stopped = checkpoint["callbacks"]["LastCheckpoint"].get("should_stop", False)
+        """Stay stopped where training stopped early; find the checkpoints of a run folder that was moved."""
+        states = checkpoint["callbacks"]
+        stopped = states.get(self.state_key, {}).get("should_stop", False)
         trainer.should_stop = stopped and not self.end_moved
-        checkpoint["callbacks"].pop("Timer", None)  # a resumed run has as long again
+        states.pop("Timer", None)  # a resumed run has as long again
         for callback in trainer.callbacks:  # the patience of now, not of then
-            if isinstance(callback, EarlyStopping) and callback.state_key in checkpoint["callbacks"]:
-                checkpoint["callbacks"][callback.state_key]["patience"] = callback.patience
-        for name, state in checkpoint["callbacks"].items():
-            if name.startswith("ModelCheckpoint") and self.folder is not None:
-                best = state["best_model_path"] and str(self.folder / Path(state["best_model_path"]).name)
-                state |= {"dirpath": str(self.folder), "best_model_path": best}
+            if isinstance(callback, EarlyStopping) and callback.state_key in states:
+                states[callback.state_key]["patience"] = callback.patience
+        for best in trainer.checkpoint_callbacks:
+            if isinstance(best, BestCheckpoint) and self.folder is not None:
+                before = best.state_key.replace("Best", "Model", 1)  # its key in earlier versions
+                if best.state_key not in states and before in states:
+                    states[best.state_key] = states.pop(before)
+                old, new = str(states.get(best.state_key, {}).get("dirpath")), str(self.folder)
+                for name, state in states.items():
+                    if isinstance(state, dict) and state.get("dirpath") == old:
+                        states[name] = _moved(state, old, new)
 
     def _request(self, trainer: Trainer, now: bool = False) -> int:
         """Return the largest request of any process: 0 for none, 1 for a checkpoint, or a signal's number."""

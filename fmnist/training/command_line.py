@@ -1,10 +1,13 @@
 """The command line of a training: flags and YAML files in, a checked configuration and its objects out."""
 
 import argparse
+import itertools
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,11 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run, check_name
-from fmnist.core.yaml_files import read_yaml
+from fmnist.core.yaml_files import as_written, read_yaml
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models import shipped_networks
 from fmnist.models.classifier import Classifier
+from fmnist.models.layers import check_logits
 from fmnist.training import help_text
 from fmnist.training.messages import explain
 from fmnist.training.precision import choose_precision
@@ -29,17 +33,22 @@ from fmnist.training.resume import (
     run_to_resume,
     shell_command,
 )
+from fmnist.training.trainer_parts import PARTS, as_list, check_parts, flag_of, resolve_classes
 
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
     "logger": False,
     "num_sanity_val_steps": 0,
-    "enable_model_summary": False,
 }
 POSITIVE_TRAINER_FLAGS = (
     *("limit_train_batches", "limit_test_batches", "check_val_every_n_epoch"),
     *("accumulate_grad_batches", "log_every_n_steps"),
 )
+
+
+yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
+_load_yaml = jsonargparse.get_loader("yaml")
+jsonargparse.set_loader("yaml", lambda text: as_written(_load_yaml(text)), (yaml.YAMLError,))
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,10 @@ def parse(args: Sequence[str] | None) -> Command:
         while cause is not None and not isinstance(cause, InputError):
             cause = cause.__cause__
         if cause is None and str(error).startswith("Does not validate"):
-            raise InputError(explain(f'Parser key "model":\n{error}')) from None
+            group = re.search(r"Subtypes: .*?lightning\.pytorch\.(\w+)", str(error))
+            flags = [f"trainer.{flag}" for flag in PARTS if group and group[1].startswith(flag[:7])]
+            key = flags[0] if flags else "model"
+            raise InputError(explain(f'Parser key "{key}":\n{error}')) from None
         if "is not in bounds" in str(error):
             raise InputError(f"--seed_everything {error}") from None
         raise cause or error from None
@@ -118,10 +130,13 @@ def _parse(args: list[str]) -> Command:
             cli.config.resume = None  # the configuration is that of the run
     config = cli.config
     _check(config)
-    precision_reason = "as asked"
-    if config.trainer.precision is None:
+    precision_reason = "as asked" if resumed is None else "as when the run was started"
+    if config.trainer.precision is None and not _names_precision(config.trainer.plugins):
         config.trainer.precision, precision_reason = choose_precision(_device_type(config.trainer))
+    resolve_classes(config.trainer)
     cli.build()
+    check_logits(cli.model.network)
+    check_parts(vars(cli.config_init.trainer), config.trainer, cli.model)
     return Command(
         shell_command(args),
         config,
@@ -169,6 +184,7 @@ class TrainCLI(LightningCLI):
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
         )
+        self._refusal: InputError | None = None
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         for flag in help_text.RUN_FLAGS:
@@ -176,21 +192,52 @@ class TrainCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("seed_everything", "data.seed")
+        with warnings.catch_warnings():  # since jsonargparse 4.49; there is no other way before
+            warnings.simplefilter("ignore", DeprecationWarning)
+            for kind in itertools.chain.from_iterable(PARTS.values()):
+                parser.add_instantiator(self._build_part, kind)
 
     def instantiate_classes(self) -> None:
         """Build nothing yet: the configuration is checked first."""
 
     def build(self) -> None:
-        """Build ``model``, ``datamodule``, and the arguments of the trainer in ``config_init``."""
-        super().instantiate_classes()
+        """Build ``model``, ``datamodule``, and the arguments of the trainer in ``config_init``.
+
+        Raises:
+            InputError: A part of the trainer cannot be built; its flag is named.
+        """
+        try:
+            super().instantiate_classes()
+        except Exception:
+            if self._refusal is None:
+                raise
+            raise self._refusal from None
+
+    def _build_part(self, kind: type, *args: Any, **kwargs: Any) -> Any:
+        """Build a callback, logger, plugin and so on; keep what it objects to."""
+        try:
+            return kind(*args, **kwargs)
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            self._refusal = self._refusal or InputError(f"{flag_of(kind)}: {reason}")
+            raise
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Leave the trainer to the session, which has callbacks for it."""
 
     def dump(self, config: jsonargparse.Namespace | None = None) -> str:
-        """Return a configuration, by default the resolved one, as YAML."""
-        # by position: jsonargparse 4.49 renamed `skip_none`; it must be off so that null overrides a default
-        return str(self.parser.dump(config or self.config, "yaml", False))
+        """Return a configuration, by default the resolved one, as YAML.
+
+        Raises:
+            InputError: YAML cannot hold a value.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"\s*Unable to serialize")
+            # by position: jsonargparse 4.49 renamed `skip_none`; off so that null overrides a default
+            text = str(self.parser.dump(config or self.config, "yaml", False))
+        if match := re.search(r"(\w+): Unable to serialize instance (.*)", text):
+            raise InputError(f"--trainer: {match[1]} {match[2]}: cannot be kept in config.yaml; leave it out")
+        return text
 
 
 def _config_of(run: Run) -> list[str]:
@@ -215,11 +262,18 @@ def _model_name(first: argparse.Namespace, yamls: list[dict[str, Any]]) -> str |
 
 
 def _turns_requeue_off(plugins: Any) -> bool:
-    """Return whether ``--trainer.plugins``, one or a list, none of them built yet, turns requeueing off."""
-    listed = plugins if isinstance(plugins, list) else [plugins]
+    """Return whether ``--trainer.plugins``, none of them built yet, turns requeueing off."""
     return any(
         isinstance(plugin, jsonargparse.Namespace) and plugin.get("init_args.auto_requeue") is False
-        for plugin in listed
+        for plugin in as_list(plugins)
+    )
+
+
+def _names_precision(plugins: Any) -> bool:
+    """Return whether one of ``--trainer.plugins`` is a precision, which leaves no choice."""
+    return any(
+        isinstance(plugin, jsonargparse.Namespace) and plugin.class_path.endswith("Precision")
+        for plugin in as_list(plugins)
     )
 
 

@@ -147,7 +147,7 @@ def flag_names(model: str | None = None) -> list[str]:
         *(flag.name for flag in RUN_FLAGS),
         *own,
         *(flag.name for flag in _flags_of(Classifier, "model", skip=("network",))),
-        *(flag.name for flag in _flags_of(FashionMNISTDataModule, "data")),
+        *(flag.name for flag in _flags_of(FashionMNISTDataModule, "data", skip=("seed",))),
         *(flag.name for flag in _flags_of(Augmentation, "data.augmentation")),
         *(f"trainer.{name}" for name in _trainer_parameters()),
     ]

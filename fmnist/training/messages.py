@@ -3,12 +3,26 @@
 import difflib
 import re
 
+from lightning.pytorch import callbacks, loggers, plugins, profilers, strategies
+
+from fmnist.models import shipped_networks
+from fmnist.models.classifier import Classifier
 from fmnist.training.help_text import flag_names
 
 _BOILERPLATE = (
     *("Does not validate", "Subtypes:", "Errors:", "Given value", "Problem with given"),
-    *("Expected a path", "Expected a <class ", "Expected a typing."),
+    *("Expected a path", "Expected a <class ", "Expected a typing.", "Expected a dot import"),
+    *("Not a valid subclass of", "Subclass types expect", "a class path (str)", "a dict with"),
 )
+_CLASSES = {
+    "trainer.callbacks": callbacks,
+    "trainer.logger": loggers,
+    "trainer.plugins": plugins,
+    "trainer.profiler": profilers,
+    "trainer.strategy": strategies,
+}
+"""Where Lightning keeps the classes that a flag names."""
+MODEL_REQUIRED = "--model: is required; --config configs/cnn.yaml has one"
 
 
 def explain(message: str) -> str:
@@ -22,8 +36,16 @@ def explain(message: str) -> str:
         key = re.match(r'Parser key "([\w.]+)"', message)
         prefix = f"{key[1]}." if key else "model." if match.start() else ""
         return _unknown(f"--{prefix}{match[1]}", kind[1] if kind else None)
-    if match := re.match(r"the following arguments are required: (\S+)", message):
-        return f"--{match[1]}: is required; --config configs/cnn.yaml has one"
+    if required := re.search(
+        r'"([\w.]+)"[\s\S]*class_path \'[\w.]*?(\w+)\':\s+the following arguments are required: (\w+)',
+        message,
+    ):
+        if required[2] == Classifier.__name__:
+            return MODEL_REQUIRED
+        owner, name, missing = required.groups()
+        return f"--{owner} {name}: the following arguments are required: {missing}; give --{owner}.{missing}"
+    if message.startswith("the following arguments are required"):
+        return MODEL_REQUIRED
     if match := re.match(r"argument (?:-\w/)?(--[\w.]+)\S*: (.*)", message):
         return f"{match[1]}: {match[2]}"
     if match := re.match(r'Linked "(\S+)" must be given via "(\S+)"', message):
@@ -33,30 +55,62 @@ def explain(message: str) -> str:
 
 def _wrong_value(message: str) -> str:
     """Return flag, value and what is allowed: what a class objected to, else the values or the types."""
-    flag = "--" + ".".join(dict.fromkeys(re.findall(r'Parser key "([\w.]+)"', message)))
+    keys = list(dict.fromkeys(re.findall(r'Parser key "([\w.]+)"', message)))
+    flag = "--" + ".".join(keys)
     nested = re.search(r"NestedArg\(key='([\w.]+)', val='?(.*?)'?\)", message)
     if nested and not flag.endswith(f".{nested[1]}"):
         flag = f"{flag}.{nested[1]}"
-    value = re.search(r"(?:Got|Given) value: (?!NestedArg|Namespace|{)(.*)", message)
-    message = re.sub(r"Expected a dot import path string: .*", "must be the path of a class", message)
+    value = re.search(r"(?:Got|Given) value: (?!NestedArg|Namespace|{|\[Namespace)(.*)", message)
     lines = [re.sub(r'^Parser key "[\w.]+": ?', "", line.strip(" -")) for line in message.splitlines()]
-    reasons = dict.fromkeys(line for line in lines if line and not line.startswith(_BOILERPLATE))
+    reasons = list(dict.fromkeys(line for line in lines if line and not line.startswith(_BOILERPLATE)))
+    # a flag that takes classes of several kinds reports each that it is not
+    reasons = [line for line in reasons if " not correspond to a subclass of " not in line] or reasons
+    if name := re.search(r"Expected a dot import path string: (.*)", message):
+        return f"{flag} {name[1]}: {_unknown_class(keys[0] if keys else 'model', name[1])}"
     if not reasons:
         choices = re.findall(r"Expected a typing\.Literal\[(.*?)\]", message)
         types = re.findall(r"Expected a <class '(?!NoneType)(.*?)'>", message)
+        types = ["a list like [64, 32]" if name in ("tuple", "list") else name for name in types]
+        types += ["null"] * ("Expected a <class 'NoneType'>" in message and keys[1:] == [] and not nested)
         names = dict.fromkeys(", ".join(choices).replace("'", "").split(", "))
-        reasons = {f"must be one of {', '.join(names)}" if choices else f"must be {' or '.join(types)}": None}
+        reasons = [f"must be one of {', '.join(names)}" if choices else f"must be {' or '.join(types)}"]
     return f"{flag}{' ' + value[1] if value else ''}: {'; '.join(reasons)}"
+
+
+def _unknown_class(key: str, name: str) -> str:
+    """Say that there is no such class, and name those that there are, or the one that was probably meant."""
+    if key == "model":
+        networks = ", ".join(sorted(shipped_networks()))
+        return f"must be one of {networks}, or the path of a class, like my_model.LitLinear"
+    names = {known.lower(): known for known in getattr(_CLASSES.get(key), "__all__", ())}
+    if name in names.values():
+        return "cannot be built: it is abstract, of another kind, or lacks a package"
+    close = difflib.get_close_matches(name.lower(), names, n=1)
+    return "must be the path of a class" + (f"; did you mean {names[close[0]]}?" if close else "")
 
 
 def _unknown(flag: str, model: str | None = None) -> str:
     """Say that there is no such flag, and name the one that was probably meant.
 
-    That is one with the same last part; else the most similar one of the same group, as ``model.``.
+    That is one with the same last part; one with its initials, as ``lr``; the most similar one of the same
+    group, as ``model.``; one that has it as a word, as ``epochs``; or the most similar one of all.
     """
-    name, names = flag.lstrip("-").partition("=")[0], flag_names(model)
+    name, names = flag.lstrip("-").partition("=")[0].replace("-", "_"), flag_names(model)
     group, _, last = name.rpartition(".")
-    same_end = [known for known in names if known.rpartition(".")[2] == last]
-    ends = {known.rpartition(".")[2]: known for known in names if known.rpartition(".")[0] == group}
-    close = same_end or [ends[end] for end in difflib.get_close_matches(last, ends, n=1)]
+    ends = {known: known.rpartition(".")[2] for known in names}
+    words = {known: [word.rstrip("s") for word in end.split("_")] for known, end in ends.items()}
+    initials = {known: "".join(word[:1] for word in parts) for known, parts in words.items() if parts[1:]}
+    close = (
+        [known for known, end in ends.items() if end == last]
+        or [known for known, letters in initials.items() if letters == last]
+        or _similar(last, {known: end for known, end in ends.items() if known.rpartition(".")[0] == group})
+        or [known for known, parts in words.items() if last.rstrip("s") in parts]
+        or _similar(last, ends)
+    )
     return f"{flag}: no such flag" + (f"; did you mean --{close[0]}?" if close else " (--help lists them)")
+
+
+def _similar(last: str, ends: dict[str, str]) -> list[str]:
+    """Return the flag whose last part is most similar, if one is."""
+    close = difflib.get_close_matches(last, ends.values(), n=1)
+    return [known for known, end in ends.items() if end in close]

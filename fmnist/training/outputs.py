@@ -102,7 +102,7 @@ def write_tensorboard(
     images = to_input(data.data.test_images[:EMBEDDED])
     names = [CLASSES[label] for label in data.data.test_labels[:EMBEDDED]]
     metrics = {f"final/{part}_accuracy": values["accuracy"] for part, values in run.record["metrics"].items()}
-    hparams = {"seed": data.seed, "batch_size": data.batch_size, **asdict(data.augmentation), **model.hparams}
+    hparams = hyperparameters(run.config, model, data)
     plain = {
         name: value if isinstance(value, bool | int | float | str) else str(value)
         for name, value in hparams.items()
@@ -126,6 +126,31 @@ def write_tensorboard(
             print(
                 f"no projector: {type(network).__name__} has no method features that returns vectors (N, D)"
             )
+
+
+def hyperparameters(
+    config: dict[str, Any], model: Classifier, data: FashionMNISTDataModule
+) -> dict[str, Any]:
+    """Return what may differ between two runs, by name, for loggers that compare runs.
+
+    Args:
+        config: As ``config.yaml`` holds it.
+        model: Of the run.
+        data: Likewise.
+    """
+    trainer = ("max_epochs", "max_steps", "precision", "accumulate_grad_batches", "gradient_clip_val")
+    return {
+        "network": type(model.network).__name__,
+        "seed": data.seed,
+        **{name: config.get(name) for name in ("ema", "early_stopping")},
+        **{name: config.get("trainer", {}).get(name) for name in trainer},
+        "batch_size": data.batch_size,
+        "val_size": data.val_size,
+        "train_size": data.train_size,
+        "split_seed": data.split_seed,
+        **asdict(data.augmentation),
+        **model.hparams,
+    }
 
 
 def principal_components(features: Tensor, largest: int = 64) -> Tensor:

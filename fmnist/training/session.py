@@ -11,9 +11,15 @@ import torch
 from filelock import FileLock, Timeout
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.plugins import Precision
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    ModelSummary,
+    ProgressBar,
+    Timer,
+    TQDMProgressBar,
+)
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fmnist.core.constants import CLASSES
@@ -26,12 +32,20 @@ from fmnist.models.layers import multiply_adds, parameter_count
 from fmnist.models.loading import read_checkpoint
 from fmnist.training import outputs
 from fmnist.training.callbacks import EMA, Ending, EpochClock, EpochLines, StopAtNonFiniteLoss
-from fmnist.training.checkpoints import BEST, LAST, AtomicCheckpointIO, LastCheckpoint, restore_last
+from fmnist.training.checkpoints import (
+    BEST,
+    LAST,
+    AtomicCheckpointIO,
+    BestCheckpoint,
+    LastCheckpoint,
+    restore_last,
+)
 from fmnist.training.command_line import Command
 from fmnist.training.epoch_table import EpochTable
 from fmnist.training.resume import check_same_data, shell_command, warn_of_other_versions
 from fmnist.training.signals import StopSignals, job_id, slurm_environment
 from fmnist.training.threads import yields
+from fmnist.training.trainer_parts import as_list, raised_by_lightning, trainer_error
 
 
 class Session:
@@ -46,6 +60,7 @@ class Session:
         clock: Counts epochs and seconds.
         ending: Knows what ended training.
         best: Keeps the checkpoint of the best epoch.
+        loggers: Those that the user named, beside the run's own.
         trainer: Lightning's trainer.
 
     Raises:
@@ -56,28 +71,33 @@ class Session:
         config, arguments = command.config, command.trainer_arguments
         self.command = command
         self.clock, self.ending = EpochClock(), Ending()
-        monitored: Any = {"monitor": "val/accuracy", "mode": "max"} if config.data.val_size else {}
-        self.best = ModelCheckpoint(
-            filename="best", auto_insert_metric_name=False, enable_version_counter=False, **monitored
-        )
-        show_bar = config.trainer.enable_progress_bar is not False and sys.stdout.isatty()
-        plugins = _as_list(arguments["plugins"])
-        chosen = command.precision_reason != "as asked"
-        has_precision = any(isinstance(plugin, Precision) for plugin in plugins)
+        self.best = BestCheckpoint("val/accuracy" if config.data.val_size else None)
+        self.loggers = [part for part in as_list(arguments["logger"]) if isinstance(part, Logger)]
+        theirs, plugins = as_list(arguments["callbacks"]), as_list(arguments["plugins"])
+        show_bar, show_summary = config.trainer.enable_progress_bar, config.trainer.enable_model_summary
+        own_bar = any(isinstance(part, ProgressBar) for part in theirs)
+        if show_bar is None:
+            show_bar = own_bar or sys.stdout.isatty()
+        if show_summary is None:
+            show_summary = any(isinstance(part, ModelSummary) for part in theirs)
         try:
             self.signals = StopSignals(slurm_environment(plugins))
             changed = {
-                "callbacks": [*_as_list(arguments["callbacks"]), *self._callbacks(show_bar)],
+                "callbacks": [*theirs, *self._callbacks(show_bar and not own_bar)],
+                "logger": self.loggers,
                 "enable_progress_bar": show_bar,
+                "enable_model_summary": show_summary,
                 "plugins": [*plugins, AtomicCheckpointIO()],
-                "precision": None if chosen and has_precision else arguments["precision"],
                 "max_time": None,  # among the callbacks, before those that it concerns
                 # Lightning loads checkpoints that it finds there
                 "default_root_dir": config.trainer.default_root_dir or config.logs,
             }
             self.trainer = Trainer(**{**arguments, **changed})
+        except KeyError as error:
+            names = " ".join(type(plugin).__name__ for plugin in plugins)
+            raise InputError(f"--trainer.plugins {names}: needs the environment variable {error}") from None
         except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
-            raise _trainer_error(error) from None
+            raise trainer_error(error, config.trainer) from None
 
     def _callbacks(self, show_bar: bool) -> list[Callback]:
         """Return the callbacks of every training; the last one must know of the best checkpoint."""
@@ -165,6 +185,20 @@ class Session:
         if not self.best.best_model_path:
             self.trainer.save_checkpoint(Path(self.best.dirpath) / BEST)
 
+    def log_results(self, metrics: dict[str, Any]) -> None:
+        """Send the metrics of the best epoch to the loggers that the user named.
+
+        Args:
+            metrics: By part of the data (``val``, ``test``), as ``run.json`` holds them.
+        """
+        values = {f"final/{part}_accuracy": found["accuracy"] for part, found in metrics.items()}
+        values |= {
+            f"test/{name}": value for name, value in metrics["test"].items() if isinstance(value, int | float)
+        }
+        for logger in self.loggers:
+            logger.log_metrics(values, self.trainer.global_step)
+            logger.finalize("success")
+
     def stop_logging(self) -> None:
         """Keep what follows out of the learning curves."""
         self.trainer.loggers = []
@@ -217,11 +251,12 @@ class Session:
             purge_step=logged.get("step"),
         )
         self.trainer.loggers = [board, EpochTable(run.path / "metrics.csv"), *self.trainer.loggers]
-        if logged.get("learning_rate"):
-            board.log_metrics(logged["learning_rate"], logged["step"])
         if logged.get("metrics"):  # of the epoch that the checkpoint ends; the run may have ended before
             for logger in self.trainer.loggers:
+                logger.log_metrics(logged["learning_rate"], logged["step"])
                 logger.log_metrics(logged["metrics"], logged["step"])
+        for logger in self.loggers:
+            logger.log_hyperparams(outputs.hyperparameters(run.config, self.command.model, self.command.data))
         outputs.add_curve_charts(board.experiment)
         network, split = self.command.model.network, self.command.data.split
         yielding = " that yield to other programs" if yields() else ""
@@ -253,8 +288,8 @@ class Session:
         if isinstance(error, SystemExit):  # Lightning ends a fit with SystemExit(1) after Ctrl-C
             terminated = isinstance(error, SIGTERMException) or error.code == SIGTERM_STATUS
             return SystemExit(SIGTERM_STATUS) if terminated else KeyboardInterrupt()
-        if isinstance(error, MisconfigurationException):
-            return _trainer_error(error)
+        if isinstance(error, MisconfigurationException) or raised_by_lightning(error):
+            return trainer_error(error, self.command.config.trainer)
         if is_unwritable(error):
             resumed = self.command.resumed
             folder = Path(self.command.config.logs) if resumed is None else resumed.path
@@ -264,11 +299,6 @@ class Session:
                 f"{shutil.disk_usage(folder).free:,} bytes are free there"
             )
         return error
-
-
-def _trainer_error(error: Exception) -> InputError:
-    """Return what Lightning raised about the trainer's arguments as bad input."""
-    return InputError(f"--trainer: {' '.join(str(error).split())}")
 
 
 def _reopen(run: Run, earlier_end: dict[str, Any]) -> None:
@@ -303,7 +333,3 @@ def _lock(run: Run) -> Iterator[None]:
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _as_list(value: Any) -> list[Any]:
-    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]

@@ -3,6 +3,8 @@
 import logging
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,6 +16,7 @@ from fmnist.training import outputs
 from fmnist.training.command_line import parse
 from fmnist.training.session import Session
 from fmnist.training.threads import yields_cores
+from fmnist.training.trainer_parts import check_launch
 
 
 @exits_cleanly
@@ -31,6 +34,8 @@ def main(args: Sequence[str] | None = None) -> Run | None:
     torch.set_flush_denormal(True)
     command = parse(args)
     session = Session(command)
+    if command.resumed is not None:  # Lightning warns of checkpoints that it is about to continue
+        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
     if command.resumed is not None and command.resumed.status == "finished" and not command.earlier_end:
         return _report_finished(session, command.resumed)
     model, data = command.model, command.data
@@ -38,6 +43,7 @@ def main(args: Sequence[str] | None = None) -> Run | None:
         data.prepare_data()
         data.setup()
         data.check_processes(session.trainer.world_size)
+        check_launch(session.trainer, command.config.trainer.strategy)
         with session.run_folder() as run:
             session.trainer.fit(model, data, ckpt_path=session.checkpoint, weights_only=True)
             _test(session)
@@ -59,13 +65,15 @@ def _test(session: Session) -> None:
 def _save(session: Session, run: Run) -> None:
     """Leave predictions, metrics, figures and TensorBoard's pages in the run folder, and print the report."""
     model, data = session.command.model, session.command.data
-    predictions, metrics = {}, {}
+    predictions: dict[str, Predictions] = {}
+    metrics: dict[str, Any] = {}
     for part in ("val", "test"):
         if part in model.predictions:  # there may be no validation
             predictions[part] = Predictions(*(values.cpu().numpy() for values in model.predictions[part]))
             run.save_predictions(part, predictions[part])
             metrics[part] = {"images": len(predictions[part].labels), **plain_metrics(model.results[part])}
     run.update(metrics=metrics)
+    session.log_results(metrics)
     test = predictions["test"]
     drawn = outputs.draw_figures(run, test, data)
     outputs.write_tensorboard(run, drawn, model, data)
@@ -85,11 +93,23 @@ def _report_finished(session: Session, run: Run) -> Run | None:
     return run
 
 
+def _concerns_the_user(record: logging.LogRecord) -> bool:
+    """Tell whether a line of Lightning's shared log is a warning or of a callback that the user named."""
+    path = Path(record.pathname)
+    return record.levelno > logging.INFO or (
+        path.parent.name == "callbacks" and path.stem != "weight_averaging"  # EMA's notes on checkpoints
+    )
+
+
 def _silence_libraries() -> None:
     """Silence what Lightning says of itself; warnings that concern the user stay."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # prints its table so
+    for part in ("callbacks", "profilers"):  # what the user asked for, like a model summary or a time limit
+        logging.getLogger(f"lightning.pytorch.{part}").setLevel(logging.INFO)
+    shared = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    shared.setLevel(logging.INFO)
+    shared.addFilter(_concerns_the_user)
     for message in (
         "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
         "(?s).*provide both args and command line arguments",  # tests and --resume do
@@ -100,3 +120,7 @@ def _silence_libraries() -> None:
         "Be aware that when using `ckpt_path`, callbacks used",  # a limit was lifted; all else is checked
     ):
         warnings.filterwarnings("ignore", message)
+
+
+if __name__ == "__main__":
+    main()

@@ -44,6 +44,22 @@ def test_help_is_complete_and_imports_nothing_heavy(command: str, texts: list[st
     assert not heavy & {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
 
 
+MODULES = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in sorted((ROOT / "fmnist").rglob("*.py"))
+    if "\ndef main(" in path.read_text()
+]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_with_a_main_runs_by_itself(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ")
+
+
 @pytest.mark.parametrize("words", ["evaluate", "explain", "export", "predict a.png"])
 def test_a_folder_that_is_no_run_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str

@@ -3,11 +3,14 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from torch import nn
 
+from fmnist.models.classifier import Classifier
 from fmnist.training import command_line, train
 from fmnist.training.command_line import parse
 from fmnist.training.session import Session
@@ -79,7 +82,17 @@ def refusal(
         (["--early_stopping", "2", "--trainer.limit_val_batches", "0"], "needs a validation set"),
         (["--trainer.accelerator", "abacus"], "`accelerator='abacus'`. Available names are: "),
         (["--trainer.devices", "-3"], "--trainer.devices -3: must be at least 1"),
-        (["--trainer.devices", "many"], "--trainer: `devices` selected with `CPUAccelerator`"),
+        (["--trainer.devices", "many"], "--trainer.devices many, --trainer.accelerator cpu: `devices` sel"),
+        (["--model", "resnet"], "--model resnet: must be one of LitCNN, LitLeNet5, LitMLP, LitResNet, or "),
+        (["--model", "LitLenet5"], "--model LitLenet5: must be one of LitCNN, LitLeNet5, "),
+        (["--model.widths", "64"], "--model.widths 64: must be a list like [64, 32]"),
+        (["--early_stopping", "never"], "--early_stopping never: must be int or null"),
+        (["--model.lr", "1"], "--model.lr: no such flag; did you mean --model.learning_rate?"),
+        (["--model.bs", "1"], "--model.bs: no such flag; did you mean --data.batch_size?"),
+        (["--learning-rate", "1"], "--learning-rate: no such flag; did you mean --model.learning_rate?"),
+        (["--epochs", "1"], "--epochs: no such flag; did you mean --trainer.max_epochs?"),
+        (["--seed", "1"], "--seed: no such flag; did you mean --seed_everything?"),
+        (["--trainer.callbacks+=EarlyStopping"], "--trainer.callbacks EarlyStopping: the following argu"),
         (["--trainer.precision", "17"], "--trainer.precision 17: must be one of 64, 32, 16, "),
         (["--trainer.max_epochs", "0"], "--trainer.max_epochs 0: must be at least 1"),
         (["--trainer.max_epochs", "-1"], "--trainer.max_epochs -1: must be at least 1, or -1 with"),
@@ -138,10 +151,71 @@ def test_files_and_folders_that_cannot_be_used_are_refused(
     assert "train-images-idx3-ubyte" in message
 
 
-def test_a_model_is_required(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("args", [[], ["--model.learning_rate", "0.1"]])
+def test_a_model_is_required(capsys: pytest.CaptureFixture[str], args: list[str]) -> None:
     with pytest.raises(SystemExit):
-        train.main([])
+        train.main(args)
     assert capsys.readouterr().err == "error: --model: is required; --config configs/cnn.yaml has one\n"
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "key", "value"),
+    [
+        ("--model.widths", "(64, 32)", "model.init_args.widths", [64, 32]),
+        ("--model.widths", "(64,)", "model.init_args.widths", [64]),
+        ("--model.widths", "64,32", "model.init_args.widths", [64, 32]),
+        ("--ema", "None", "ema", None),
+        ("--early_stopping", "None", "early_stopping", None),
+        ("--trainer.gradient_clip_val", "None", "trainer.gradient_clip_val", None),
+        ("--model.batch_norm", "True", "model.init_args.batch_norm", True),
+        ("--model.learning_rate", "1e-2", "model.init_args.learning_rate", 0.01),
+        ("--name", "1e2", "name", "1e2"),
+    ],
+)
+def test_values_are_taken_as_people_write_them(
+    flags: list[str], tmp_path: Path, flag: str, text: str, key: str, value: object
+) -> None:
+    command = parse([*flags, flag, text])
+
+    def found(config: Any) -> Any:
+        return list(config[key]) if isinstance(config[key], tuple) else config[key]
+
+    assert found(command.config) == value
+    for name in reversed(flag.strip("-").split(".")):  # the same in YAML
+        text = f"{{{name}: {text if text.endswith('}') else repr(text)}}}"
+    path = tmp_path / "config.yaml"
+    path.write_text(text.replace("'", '"'))
+    assert found(parse([*flags, "--config", str(path)]).config) == value
+
+
+class LitBroken(Classifier):
+    """A network that does not fit the data, in one of several ways."""
+
+    def __init__(self, kind: str) -> None:
+        networks = {
+            "classes": nn.Sequential(nn.Flatten(), nn.Linear(784, 11)),
+            "inputs": nn.Sequential(nn.Flatten(), nn.Linear(28, 10)),
+            "colours": nn.Conv2d(3, 10, 28),
+            "map": nn.Conv2d(1, 10, 28),
+        }
+        super().__init__(networks[kind])
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("classes", "Sequential must map images (2, 1, 28, 28) to logits (2, 10), gives (2, 11)"),
+        ("inputs", "mat1 and mat2 shapes cannot be multiplied (2x784 and 28x10)"),
+        ("colours", "to logits (2, 10): Given groups=1, weight of size"),
+        ("map", "to logits (2, 10), gives (2, 10, 1, 1)"),
+    ],
+)
+def test_a_network_that_does_not_fit_the_data_is_refused(
+    refusal: Callable[[list[str]], str], kind: str, message: str
+) -> None:
+    said = refusal(["--model", f"{__name__}.LitBroken", "--model.kind", kind])
+    assert said.startswith("--model: its network ")
+    assert message in said
 
 
 def test_a_defect_of_a_class_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,10 +240,10 @@ def test_later_files_and_flags_win(flags: list[str], tmp_path: Path) -> None:
 
 
 def test_callbacks_are_added_to_ours(flags: list[str]) -> None:
-    command = parse([*flags, "--ema", "0.9", "--trainer.callbacks", "LearningRateFinder"])
+    command = parse([*flags, "--ema", "0.9", "--trainer.callbacks", "LearningRateMonitor"])
     callbacks = Session(command).trainer.callbacks  # type: ignore[attr-defined]
     names = {type(callback).__name__ for callback in callbacks}
-    assert {"LearningRateFinder", "StopAtNonFiniteLoss", "EMA", "ModelCheckpoint"} <= names
+    assert {"LearningRateMonitor", "StopAtNonFiniteLoss", "EMA", "BestCheckpoint"} <= names
 
 
 @pytest.mark.parametrize("asked", [None, "32-true", "bf16-mixed"])

@@ -239,7 +239,8 @@ def test_what_lightning_refuses_after_the_start_is_reported(
         train("--name", "less", "--trainer.limit_train_batches", "0.001")
     assert stop.value.code == 2
     assert (
-        "error: --trainer: You requested to check 0.001 of the `train_dataloader`" in capsys.readouterr().err
+        "error: --trainer.limit_train_batches 0.001: You requested to check 0.001 of the `train_dataloader`"
+        in capsys.readouterr().err
     )
     assert Run(next(tmp_path.rglob("less/version_0"))).record["status"] == "failed"
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,33 @@ def test_accumulation_that_changes_is_resumed_within_an_epoch(
     cut = interrupted("training_step", 7, signal.SIGTERM, *flags)
     main(["--resume", str(cut.path)])
     assert_same_end(Run(cut.path), wanted)
+
+
+@pytest.mark.parametrize("own_folder", [True, False])
+def test_a_checkpoint_callback_of_the_users_own_keeps_its_best(
+    interrupted: Callable[..., Run], tmp_path: Path, capsys: pytest.CaptureFixture[str], own_folder: bool
+) -> None:
+    kept = ["--trainer.callbacks", "ModelCheckpoint", "--trainer.callbacks.save_top_k", "2"]
+    kept += ["--trainer.callbacks.monitor", "val/accuracy", "--trainer.callbacks.mode", "max"]
+    kept += ["--trainer.callbacks.filename", "mine-{epoch}"]
+    if own_folder:
+        kept += ["--trainer.callbacks.dirpath", str(tmp_path / "mine")]
+    cut = interrupted("training_step", 17, signal.SIGTERM, *kept)
+    moved = cut.path.rename(tmp_path / "moved")
+    capsys.readouterr()
+    with warnings.catch_warnings(record=True) as caught:
+        main(["--resume", str(moved)])
+    assert not [
+        str(one.message) for one in caught if "irpath" in str(one.message) or "irectory" in str(one.message)
+    ]
+    printed = capsys.readouterr().out
+    assert "32-true (as when the run was started)" in printed
+    folder = tmp_path / "mine" if own_folder else moved / "checkpoints"
+    found = {float(row["val/accuracy"]): row["epoch"] for row in reversed(rows(Run(moved)))}
+    names = {path.stem for path in folder.glob("mine-*.ckpt")}
+    assert len(names) == 2
+    assert f"mine-epoch={found[max(found)]}" in names
+    assert Run(moved).status == "finished"
 
 
 def test_a_run_is_resumed_again_and_again(train: Callable[..., Run], interrupted: Callable[..., Run]) -> None:

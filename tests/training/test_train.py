@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from sklearn import metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -22,7 +23,7 @@ from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.training.train import main
-from tests.training.folder import checkpoint, equal, rows
+from tests.training.folder import checkpoint, equal, rows, table_rows
 
 TRAIN, VAL, TEST = 500, 100, 200  # images
 FIGURES = {"curves", "confusion_matrix", "class_f1", "worst_errors", "augmented"}
@@ -190,6 +191,31 @@ def test_the_configuration_gives_the_same_run_again(
     for part in ("val", "test"):
         assert np.array_equal(again.predictions(part).logits, first.predictions(part).logits)
     assert equal(checkpoint(again, "last"), checkpoint(first, "last"))
+
+
+def test_what_is_logged_reaches_the_loggers_that_the_user_named(
+    train: Callable[..., Run], tmp_path: Path
+) -> None:
+    parts = [
+        {"class_path": name, "init_args": {"save_dir": str(tmp_path / name), "name": "", "version": ""}}
+        for name in ("CSVLogger", "TensorBoardLogger")
+    ]
+    path = tmp_path / "loggers.yaml"
+    path.write_text(yaml.safe_dump({"trainer": {"logger": parts, "log_every_n_steps": 2}}))
+    run = train("--config", str(path), "--ema", "0.5", "--seed_everything", "7")
+    events = EventAccumulator(str(tmp_path / "TensorBoardLogger")).Reload()
+    table = table_rows(tmp_path / "CSVLogger" / "metrics.csv")
+    names = {f"{part}/{name}" for part in ("train", "val", "test") for name in ("loss", "accuracy")}
+    names |= {"final/val_accuracy", "final/test_accuracy", "test/f1", "step/learning_rate", "seconds"}
+    assert names <= set(events.Tags()["scalars"])
+    assert names <= {name for row in table for name, value in row.items() if value}
+    accuracy = run.record["metrics"]["test"]["accuracy"]
+    assert events.Scalars("test/accuracy")[-1].value == pytest.approx(accuracy)
+    assert [float(row["test/accuracy"]) for row in table if row["test/accuracy"]] == pytest.approx([accuracy])
+    wanted = {"seed": 7, "batch_size": 100, "ema": 0.5, "shift": 1, "max_epochs": 2, "learning_rate": 0.01}
+    for name in ("CSVLogger", "TensorBoardLogger"):
+        found = yaml.full_load((tmp_path / name / "hparams.yaml").read_text())
+        assert {key: found.get(key) for key in wanted} == wanted
 
 
 def test_the_configuration_keeps_a_null_that_overrides_a_default(train: Callable[..., Run]) -> None:

@@ -1,0 +1,401 @@
+"""Everything that Lightning offers by a flag of the Trainer works, or is refused by its name."""
+
+import inspect
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from lightning.pytorch import Trainer, accelerators, callbacks, loggers, plugins, profilers, strategies
+from lightning.pytorch.strategies import StrategyRegistry
+
+from fmnist.core.runs import Run
+from fmnist.models.mlp import LitMLP
+from fmnist.training.train import main
+
+pytestmark = pytest.mark.filterwarnings("ignore:Trying to infer the `batch_size`")
+NO_GPU = not torch.cuda.is_available()
+
+
+def images_in(batch: Any) -> int:
+    return len(batch[0])
+
+
+class LogsItsOwn(callbacks.Callback):
+    """Logs what this package does not know of."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        pl_module.log("mine", float(trainer.current_epoch))
+
+
+class Broken(callbacks.Callback):
+    def __init__(self) -> None:
+        raise ValueError("the moon is full")
+
+
+WORKING_CALLBACKS: dict[str, dict[str, Any]] = {
+    "BasePredictionWriter": {},
+    "Callback": {},
+    "Checkpoint": {},
+    "DeviceStatsMonitor": {"cpu_stats": True},
+    "EarlyStopping": {"monitor": "train/loss"},
+    "GradientAccumulationScheduler": {"scheduling": {0: 2, 1: 1}},
+    "LambdaCallback": {},
+    "LearningRateMonitor": {},
+    "ModelCheckpoint": {"monitor": "val/accuracy", "mode": "max", "save_top_k": 3},
+    "ModelSummary": {"max_depth": 2},
+    "SpikeDetection": {},
+    "TQDMProgressBar": {},
+    "ThroughputMonitor": {"batch_size_fn": f"{__name__}.images_in"},
+    "Timer": {"duration": "00:01:00:00"},
+}
+TRAINING = {
+    "accumulate_grad_batches": 2,
+    "benchmark": False,
+    "default_root_dir": "elsewhere",
+    "detect_anomaly": True,
+    "deterministic": "warn",
+    "enable_autolog_hparams": False,
+    "enable_checkpointing": True,
+    "gradient_clip_algorithm": "norm",
+    "gradient_clip_val": 1.0,
+    "inference_mode": False,
+    "limit_predict_batches": 1,
+    "limit_test_batches": 1.0,
+    "limit_train_batches": 4,
+    "limit_val_batches": 1,
+    "log_every_n_steps": 1,
+    "logger": True,
+    "max_epochs": 2,
+    "max_steps": 9,
+    "max_time": "00:01:00:00",
+    "min_epochs": 1,
+    "min_steps": 1,
+    "num_nodes": 1,
+    "num_sanity_val_steps": 1,
+    "profiler": "simple",
+    "reload_dataloaders_every_n_epochs": 1,
+    "sync_batchnorm": True,
+    "use_distributed_sampler": False,
+    "val_check_interval": 1.0,
+}
+"""Flags of the Trainer that one training may have together."""
+ELSEWHERE = {
+    *("fast_dev_run", "overfit_batches", "check_val_every_n_epoch", "precision"),  # test_endings.py
+    *("enable_progress_bar", "enable_model_summary"),  # below
+    *(
+        "accelerator",
+        "devices",
+        "strategy",
+        "callbacks",
+        "plugins",
+        "barebones",
+    ),  # refused in test_command_line.py
+    "model_registry",  # has no effect without a package of Lightning's paid service
+}
+REFUSED = [
+    ("callbacks", "BackboneFinetuning", {}, "needs a model with the attribute backbone"),
+    ("callbacks", "BaseFinetuning", {}, "is a base class"),
+    ("callbacks", "BatchSizeFinder", {}, "try several --data.batch_size"),
+    ("callbacks", "EMAWeightAveraging", {}, "take --ema"),
+    ("callbacks", "LearningRateFinder", {}, "try several --model.learning_rate"),
+    ("callbacks", "OnExceptionCheckpoint", {"dirpath": "x"}, "a run keeps last.ckpt itself"),
+    ("callbacks", "ProgressBar", {}, "is a base class"),
+    ("callbacks", "StochasticWeightAveraging", {"swa_lrs": 0.1}, "take --ema"),
+    ("callbacks", "WeightAveraging", {}, "take --ema"),
+    ("callbacks", "EarlyStopping", {}, "the following arguments are required: monitor"),
+    ("callbacks", "EarlyStopping", {"monitor": "val_loss"}, "did you mean val/loss?"),
+    ("callbacks", "EarlyStopping", {"monitor": "zzz"}, "there are val/loss, val/accuracy, "),
+    ("callbacks", "ModelCheckpoint", {"monitor": "val_acc"}, "did you mean val/accuracy?"),
+    ("callbacks", "ModelCheckpoint", {"save_last": True}, "save_last would replace a checkpoint of the run"),
+    ("callbacks", "ModelCheckpoint", {"filename": "best"}, "filename best would replace"),
+    ("callbacks", "EarlyStoping", {}, "did you mean EarlyStopping?"),
+    ("callbacks", f"{__name__}.Broken", {}, "--trainer.callbacks Broken: the moon is full"),
+    ("logger", "Logger", {}, "abstract"),
+    ("logger", "CSVLogger", {}, "the following arguments are required: save_dir"),
+    ("strategy", "ParallelStrategy", {}, "--trainer.strategy ParallelStrategy: "),
+    ("strategy", "Strategy", {}, "--trainer.strategy Strategy: "),
+    ("strategy", "DDPStrategy", {"start_method": "fork"}, "starts its processes by fork"),
+    ("strategy", "ModelParallelStrategy", {}, "no network here is split over devices"),
+    ("plugins", "AsyncCheckpointIO", {}, "a run writes its checkpoints itself"),
+    ("plugins", "CheckpointIO", {}, "abstract"),
+    ("plugins", "TorchCheckpointIO", {}, "a run writes its checkpoints itself"),
+    ("plugins", "DeepSpeedPrecision", {"precision": "32-true"}, "belongs to a strategy"),
+    ("plugins", "FSDPPrecision", {"precision": "32-true"}, "belongs to a strategy"),
+    ("plugins", "LayerSync", {}, "abstract"),
+    ("plugins", "Precision", {}, "--trainer.precision 32-true, --trainer.plugins Precision: choose one"),
+    (
+        "plugins",
+        "lightning.pytorch.plugins.environments.SLURMEnvironment",
+        {},
+        "--trainer.plugins SLURMEnvironment: needs the environment variable 'SLURM_PROCID'",
+    ),
+    ("profiler", "Profiler", {}, "--trainer.profiler Profiler: "),
+    ("accelerator", "Accelerator", {}, "--trainer.accelerator Accelerator: "),
+]
+"""Flag, class, arguments, and what the refusal says beside the flag."""
+NEED_MORE = [
+    ("callbacks", "ModelPruning", {"pruning_fn": "l1_unstructured", "amount": 0.5}),
+    ("callbacks", "RichModelSummary", {}),
+    ("callbacks", "RichProgressBar", {}),
+    ("logger", "CometLogger", {}),
+    ("logger", "LitLogger", {}),
+    ("logger", "MLFlowLogger", {}),
+    ("logger", "WandbLogger", {}),
+    ("strategy", "DeepSpeedStrategy", {}),
+    ("strategy", "FSDPStrategy", {}),
+    ("plugins", "BitsandbytesPrecision", {"mode": "nf4"}),
+    ("plugins", "TransformerEnginePrecision", {"weights_dtype": "float32"}),
+    ("plugins", "XLACheckpointIO", {}),
+    ("plugins", "XLAPrecision", {}),
+    ("profiler", "XLAProfiler", {}),
+    ("accelerator", "CUDAAccelerator", {}),
+    ("accelerator", "MPSAccelerator", {}),
+    ("accelerator", "XLAAccelerator", {}),
+]
+"""What works only with another package or device, which may be here or not."""
+ALONE = [
+    ("logger", "CSVLogger", {"save_dir": "mine"}),
+    ("logger", "TensorBoardLogger", {"save_dir": "mine"}),
+    ("plugins", "DoublePrecision", {}),
+    ("plugins", "HalfPrecision", {"precision": "bf16-true"}),
+    ("plugins", "MixedPrecision", {"precision": "bf16-mixed", "device": "cpu"}),
+    ("plugins", "Precision", {}),
+    ("plugins", "TorchSyncBatchNorm", {}),
+    ("plugins", "lightning.pytorch.plugins.environments.LightningEnvironment", {}),
+    ("profiler", "AdvancedProfiler", {}),
+    ("profiler", "PassThroughProfiler", {}),
+    ("profiler", "PyTorchProfiler", {}),
+    ("profiler", "SimpleProfiler", {}),
+    ("strategy", "SingleDeviceStrategy", {"device": "cpu"}),
+    ("accelerator", "CPUAccelerator", {}),
+]
+"""What works, one in each training."""
+DDP = ("strategy", "DDPStrategy", {})  # as processes, in tests/scripts and tests/faults
+
+
+def configured(tmp_path: Path, flag: str, name: str, arguments: dict[str, Any]) -> list[str]:
+    """Return flags that name a class, in a YAML file."""
+    part: Any = {"class_path": name, "init_args": arguments} if arguments else name
+    path = tmp_path / "parts.yaml"
+    path.write_text(yaml.safe_dump({"trainer": {flag: [part] if flag == "callbacks" else part}}))
+    return ["--config", str(path)]
+
+
+def test_the_tables_name_all_that_lightning_offers() -> None:
+    named = {(flag, name) for flag, name, *_ in (*REFUSED, *NEED_MORE, *ALONE, DDP)}
+    named |= {("callbacks", name) for name in WORKING_CALLBACKS}
+    for flag, module in (
+        ("callbacks", callbacks),
+        ("logger", loggers),
+        ("plugins", plugins),
+        ("profiler", profilers),
+        ("strategy", strategies),
+        ("accelerator", accelerators),
+    ):
+        classes = {name for name in module.__all__ if inspect.isclass(getattr(module, name))}
+        assert {name for known, name in named if known == flag} >= classes
+    assert {*TRAINING, *ELSEWHERE} == {*inspect.signature(Trainer).parameters}
+
+
+@pytest.mark.parametrize(("flag", "name", "arguments", "message"), REFUSED)
+def test_what_does_not_go_with_a_run_is_refused_by_its_name(
+    tiny: list[str],
+    tmp_path: Path,
+    refusal: Callable[..., str],
+    flag: str,
+    name: str,
+    arguments: dict[str, Any],
+    message: str,
+) -> None:
+    logs = tmp_path / "logs"
+    said = refusal(*tiny, "--logs", logs, *configured(tmp_path, flag, name, arguments))
+    assert f"--trainer.{flag} {name.rpartition('.')[2]}" in said
+    assert message in said
+    assert len(said.splitlines()) == 1
+    assert not logs.exists()
+
+
+@pytest.mark.parametrize(("flag", "name", "arguments"), NEED_MORE)
+def test_what_lacks_a_package_or_device_is_refused_by_its_name(
+    tiny: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    flag: str,
+    name: str,
+    arguments: dict[str, Any],
+) -> None:
+    logs = tmp_path / "logs"
+    flags = configured(tmp_path, flag, name, arguments)
+    short = ["--trainer.fast_dev_run", "true", "--trainer.precision", "null"]
+    status, said = 0, [""]
+    try:
+        main([*tiny, "--logs", str(logs), *short, *flags])
+    except SystemExit as stop:
+        status, said = stop.code, capsys.readouterr().err.splitlines()
+    assert status in (0, 2)
+    if status:
+        assert said[-1].startswith(f"error: --trainer.{flag}") or "pruning_fn" in said[-1]
+        assert not logs.exists()
+
+
+@pytest.mark.parametrize("name", ["ddp_spawn", "ddp_fork", "ddp_notebook", *StrategyRegistry])
+def test_every_strategy_by_name(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    if name.startswith("ddp") and StrategyRegistry[name]["init_params"].get("start_method") == "popen":
+        pytest.skip("trains in processes of their own, see tests/scripts and tests/faults")
+    if name in ("single_device", "fsdp", "fsdp_cpu_offload") or (
+        name.startswith("deepspeed") and name != "deepspeed"
+    ):
+        pytest.skip("is the default, needs a GPU, or a variant")
+    with pytest.raises(SystemExit) as stop:
+        main([*tiny, "--logs", str(tmp_path / "logs"), "--trainer.strategy", name])
+    assert stop.value.code == 2
+    assert f"error: --trainer.strategy {name}: " in capsys.readouterr().err
+    assert not (tmp_path / "logs").exists()
+
+
+def test_every_working_callback_together(
+    train: Callable[..., Run], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = [{"class_path": name, "init_args": arguments} for name, arguments in WORKING_CALLBACKS.items()]
+    path = tmp_path / "callbacks.yaml"
+    path.write_text(yaml.safe_dump({"trainer": {"callbacks": parts, "log_every_n_steps": 1}}))
+    run = train("--config", str(path))
+    assert run.status == "finished"
+    assert len(list((run.path / "checkpoints").glob("epoch=*.ckpt"))) == 2
+    assert "Trainable params" in caplog.text
+    again = train("--config", str(run.path / "config.yaml"))  # which holds every argument
+    assert again.record["metrics"] == run.record["metrics"]
+
+
+@pytest.mark.parametrize(("flag", "name", "arguments"), ALONE)
+def test_a_part_that_works(
+    train: Callable[..., Run],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flag: str,
+    name: str,
+    arguments: dict[str, Any],
+) -> None:
+    monkeypatch.chdir(tmp_path)  # of what a part writes without being told where
+    free = ["--trainer.precision", "null", "--trainer.max_epochs", "1"]
+    flags = configured(tmp_path, flag, name, arguments)
+    run = train(*flags, *free, "--trainer.limit_train_batches", "2")
+    assert run.status == "finished"
+    expected = {"DoublePrecision": "64-true", "HalfPrecision": "bf16-true", "MixedPrecision": "bf16-mixed"}
+    if flag == "plugins":
+        assert run.record["precision"] in (expected.get(name, "32-true"), "bf16-mixed")
+
+
+def test_every_flag_of_the_trainer_together(
+    train: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "trainer.yaml"
+    path.write_text(yaml.safe_dump({"trainer": TRAINING}))
+    run = train("--config", str(path))
+    assert run.status == "finished"
+    assert [child.name for child in (tmp_path / "logs").iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "shown"),
+    [
+        (["--trainer.enable_model_summary", "true"], "Trainable params"),
+        (["--trainer.callbacks", "ModelSummary"], "Trainable params"),
+        (["--trainer.max_time", "00:00:00:00"], "Time limit reached"),
+        (["--early_stopping", "5", "--ema", "0.5"], ""),
+    ],
+)
+def test_what_lightning_says_is_shown_where_it_was_asked_for(
+    train: Callable[..., Run], caplog: pytest.LogCaptureFixture, flags: list[str], shown: str
+) -> None:
+    train(*flags)
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    assert bool(said) == bool(shown)
+    assert shown in "\n".join(said)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_progress_bar_of_the_users_own_takes_the_place_of_the_default(
+    train: Callable[..., Run],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    terminal: bool,
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    train("--trainer.callbacks", "TQDMProgressBar", "--trainer.callbacks.refresh_rate", "1")
+    assert "Epoch 1: 100%" in capsys.readouterr().out
+
+
+def test_code_of_the_users_own_may_log_what_is_watched(train: Callable[..., Run]) -> None:
+    watched = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "mine"]
+    run = train(f"--trainer.callbacks+={__name__}.LogsItsOwn", *watched)
+    assert run.status == "finished"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            [
+                *(f"--trainer.callbacks+={__name__}.LogsItsOwn", "--trainer.callbacks+=EarlyStopping"),
+                *("--trainer.callbacks.monitor", "yours"),
+            ],
+            "EarlyStopping: Early stopping conditioned on metric `yours` which is not available",
+        ),
+        (
+            ["--trainer.val_check_interval", "20"],
+            "--trainer.val_check_interval 20: `val_check_interval` (20) must",
+        ),
+    ],
+)
+def test_what_lightning_finds_out_in_training_has_no_traceback(
+    train: Callable[..., Run], capsys: pytest.CaptureFixture[str], flags: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        train(*flags)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not NO_GPU, reason="there is a GPU on this machine")
+def test_a_profiler_that_needs_a_gpu_is_refused(tiny: list[str], refusal: Callable[..., str]) -> None:
+    flags = ["--trainer.profiler", "PyTorchProfiler", "--trainer.profiler.emit_nvtx", "true"]
+    assert refusal(*tiny, *flags) == "error: --trainer.profiler.emit_nvtx true: needs an NVIDIA GPU\n"
+
+
+def test_several_processes_are_refused_where_no_script_starts_them(
+    tiny: list[str], tmp_path: Path, refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    said = refusal(*tiny, "--logs", tmp_path / "logs", "--trainer.devices", "2")
+    assert "--trainer.devices 2: several processes need a script that each of them runs" in said
+    assert not (tmp_path / "logs").exists()
+
+
+def test_machines_that_do_not_know_of_each_other_are_refused(
+    tiny: list[str], refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setattr(sys, "argv", [__file__])
+    said = refusal(*tiny, "--trainer.num_nodes", "2")
+    assert "--trainer.num_nodes 2: start the processes by torchrun or SLURM, or set MASTER_ADDR" in said
+
+
+def test_a_model_that_fails_by_itself_keeps_its_traceback(
+    train: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: LitMLP) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(LitMLP, "on_fit_start", fail)
+    with pytest.raises(ValueError, match="a defect"):
+        train()
