@@ -167,9 +167,10 @@ def step_speed(
     import torch
     from torch.nn import functional as F
 
+    from fmnist.models.layers import memory_format
     from fmnist.models.optimization import build_optimizer
 
-    network = network.to(device).to(memory_format=torch.channels_last).train()
+    network = network.to(device).to(memory_format=memory_format(network)).train()
     if compile:
         network.compile()
     optimizer = build_optimizer(network, "adamw", 1e-3, 0.0, 0.9)

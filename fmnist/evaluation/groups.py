@@ -72,7 +72,7 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[Run], list[str]]:
                 continue
             if run.status != "finished":
                 resume = shlex.join(["python", "scripts/train.py", "--resume", str(folder)])
-                remedy = f"; to go on: {resume}" * ((run.kind, run.status) == ("lightning", "stopped"))
+                remedy = f"; to continue: {resume}" * ((run.kind, run.status) == ("lightning", "stopped"))
                 skipped.append(f"skipped {quoted(folder)}: is {run.status}, not finished{remedy}")
             elif folder != path and run.shortened_by:
                 skipped.append(f"skipped {quoted(folder)}: is a debug run, by {run.shortened_by}")

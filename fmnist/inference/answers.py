@@ -52,7 +52,10 @@ def classify(
     detector: Detector | None = None,
     threshold: float = LEAST_PROBABILITY,
 ) -> Iterator[Answer]:
-    """Classify pictures as they arrive, in order; an answer depends on its own picture only, to the last bit.
+    """Classify pictures as they arrive, in order.
+
+    Batches have one size, whatever files cannot be read. So an answer depends on its own picture only, but
+    for the last digits: some matrix products round differently at another place in the batch.
 
     Args:
         predictor: The run.

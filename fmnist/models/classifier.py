@@ -16,6 +16,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from fmnist.core.errors import InputError
 from fmnist.core.metrics import logged_metrics
 from fmnist.core.statistics import scores_fault
+from fmnist.models.layers import memory_format
 from fmnist.models.metrics import EpochBuffer, classification_metrics
 from fmnist.models.optimization import OptimizerName, ScheduleName, build_optimizer, schedule_factor
 
@@ -81,8 +82,7 @@ class Classifier(LightningModule):
         _check_range("warmup", warmup, 0, 1)
         _check_range("label_smoothing", label_smoothing, 0, 0.9999)
         self.save_hyperparameters(ignore=["network"])
-        # convolutions are faster with the channels innermost, on CPU and on GPU
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = network.to(memory_format=memory_format(network))
         evaluation = classification_metrics()
         training = MetricCollection({"accuracy": evaluation["accuracy"].clone()})
         # a module cannot be called "train", which is a method

@@ -28,7 +28,7 @@ from fmnist.core.errors import SIGTERM_STATUS, InputError, is_unwritable, quoted
 from fmnist.core.files import write_file
 from fmnist.core.runs import Run
 from fmnist.core.tables import counted
-from fmnist.models.layers import multiply_adds, parameter_count
+from fmnist.models.layers import memory_format, multiply_adds, parameter_count
 from fmnist.models.loading import read_checkpoint
 from fmnist.training import outputs
 from fmnist.training.callbacks import EMA, Ending, EpochClock, EpochLines, StopAtNonFiniteLoss
@@ -164,7 +164,7 @@ class Session:
         cut_short = self.ending.by == "max_time"
         run.finish("stopped" if cut_short else "finished", ended_by=self.ending.by, **self._progress())
         if cut_short:
-            print(f"to go on: {shell_command(['--resume', str(run.path)])}")
+            print(f"to continue: {shell_command(['--resume', str(run.path)])}")
 
     def how_it_ended(self) -> str:
         """Return what ended training, in words."""
@@ -259,12 +259,13 @@ class Session:
             logger.log_hyperparams(outputs.hyperparameters(run.config, self.command.model, self.command.data))
         outputs.add_curve_charts(board.experiment)
         network, split = self.command.model.network, self.command.data.split
+        layout = ", channels last" * (memory_format(network) == torch.channels_last)
         yielding = " that yield to other programs" if yields() else ""
         print(
             f"{type(network).__name__}, {counted(parameter_count(network), 'parameter')}, on "
             f"{self.trainer.world_size} x {self.trainer.strategy.root_device.type}, "
             f"{counted(torch.get_num_threads(), 'thread')}{yielding}, "
-            f"{self.trainer.precision} ({self.command.precision_reason}), channels last\n"
+            f"{self.trainer.precision} ({self.command.precision_reason}){layout}\n"
             f"{split['train']:,} training and {counted(split['val'], 'validation image')}; "
             f"run folder {quoted(run.path)}"
         )

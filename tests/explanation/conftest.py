@@ -36,7 +36,7 @@ def one_hot(classes: Sequence[int]) -> Tensor:
 
 def make_network(name: str) -> nn.Module:
     kind, arguments = NETWORKS[name]
-    return networks.make_model(kind, **arguments).network.to(memory_format=torch.channels_last)
+    return networks.make_model(kind, **arguments).network
 
 
 @pytest.fixture(params=NETWORKS)

@@ -28,7 +28,7 @@ def test_it_compares_every_finished_run_below_logs(
     compare.main([str(tmp_path), "--output", str(output), "--data.root", str(tmp_path)])
     printed = capsys.readouterr().out
     resume = f"python scripts/train.py --resume {stopped.path}"
-    assert f"skipped {stopped.path}: is stopped, not finished; to go on: {resume}\n" in printed
+    assert f"skipped {stopped.path}: is stopped, not finished; to continue: {resume}\n" in printed
     assert "| cnn | " in printed
     assert str(output / "compare.html") in printed
     names = {path.name for path in output.iterdir()}

@@ -145,7 +145,7 @@ def test_a_run_that_is_cut_by_its_time_is_scored_and_goes_on_exactly(
     printed = capsys.readouterr().out.splitlines()
     assert (cut.status, cut.record["ended_by"]) == ("stopped", "max_time")
     assert cut.record["steps"] < wanted.record["steps"]
-    assert printed[-2] == f"to go on: python scripts/train.py --resume {cut.path}"
+    assert printed[-2] == f"to continue: python scripts/train.py --resume {cut.path}"
     assert "ended by max_time 00:00:00:01 in epoch " in printed[-1]
     assert cut.predictions("test").accuracy == pytest.approx(cut.record["metrics"]["test"]["accuracy"])
     assert (cut.path / "checkpoints" / "best_before_end.ckpt").exists() == best_before
