@@ -1,4 +1,4 @@
-# GNU Make 3.81 (macOS) will do. An existing environment: make test VENV=path/to/it
+# GNU Make 3.81 (macOS) will do. An environment made elsewhere is used as it is: make test VENV=path/to/it
 PYTHON ?= python3
 VENV ?= .venv
 CONFIG ?= configs/cnn.yaml
@@ -6,7 +6,10 @@ ARGS ?=
 
 BIN = $(VENV)/bin
 RUN = "$(BIN)/python"
+# holds the folder that was installed
 INSTALLED = $(VENV)/.fmnist-installed
+# an environment that was made elsewhere may hold another clone
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 # Debian's Python comes without ensurepip: take pip from its package, unpacked without root.
 define BOOTSTRAP
@@ -29,15 +32,20 @@ venv: $(INSTALLED)  ## Create the virtual environment and install into it what i
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	  echo "error: PYTHON=$(PYTHON): Python 3.10 or newer is needed, e.g. make venv PYTHON=python3.12" >&2; exit 1; }
-	@if [ -x "$(BIN)/python" ]; then :; \
+	@set -e; folder=$$(cat "$(INSTALLED)" 2>/dev/null || true); \
+	if [ ! -x "$(BIN)/python" ]; then folder="$(CURDIR)"; fi; \
+	if [ "$${folder:-$(if $(filter .venv,$(VENV)),$(CURDIR))}" != "$(CURDIR)" ]; then \
+	  echo 'Using $(VENV) as it is, because it was made elsewhere. $(VENV)/bin/pip install -e ".[dev]" changes it.' >&2; \
+	  exit 0; fi; \
+	if [ -x "$(BIN)/python" ]; then :; \
 	elif "$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null; then "$(PYTHON)" -m venv "$(VENV)"; \
 	elif command -v uv >/dev/null; then uv venv --seed --python "$(PYTHON)" "$(VENV)"; \
 	elif command -v virtualenv >/dev/null; then virtualenv --python "$(PYTHON)" "$(VENV)"; \
 	elif command -v dpkg-deb >/dev/null; then $(BOOTSTRAP); \
-	else echo "error: $(PYTHON) can't create virtual environments: install its venv module, or uv" >&2; exit 1; fi
-	@echo "Installing into $(VENV): a few minutes and about 6 GB, if it is new"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[dev,fast,export,grabcut]" -c constraints.txt
-	@touch "$(INSTALLED)"
+	else echo "error: $(PYTHON) can't create virtual environments: install its venv module, or uv" >&2; exit 1; fi; \
+	echo "Installing into $(VENV): a few minutes and about 6 GB, if it is new"; \
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[dev,fast,export,grabcut,heif]" -c constraints.txt; \
+	echo "$(CURDIR)" > "$(INSTALLED)"
 
 data: venv  ## Find or download Fashion-MNIST, and verify it
 	@$(RUN) -m fmnist.data.source
@@ -45,9 +53,10 @@ data: venv  ## Find or download Fashion-MNIST, and verify it
 train: data  ## Train CONFIG, by default the CNN
 	@$(RUN) scripts/train.py --config "$(CONFIG)" $(ARGS)
 
+# of xdist's ways to share tests out, "loadfile" waits for ever after a process crashes (xdist 3.8, issue 1378)
 test: venv  ## Run the tests; those that need the data skip where none can be had
 	@$(RUN) -m fmnist.data.source || echo "The tests marked real_data will be skipped."
-	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 faults: venv  ## Kill, starve and damage trainings, and show that they survive: ARGS="--short", "--rows kill"
 	@$(RUN) -m tests.faults $(ARGS)

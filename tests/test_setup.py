@@ -1,6 +1,7 @@
 """The set-up files agree with each other and with the code."""
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
@@ -49,7 +50,7 @@ def test_constraints_suit_every_platform():
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_make_help_names_every_target():
     shown = subprocess.run(
-        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, timeout=20
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)
     assert shown.returncode == 0
@@ -69,8 +70,64 @@ def test_make_venv_says_what_is_missing(tmp_path, fails, said):
         (tmp_path / name).symlink_to(shutil.which(name))
     command = ["make", "venv", f"PYTHON={python}", f"VENV={tmp_path / 'venv'}"]
     done = subprocess.run(
-        command, cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=20
+        command, cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 2
     assert said in done.stderr
     assert not (tmp_path / "venv").exists()
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A folder with what make needs, and a python that writes down how it is called."""
+    folder = tmp_path / "clone with space"
+    folder.mkdir()
+    for name in ("Makefile", "setup.cfg", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    for environment in (folder / ".venv", tmp_path / "lent"):
+        python = environment / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text('#!/bin/sh\necho "$PYTHONPATH: $*" >> "$0.log"\n')
+        python.chmod(0o755)
+    return folder
+
+
+def _make(clone, *arguments):
+    done = subprocess.run(["make", *arguments], cwd=clone, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    log = clone / arguments[-1].removeprefix("VENV=") / "bin" / "python.log"
+    calls = log.read_text().splitlines()
+    log.unlink()
+    assert all(call.split(":")[0] == str(clone) for call in calls)  # whatever clone the environment holds
+    return [call.split(": ", 1)[1] for call in calls], done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+@pytest.mark.parametrize("marker", [None, "", "/another/clone\n"])
+def test_make_changes_no_environment_that_was_made_elsewhere(clone, tmp_path, marker):
+    lent = tmp_path / "lent"
+    if marker is not None:
+        (lent / ".fmnist-installed").write_text(marker)
+        os.utime(lent / ".fmnist-installed", (0, 0))  # older than the clone's files
+    calls, said = _make(clone, "lint", "VENV=../lent")
+    assert "Using ../lent as it is" in said
+    assert len(calls) == 3
+    assert not any("pip" in call for call in calls)
+    assert sorted(path.name for path in lent.iterdir()) == sorted(
+        ["bin", *([".fmnist-installed"] if marker is not None else [])]
+    )
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+@pytest.mark.parametrize("environment", [".venv", "../lent"])
+def test_make_installs_into_its_own_environment_when_the_requirements_change(clone, tmp_path, environment):
+    marker = clone / environment / ".fmnist-installed"
+    if environment == "../lent":  # made by this clone before
+        marker.write_text(f"{clone}\n")
+        os.utime(marker, (0, 0))
+    calls, said = _make(clone, "lint", f"VENV={environment}")
+    assert "Using" not in said
+    assert [call for call in calls if "pip install" in call]
+    assert marker.read_text() == f"{clone}\n"
+    calls, _ = _make(clone, "lint", f"VENV={environment}")
+    assert not any("pip" in call for call in calls)

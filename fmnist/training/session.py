@@ -251,10 +251,10 @@ class Session:
             purge_step=logged.get("step"),
         )
         self.trainer.loggers = [board, EpochTable(run.path / "metrics.csv"), *self.trainer.loggers]
-        if logged.get("metrics"):  # of the epoch that the checkpoint ends; the run may have ended before
-            for logger in self.trainer.loggers:
-                logger.log_metrics(logged["learning_rate"], logged["step"])
-                logger.log_metrics(logged["metrics"], logged["step"])
+        for part in ("learning_rate", "metrics"):  # of the end of the epoch; the run may have ended before
+            if logged.get(part):
+                for logger in self.trainer.loggers:
+                    logger.log_metrics(logged[part], logged["step"])
         for logger in self.loggers:
             logger.log_hyperparams(outputs.hyperparameters(run.config, self.command.model, self.command.data))
         outputs.add_curve_charts(board.experiment)

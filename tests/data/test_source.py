@@ -205,7 +205,7 @@ def test_four_starts_make_one_download(mirror: tuple[str, list[str]], tmp_path: 
     url, requested = mirror
     processes = [start(url, tmp_path / "data") for _ in range(4)]
     for process in processes:
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
         assert "verified" in output
         assert "B/s" not in errors, "a progress bar without a terminal"
@@ -220,7 +220,7 @@ def test_an_interrupted_download_leaves_nothing(mirror: tuple[str, list[str]], t
     while len(requested) < 2:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=300)
     assert process.returncode == 130
     assert {path.name for path in (tmp_path / "data").iterdir()} <= {source.LOCK}
 

@@ -116,7 +116,9 @@ def test_pictures(explain: Explain, tmp_path: Path, capsys: pytest.CaptureFixtur
     folder = tmp_path / "pictures"
     folder.mkdir()
     for name in ("シャツ.jpg", "ズボン.jpg"):
-        Image.new("L", (60, 40), 99).save(folder / name)
+        picture = Image.new("L", (60, 40), 250)
+        picture.paste(60, (20, 8, 40, 32))
+        picture.save(folder / name)
     (folder / "empty.png").touch()
     assert explain("--images", str(folder)) == panel_files("gradcam-predicted", "シャツ.jpg", "ズボン.jpg")
     assert f"skipped {folder / 'empty.png'}: is empty" in capsys.readouterr().out

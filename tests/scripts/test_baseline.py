@@ -21,7 +21,7 @@ def test_a_configuration_becomes_a_run(synthetic_root: Path, tmp_path: Path) -> 
     args = ["--config", CONFIG, "--features", "[hog, {pca: 20}]", "--data.val_size", "100"]
     done = subprocess.run(
         [*SCRIPT, *args, "--data.root", str(synthetic_root), "--logs", str(tmp_path)],
-        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=120,
+        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "hog-svm" / "version_0" / "run.json").read_text())
@@ -77,7 +77,7 @@ def test_a_signal_stops_the_fit(
                 if " s  Iteration " in line:  # the first progress of the fit
                     break
             os.killpg(process.pid, number)  # as a terminal does
-            _, errors = process.communicate(timeout=30)
+            _, errors = process.communicate(timeout=300)
         finally:
             process.kill()
     assert process.returncode == status, errors

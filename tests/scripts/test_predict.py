@@ -189,11 +189,11 @@ def test_sigterm_leaves_no_output_and_no_process(run: Run, tmp_path: Path) -> No
         [sys.executable, "scripts/predict.py", run.path, many, "--output", output, "--stages", stages],
         cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not list(stages.glob("*/*")) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)  # returns when the last worker has closed its streams
+    process.communicate(timeout=300)  # returns when the last worker has closed its streams
     assert process.returncode == 143
     assert not output.exists()
     assert not list(tmp_path.glob(TEMPORARY_FILES))

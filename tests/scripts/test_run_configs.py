@@ -182,7 +182,7 @@ def test_sigterm_stops_the_training_too(folder: Path) -> None:
             if "trains" in line:
                 break
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)  # ends when nothing writes into the pipe any more
+        process.communicate(timeout=300)  # ends when nothing writes into the pipe any more
     assert process.returncode == 143
 
 

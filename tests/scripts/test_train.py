@@ -40,11 +40,11 @@ def test_a_signal_leaves_a_usable_run(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores it
     ) as process:  # fmt: skip
         try:
-            end = time.monotonic() + 90
+            end = time.monotonic() + 240
             while not last.exists() and process.poll() is None and time.monotonic() < end:
                 time.sleep(0.1)
             process.send_signal(number)
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=300)
         finally:
             process.kill()
     assert process.returncode == status, said
@@ -61,7 +61,7 @@ def test_two_processes_make_one_run(synthetic_root: Path, tmp_path: Path) -> Non
     together = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.max_epochs", "1"]
     done = subprocess.run(
         command(synthetic_root, tmp_path / "logs", *together, "--data.eval_batch_size", "64"),
-        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=150,
+        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "logs" / "run").iterdir()
@@ -85,7 +85,7 @@ def test_a_gpu_learns_what_the_processor_learns(synthetic_root: Path, tmp_path: 
         flags = ["--trainer.accelerator", accelerator, "--trainer.max_epochs", "5", "--name", accelerator]
         done = subprocess.run(
             command(synthetic_root, tmp_path / "logs", *flags, "--model.widths", "[64]"),
-            cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=150,
+            cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         record = json.loads((tmp_path / "logs" / accelerator / "version_0" / "run.json").read_text())

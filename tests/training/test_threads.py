@@ -25,7 +25,7 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _in_time(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while time.monotonic() < end and not condition():
         time.sleep(0.02)
     return condition()

@@ -309,7 +309,7 @@ def test_every_flag_of_the_trainer_together(
     [
         (["--trainer.enable_model_summary", "true"], "Trainable params"),
         (["--trainer.callbacks", "ModelSummary"], "Trainable params"),
-        (["--trainer.max_time", "00:00:00:00"], "Time limit reached"),
+        (["--trainer.max_time", "{milliseconds: 1}"], "Time limit reached"),
         (["--early_stopping", "5", "--ema", "0.5"], ""),
     ],
 )
