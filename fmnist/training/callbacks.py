@@ -62,12 +62,25 @@ class Ending(Callback):
     """Finds out what ends training, and has Lightning validate its last steps.
 
     Attributes:
-        by: What has ended training: ``max_epochs``, ``max_steps``, ``fast_dev_run``, ``max_time``,
-            ``early_stopping`` or ``callback``; ``None`` before the end.
+        by: What has ended training, perhaps before it was resumed: ``max_epochs``, ``max_steps``,
+            ``fast_dev_run``, ``max_time``, ``early_stopping`` or ``callback``; ``None`` before the end.
     """
 
     by: str | None = None
     _postponed = False
+    _max_steps: int | None = None
+
+    def on_load_checkpoint(
+        self, trainer: Any, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if checkpoint["global_step"] < trainer.max_steps:
+            # with a limit Lightning takes every checkpoint for one from within an epoch
+            self._max_steps, trainer.fit_loop.epoch_loop.max_steps = trainer.max_steps, -1
+
+    def on_train_start(self, trainer: Any, pl_module: LightningModule) -> None:
+        self.by = None
+        if self._max_steps is not None:
+            trainer.fit_loop.epoch_loop.max_steps = self._max_steps
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -227,8 +227,9 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Stay stopped where training stopped early; find the checkpoints of a run folder that was moved."""
         states = checkpoint["callbacks"]
-        stopped = states.get(self.state_key, {}).get("should_stop", False)
-        trainer.should_stop = stopped and not self.end_moved
+        state = states.get(self.state_key, {})
+        self.ending.by = state.get("ended_by")
+        trainer.should_stop = state.get("should_stop", False) and not self.end_moved
         states.pop("Timer", None)  # a resumed run has as long again
         for callback in trainer.callbacks:  # the patience of now, not of then
             if isinstance(callback, EarlyStopping) and callback.state_key in states:
@@ -251,12 +252,13 @@ class LastCheckpoint(Checkpoint):
     def _save(self, trainer: Trainer, metrics: dict[str, Any], name: str = LAST) -> None:
         if self.folder is None:
             return
-        stays_stopped = trainer.should_stop and (self.ending.by or stopped_by(trainer)) in DECISIONS
+        ended_by = self.ending.by or (stopped_by(trainer) if trainer.should_stop else None)
         self.state = {
             "step": trainer.global_step - 1,  # of the last step, counted from 0
             "metrics": metrics,
             "learning_rate": due_learning_rate(trainer),
-            "should_stop": stays_stopped,
+            "should_stop": ended_by in DECISIONS,
+            "ended_by": ended_by,
             "ended_within_epoch_by": self._ended_within_epoch_by,
         }
         if trainer.is_global_zero and name == LAST and self._ended_within_epoch_by is None:

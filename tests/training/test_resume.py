@@ -54,7 +54,7 @@ def run_value(run: Run, flag: str) -> object:
 
 
 def assert_same_end(found: Run, wanted: Run) -> None:
-    assert found.record["status"] == "finished"
+    assert (found.status, found.record["ended_by"]) == ("finished", wanted.record["ended_by"])
     assert found.record["metrics"] == wanted.record["metrics"]
     for part in found.record["metrics"]:
         np.testing.assert_array_equal(found.predictions(part).logits, wanted.predictions(part).logits)
@@ -91,6 +91,7 @@ def assert_same_end(found: Run, wanted: Run) -> None:
         ("training_step", 7, None, ["--checkpoint_minutes", "1e-9"]),
         ("training_step", 8, signal.SIGTERM, ["--trainer.accumulate_grad_batches", "2"]),
         ("training_step", 12, signal.SIGTERM, ["--model.optimizer", "adamw", "--data.val_size", "0"]),
+        ("training_step", 10, None, ["--trainer.max_steps", "18", "--trainer.max_epochs", "-1"]),
     ],
 )
 def test_a_resumed_run_ends_as_one_that_was_never_stopped(
@@ -346,6 +347,7 @@ def test_a_run_that_stopped_early_stays_stopped(
     cut = interrupted("on_test_epoch_end", 10, signal.SIGTERM, *still)
     main(["--resume", str(cut.path)])
     assert Run(cut.path).record["epochs"] == wanted.record["epochs"] == 2
+    assert Run(cut.path).record["ended_by"] == "early_stopping"
 
 
 def test_a_run_without_validation_batches_is_resumed_after_its_end(interrupted: Callable[..., Run]) -> None:
