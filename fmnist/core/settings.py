@@ -10,11 +10,13 @@ INCIDENTAL = frozenset(
         *("trainer.plugins", "trainer.default_root_dir", "trainer.logger", "trainer.log_every_n_steps"),
         *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.enable_checkpointing"),
         *("trainer.profiler", "trainer.detect_anomaly", "trainer.num_sanity_val_steps"),
-        *("trainer.deterministic", "trainer.benchmark", "trainer.inference_mode"),
+        *("trainer.deterministic", "trainer.benchmark", "trainer.inference_mode", "trainer.max_time"),
         *("trainer.enable_autolog_hparams", "trainer.model_registry", "model.init_args.compile"),
     )
 )
-"""Settings that say where files are, what is shown, which device computes: none changes what is learned."""
+"""Settings that say where files are, what is shown, which device computes: none changes what is learned, so
+they may differ between the seeds of one model, and change when a run is resumed. Only the number of processes
+has a small effect: each draws its own dropout."""
 INCIDENTAL_CALLBACK = re.compile(r"(ProgressBar|Summary|Monitor|ModelCheckpoint)$")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import jsonargparse
 import torch
 import yaml
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from fmnist.core.errors import InputError
@@ -49,6 +50,9 @@ POSITIVE_TRAINER_FLAGS = (
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
 _load_yaml = jsonargparse.get_loader("yaml")
 jsonargparse.set_loader("yaml", lambda text: as_written(_load_yaml(text)), (yaml.YAMLError,))
+for _part in ("train", "val", "test", "predict"):
+    # Lightning's Union[int, float] may come out of typing's cache as Union[float, int]: 1 batch were all, 1.0
+    Trainer.__init__.__annotations__[f"limit_{_part}_batches"] = int | float | None
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ TRAINER_FLAGS = {
     "precision": "e.g. 32-true or bf16-mixed; by default bfloat16 where the machine has instructions for it.",
     "accumulate_grad_batches": "Batches whose gradients are added up before a step.",
     "gradient_clip_val": "Largest norm of the gradients.",
-    "limit_train_batches": "Batches of an epoch, a number or a share; also limit_val_batches.",
+    "limit_train_batches": "Batches of an epoch, a number (1) or share (1.0 is all); also limit_val_batches.",
     "check_val_every_n_epoch": "Epochs between two validations.",
     "callbacks": "More callbacks, by class path.",
     "logger": "More loggers, by class path.",

@@ -4,23 +4,14 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
+from fmnist.core.settings import settings_of
 from fmnist.training.checkpoints import LAST
 from fmnist.training.signals import job_id
-
-MAY_DIFFER = (
-    *("name", "logs", "resume", "config", "checkpoint_minutes", "data.root"),
-    *("trainer.accelerator", "trainer.strategy", "trainer.devices", "trainer.num_nodes", "trainer.max_time"),
-    *("trainer.enable_progress_bar", "trainer.profiler", "trainer.plugins", "trainer.default_root_dir"),
-)
-"""What may change when a run is resumed. Only the number of processes affects the result: each draws its own
-dropout."""
-
 
 END_FLAGS = {
     "max_epochs": "trainer.max_epochs",
@@ -94,11 +85,11 @@ def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, An
     Raises:
         InputError: A value that affects the result differs; both values are named.
     """
-    old, new = dict(_leaves(before)), dict(_leaves(now))
+    old, new = settings_of(before), settings_of(now)
     may_move = END_FLAGS.values() if run.status == "finished" else ()
     moved = {key: old.get(key) for key in may_move if old.get(key) != new.get(key)}
     for key in dict.fromkeys([*old, *new]):
-        if key not in MAY_DIFFER and key not in moved and old.get(key) != new.get(key):
+        if key not in moved and old.get(key) != new.get(key):
             raise InputError(
                 f"--{key.replace('.init_args', '')} {new.get(key)}: {quoted(run.path)} was started with "
                 f"{old.get(key)}; leave it out, or train anew without --resume"
@@ -121,20 +112,12 @@ def check_goes_on(run: Run, earlier_end: dict[str, Any], now: dict[str, Any]) ->
         return
     flag = END_FLAGS.get(run.record.get("ended_by") or "")
     if flag in earlier_end:
-        limit, no_limit = dict(_leaves(now))[flag], (None, -1)
+        limit, no_limit = settings_of(now)[flag], (None, -1)
         if limit in no_limit or limit > earlier_end[flag]:
             return
     anew = f"to train anew: --config {quoted(run.path / 'config.yaml')}"
     longer = f"; to train longer: a larger --{flag}" if flag else ""
     raise InputError(f"--resume {quoted(run.path)}: is finished; {anew}{longer}")
-
-
-def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(config, dict) and config:
-        for name, value in config.items():
-            yield from _leaves(value, f"{prefix}.{name}" if prefix else name)
-    else:
-        yield prefix, config
 
 
 def check_same_data(run: Run, data_sha256: Any, split: dict[str, Any]) -> None:

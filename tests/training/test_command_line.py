@@ -170,6 +170,8 @@ def test_a_model_is_required(capsys: pytest.CaptureFixture[str], args: list[str]
         ("--model.batch_norm", "True", "model.init_args.batch_norm", True),
         ("--model.learning_rate", "1e-2", "model.init_args.learning_rate", 0.01),
         ("--name", "1e2", "name", "1e2"),
+        ("--trainer.limit_train_batches", "1", "trainer.limit_train_batches", 1),
+        ("--trainer.limit_train_batches", "1.0", "trainer.limit_train_batches", 1.0),
     ],
 )
 def test_values_are_taken_as_people_write_them(
@@ -177,15 +179,15 @@ def test_values_are_taken_as_people_write_them(
 ) -> None:
     command = parse([*flags, flag, text])
 
-    def found(config: Any) -> Any:
-        return list(config[key]) if isinstance(config[key], tuple) else config[key]
+    def found(config: Any) -> str:
+        return repr(list(config[key]) if isinstance(config[key], tuple) else config[key])
 
-    assert found(command.config) == value
+    assert found(command.config) == repr(value)  # 1 batch is not 1.0
     for name in reversed(flag.strip("-").split(".")):  # the same in YAML
         text = f"{{{name}: {text if text.endswith('}') else repr(text)}}}"
     path = tmp_path / "config.yaml"
     path.write_text(text.replace("'", '"'))
-    assert found(parse([*flags, "--config", str(path)]).config) == value
+    assert found(parse([*flags, "--config", str(path)]).config) == repr(value)
 
 
 class LitBroken(Classifier):

@@ -321,7 +321,8 @@ def test_other_versions_are_reported_and_the_configuration_is_kept(
     cut = interrupted("training_step", 17, signal.SIGTERM)
     cut.update(versions={**cut.record["versions"], "torch": "1.0"})
     before = (cut.path / "config.yaml").read_bytes()
-    main(["--resume", str(cut.path), "--checkpoint_minutes", "5"])
+    shown = ["--trainer.callbacks", "TQDMProgressBar", "--trainer.log_every_n_steps", "4"]
+    main(["--resume", str(cut.path), "--checkpoint_minutes", "5", *shown])
     assert (cut.path / "config.yaml").read_bytes() == before
     message = "warning: resumed with other versions, so the result may differ: torch 1.0 -> "
     assert message in capsys.readouterr().err
