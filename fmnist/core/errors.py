@@ -128,7 +128,7 @@ def reports_unwritable(what: str) -> Iterator[None]:
         raise InputError(f"{what}: cannot be written ({reason})") from None
 
 
-def one_line(error: Exception, limit: int = 300) -> str:
+def one_line(error: BaseException, limit: int = 300) -> str:
     """Return an error's message on one line; a long one without its middle, as it ends with the advice."""
     text = " ".join(str(error).split()) or type(error).__name__
     half = limit // 2

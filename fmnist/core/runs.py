@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 
 from fmnist.core.constants import CLASSES
-from fmnist.core.errors import InputError, quoted, reports_unwritable
+from fmnist.core.errors import InputError, one_line, quoted, reports_unwritable
 from fmnist.core.files import replacing, to_json, write_file
 from fmnist.core.settings import shortening_flags
 from fmnist.core.statistics import scores_fault, softmax
@@ -301,10 +301,8 @@ def _fault(predictions: Predictions) -> str | None:
 
 def describe(error: BaseException) -> str:
     """Return an exception in one line, with its kind unless it is the user's input that was wrong."""
-    text = " ".join(str(error).split())
-    if isinstance(error, InputError) and text:
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text, kind = one_line(error, 1_000), type(error).__name__
+    return text if isinstance(error, InputError) or text == kind else f"{kind}: {text}"
 
 
 def check_name(name: str) -> None:

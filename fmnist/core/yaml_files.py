@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from fmnist.core.errors import InputError, quoted
+from fmnist.core.errors import InputError, one_line, quoted
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _TUPLE = re.compile(rf"\(\s*(?:{_NUMBER}\s*,\s*)*(?:{_NUMBER})?\s*\)|{_NUMBER}(?:\s*,\s*{_NUMBER})+,?")
@@ -41,7 +41,7 @@ def read_yaml(path: str, example: str) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"--config {quoted(path)}: cannot be read ({error.strerror})") from None
     except (ValueError, yaml.YAMLError) as error:
-        raise InputError(f"--config {quoted(path)}: is no YAML ({' '.join(str(error).split())})") from None
+        raise InputError(f"--config {quoted(path)}: is no YAML ({one_line(error)})") from None
     if not isinstance(content, dict):
         raise InputError(f"--config {quoted(path)}: must hold keys like '{example}:', holds {content!r:.40}")
     return as_written(content)

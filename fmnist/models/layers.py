@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fmnist.core.constants import CLASSES, IMAGE_SIZE
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, one_line
 
 
 class Normalize(nn.Module):
@@ -92,8 +92,9 @@ def check_logits(network: nn.Module) -> None:
         with torch.no_grad():
             logits = network.eval()(images)
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"--model: its network {type(network).__name__} {wanted}: {reason}") from None
+        raise InputError(
+            f"--model: its network {type(network).__name__} {wanted}: {one_line(error)}"
+        ) from None
     finally:
         network.train(training)
     if getattr(logits, "shape", None) != (2, len(CLASSES)):

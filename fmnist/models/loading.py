@@ -13,7 +13,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from fmnist.core.errors import InputError, quoted
+from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.core.images import check_images, to_input
 from fmnist.models.classifier import Classifier
 
@@ -33,8 +33,7 @@ def load_classifier(folder: Path) -> Classifier:
     try:
         model.load_state_dict(state["state_dict"])
     except (RuntimeError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{quoted(path)}: is of another network ({reason:.200})") from None
+        raise InputError(f"{quoted(path)}: is of another network ({one_line(error)})") from None
     for name, values in model.state_dict().items():
         if not values.isfinite().all():
             raise InputError(
@@ -69,7 +68,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{quoted(path)}: is damaged or holds more than weights, and is not loaded"
         ) from None
     except Exception as error:  # damaged headers make the two readers raise nearly anything
-        raise InputError(f"{quoted(path)}: is damaged ({' '.join(str(error).split()):.200})") from None
+        raise InputError(f"{quoted(path)}: is damaged ({one_line(error)})") from None
     if not isinstance(state, dict):
         raise InputError(f"{quoted(path)}: is damaged (holds no checkpoint)")
     return state
@@ -87,7 +86,7 @@ def _build(path: Path) -> Classifier:
             f"{quoted(path)}: its model cannot be imported ({error}); is PYTHONPATH set?"
         ) from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{quoted(path)}: names no model ({' '.join(str(error).split())})") from None
+        raise InputError(f"{quoted(path)}: names no model ({one_line(error)})") from None
     if not (isinstance(kind, type) and issubclass(kind, Classifier)):
         raise InputError(f"{quoted(path)}: model.class_path {config['class_path']}: is not a Classifier")
     arguments: dict[str, Any] = config.get("init_args") or {}

@@ -17,7 +17,7 @@ import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, one_line
 from fmnist.core.runs import Run, check_name
 from fmnist.core.yaml_files import as_written, read_yaml
 from fmnist.data.datamodule import FashionMNISTDataModule
@@ -222,8 +222,7 @@ class TrainCLI(LightningCLI):
         try:
             return kind(*args, **kwargs)
         except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            self._refusal = self._refusal or InputError(f"{flag_of(kind)}: {reason}")
+            self._refusal = self._refusal or InputError(f"{flag_of(kind)}: {one_line(error)}")
             raise
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:

@@ -17,7 +17,7 @@ from lightning.pytorch.plugins import CheckpointIO, DeepSpeedPrecision, FSDPPrec
 from lightning.pytorch.plugins.environments import ClusterEnvironment
 from lightning.pytorch.strategies import StrategyRegistry
 
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, one_line
 from fmnist.models.classifier import Classifier
 from fmnist.models.metrics import logged_names
 
@@ -167,7 +167,7 @@ def check_launch(trainer: Trainer, strategy: Any) -> None:
 
 def trainer_error(error: BaseException, trainer: jsonargparse.Namespace) -> InputError:
     """Return what Lightning objected to as bad input, with the flags that it speaks of."""
-    message = " ".join(str(error).split())
+    message = one_line(error, 1_000)
     given, places = dict(_given(trainer)), []
     for name, values in given.items():
         words = [name, *(value.partition("_")[0] for value in values if value.isidentifier())]
