@@ -113,8 +113,9 @@ def restore_last(folder: Path, end_moved: bool = False) -> None:
         if path.name == PREVIOUS:
             write_file(folder / LAST, path.read_bytes())  # a copy, so that damage to one spares the other
             _remove_old_digest(folder / LAST)
-            if (folder / BEST_BEFORE_END).exists():
-                os.replace(folder / BEST_BEFORE_END, folder / BEST)
+        # also where training was killed between that copy and the checkpoint of its end
+        if (path.name == PREVIOUS or not end) and (folder / BEST_BEFORE_END).exists():
+            os.replace(folder / BEST_BEFORE_END, folder / BEST)
         return
     raise InputError(f"{'; '.join(reasons)}; train anew")
 

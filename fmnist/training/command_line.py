@@ -103,9 +103,9 @@ def parse(args: Sequence[str] | None) -> Command:
         while cause is not None and not isinstance(cause, InputError):
             cause = cause.__cause__
         if cause is None and str(error).startswith("Does not validate"):
-            group = re.search(r"Subtypes: .*?lightning\.pytorch\.(\w+)", str(error))
-            flags = [f"trainer.{flag}" for flag in PARTS if group and group[1].startswith(flag[:7])]
-            key = flags[0] if flags else "model"
+            group = re.search(r"Subtypes: .*?(lightning\.pytorch\.\w+)", str(error))
+            keys = {module.__name__: f"trainer.{flag}" for flag, (module, _) in PARTS.items()}
+            key = keys.get(group[1] if group else "", "model")
             raise InputError(explain(f'Parser key "{key}":\n{error}')) from None
         if "is not in bounds" in str(error):
             raise InputError(f"--seed_everything {error}") from None
@@ -198,7 +198,7 @@ class TrainCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.seed")
         with warnings.catch_warnings():  # since jsonargparse 4.49; there is no other way before
             warnings.simplefilter("ignore", DeprecationWarning)
-            for kind in itertools.chain.from_iterable(PARTS.values()):
+            for kind in itertools.chain.from_iterable(kinds for _, kinds in PARTS.values()):
                 parser.add_instantiator(self._build_part, kind)
 
     def instantiate_classes(self) -> None:

@@ -3,25 +3,16 @@
 import difflib
 import re
 
-from lightning.pytorch import callbacks, loggers, plugins, profilers, strategies
-
 from fmnist.models import shipped_networks
 from fmnist.models.classifier import Classifier
 from fmnist.training.help_text import flag_names
+from fmnist.training.trainer_parts import PARTS
 
 _BOILERPLATE = (
     *("Does not validate", "Subtypes:", "Errors:", "Given value", "Problem with given"),
     *("Expected a path", "Expected a <class ", "Expected a typing.", "Expected a dot import"),
     *("Not a valid subclass of", "Subclass types expect", "a class path (str)", "a dict with"),
 )
-_CLASSES = {
-    "trainer.callbacks": callbacks,
-    "trainer.logger": loggers,
-    "trainer.plugins": plugins,
-    "trainer.profiler": profilers,
-    "trainer.strategy": strategies,
-}
-"""Where Lightning keeps the classes that a flag names."""
 MODEL_REQUIRED = "--model: is required; --config configs/cnn.yaml has one"
 
 
@@ -82,7 +73,8 @@ def _unknown_class(key: str, name: str) -> str:
     if key == "model":
         networks = ", ".join(sorted(shipped_networks()))
         return f"must be one of {networks}, or the path of a class, like my_model.LitLinear"
-    names = {known.lower(): known for known in getattr(_CLASSES.get(key), "__all__", ())}
+    module, _ = PARTS.get(key.removeprefix("trainer."), (None, ()))
+    names = {known.lower(): known for known in getattr(module, "__all__", ())}
     if name in names.values():
         return "cannot be built: it is abstract, of another kind, or lacks a package"
     close = difflib.get_close_matches(name.lower(), names, n=1)

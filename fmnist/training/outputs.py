@@ -40,24 +40,27 @@ def draw_figures(run: Run, test: Predictions, data: FashionMNISTDataModule) -> d
         The figures by name.
     """
     drawn: dict[str, Any] = {}
-    with _optional("the learning curves"):
+    with optional("the learning curves"):
         history = {name: (epochs + 1, values) for name, (epochs, values) in run.history().items()}
         drawn["curves"] = figures.learning_curves(history)
-    with _optional("the figures of the test set"):
+    with optional("the figures of the test set"):
         images = data.data.test_images.numpy()[test.indices]
         probabilities = softmax(test.logits, find_temperature(run) or 1.0)
         drawn |= figures.outcome_figures(images, test.labels, probabilities, CLASSES, run.record["name"])
-    with _optional("the augmented images"):
+    with optional("the augmented images"):
         drawn["augmented"] = figures.augmented_grid(*augmented_images(data))
     for name, figure in drawn.items():
-        with _optional(f"figures/{name}.png"):
+        with optional(f"figures/{name}.png"):
             figures.save(figure, run.path / "figures" / f"{name}.png")
     return drawn
 
 
 @contextlib.contextmanager
-def _optional(what: str) -> Iterator[None]:
+def optional(what: str) -> Iterator[None]:
     """Leave out what fails in the block, with a warning: the training is done, and its results are saved.
+
+    Args:
+        what: Is left out.
 
     Raises:
         OSError: The disk is full, or the run folder cannot be written for another reason.
@@ -112,14 +115,14 @@ def write_tensorboard(
             writer.add_image(f"figures/{name}", figures.as_image(figure), dataformats="HWC")
         writer.add_hparams(plain, metrics, run_name=".")
         network = None
-        with _optional("the network's graph in TensorBoard"), contextlib.redirect_stdout(io.StringIO()):
+        with optional("the network's graph in TensorBoard"), contextlib.redirect_stdout(io.StringIO()):
             # a copy is never compiled, so it can be traced; float32 whatever it was trained in
             network = copy.deepcopy(model.network).cpu().float().eval()
             writer.add_graph(network, images[:1])
         if network is None:
             return
         if embed := embedding(network):
-            with _optional("the projector in TensorBoard"):
+            with optional("the projector in TensorBoard"):
                 features = torch.cat([embed(batch) for batch in images.split(250)])
                 writer.add_embedding(principal_components(features), names, 1 - images, tag="test_embedding")
         else:

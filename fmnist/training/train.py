@@ -73,7 +73,8 @@ def _save(session: Session, run: Run) -> None:
             run.save_predictions(part, predictions[part])
             metrics[part] = {"images": len(predictions[part].labels), **plain_metrics(model.results[part])}
     run.update(metrics=metrics)
-    session.log_results(metrics)
+    with outputs.optional("the results in loggers of your own"):
+        session.log_results(metrics)
     test = predictions["test"]
     drawn = outputs.draw_figures(run, test, data)
     outputs.write_tensorboard(run, drawn, model, data)

@@ -11,8 +11,7 @@ from typing import Any
 
 import jsonargparse
 import torch
-from lightning.pytorch import Trainer, accelerators, callbacks, profilers, strategies
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch import Trainer, accelerators, callbacks, loggers, plugins, profilers, strategies
 from lightning.pytorch.plugins import CheckpointIO, DeepSpeedPrecision, FSDPPrecision, LayerSync, Precision
 from lightning.pytorch.plugins.environments import ClusterEnvironment
 from lightning.pytorch.strategies import StrategyRegistry
@@ -21,15 +20,15 @@ from fmnist.core.errors import InputError, one_line
 from fmnist.models.classifier import Classifier
 from fmnist.models.metrics import logged_names
 
-PARTS: dict[str, tuple[type, ...]] = {
-    "callbacks": (callbacks.Callback,),
-    "logger": (Logger,),
-    "profiler": (profilers.Profiler,),
-    "strategy": (strategies.Strategy,),
-    "accelerator": (accelerators.Accelerator,),
-    "plugins": (Precision, ClusterEnvironment, CheckpointIO, LayerSync),
+PARTS: dict[str, tuple[Any, tuple[type, ...]]] = {
+    "callbacks": (callbacks, (callbacks.Callback,)),
+    "logger": (loggers, (loggers.Logger,)),
+    "profiler": (profilers, (profilers.Profiler,)),
+    "strategy": (strategies, (strategies.Strategy,)),
+    "accelerator": (accelerators, (accelerators.Accelerator,)),
+    "plugins": (plugins, (Precision, ClusterEnvironment, CheckpointIO, LayerSync)),
 }
-"""What the Trainer's flags build, by flag."""
+"""By flag of the Trainer, the module of its classes, and their base classes."""
 
 UNSUITABLE: tuple[tuple[type, str], ...] = (
     (
@@ -64,14 +63,14 @@ OWN_CHECKPOINTS = ("best", "last", "previous")
 
 def flag_of(part: type) -> str:
     """Return a flag and its value as the user wrote it, for a class that it names."""
-    flag = next(flag for flag, kinds in PARTS.items() if issubclass(part, kinds))
+    flag = next(flag for flag, (_, kinds) in PARTS.items() if issubclass(part, kinds))
     return f"--trainer.{flag} {part.__name__}"
 
 
 def resolve_classes(trainer: jsonargparse.Namespace) -> None:
     """Take the name of a class for the class, in the flags that also take words such as ``ddp``."""
-    for flag, module in (("strategy", strategies), ("accelerator", accelerators), ("profiler", profilers)):
-        name = trainer[flag]
+    for flag in ("strategy", "accelerator", "profiler"):
+        name, module = trainer[flag], PARTS[flag][0]
         concrete = isinstance(name, str) and not inspect.isabstract(getattr(module, name, None))
         if concrete and (name in module.__all__ or "." in name):
             path = name if "." in name else f"{module.__name__}.{name}"

@@ -119,6 +119,18 @@ def test_a_truncated_checkpoint_is_reported_and_the_one_before_is_taken(
     assert value(folder / "previous.ckpt") == 1
 
 
+@pytest.mark.parametrize(("end", "best"), [(None, 1), ("max_steps", 2)])
+def test_the_best_of_before_an_end_that_was_not_saved_is_taken(
+    folder: Path, end: str | None, best: int
+) -> None:
+    io.save_checkpoint(state(1), folder / "best_before_end.ckpt")
+    io.save_checkpoint(state(2), folder / "best.ckpt")  # of the validation of that end
+    callbacks = {"LastCheckpoint": {"ended_within_epoch_by": end}}
+    io.save_checkpoint(state(2) | {"callbacks": callbacks}, folder / "last.ckpt")
+    restore_last(folder)
+    assert value(folder / "best.ckpt") == best
+
+
 def test_both_damaged_or_none(folder: Path, tmp_path: Path) -> None:
     for name in ("last.ckpt", "previous.ckpt"):
         (folder / name).write_bytes(b"")

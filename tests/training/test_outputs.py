@@ -18,6 +18,7 @@ from fmnist.inference.predictor import load_model
 from fmnist.models.classifier import Classifier
 from fmnist.models.mlp import LitMLP
 from fmnist.training import outputs
+from fmnist.training.session import Session
 
 DRAW_FIGURES, WRITE_TENSORBOARD = outputs.draw_figures, outputs.write_tensorboard
 
@@ -136,6 +137,7 @@ def test_what_comes_after_the_test_fails_no_training(
     for name in ("learning_curves", "outcome_figures", "augmented_grid"):
         monkeypatch.setattr(outputs.figures, name, fail)
     monkeypatch.setattr(outputs, "principal_components", fail)
+    monkeypatch.setattr(Session, "log_results", fail)
     run = train()
     assert run.status == "finished"
-    assert capsys.readouterr().out.count("left out (ValueError: no such font)") == 4
+    assert capsys.readouterr().out.count("left out (ValueError: no such font)") == 5

@@ -84,15 +84,16 @@ def test_the_check_leaves_the_random_state_alone() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("ema", ["null", "0.9"])
 @pytest.mark.parametrize(
-    ("asked", "used", "dtype"),
+    ("asked", "used", "dtype", "ema"),
     [
-        ("64-true", "64-true", torch.float64),
-        ("bf16-true", "bf16-true", torch.bfloat16),
-        ("16-true", "16-true", torch.float16),
-        ("16-mixed", "bf16-mixed", torch.float32),  # on the CPU
-        ("bf16", "bf16-mixed", torch.float32),
+        ("64-true", "64-true", torch.float64, "null"),
+        ("64-true", "64-true", torch.float64, "0.9"),
+        ("bf16-true", "bf16-true", torch.bfloat16, "0.9"),
+        ("16-true", "16-true", torch.float16, "null"),
+        ("16-true", "16-true", torch.float16, "0.9"),
+        ("16-mixed", "bf16-mixed", torch.float32, "0.9"),  # on the CPU
+        ("bf16", "bf16-mixed", torch.float32, "null"),
     ],
 )
 def test_every_precision_trains_to_the_end_and_is_resumed(

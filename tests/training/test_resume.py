@@ -39,6 +39,28 @@ def train(train: Callable[..., Run]) -> Callable[..., Run]:
     return lambda *flags: train(*WHOLE, *flags)
 
 
+@pytest.fixture(scope="module")
+def trained() -> dict[tuple[str, ...], Run]:
+    """Runs that were never stopped, by their flags."""
+    return {}
+
+
+@pytest.fixture
+def whole(
+    train: Callable[..., Run],
+    trained: dict[tuple[str, ...], Run],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., Run]:
+    """Return a function that gives the run of these flags that was never stopped; tests share it."""
+
+    def find(*flags: str) -> Run:
+        if flags not in trained:
+            trained[flags] = train("--logs", str(tmp_path_factory.mktemp("whole")), *flags)
+        return trained[flags]
+
+    return find
+
+
 def scalars(run: Run) -> dict[str, list[tuple[int, float]]]:
     events = EventAccumulator(str(run.path), size_guidance={"scalars": 0}).Reload()
     names = [name for name in events.Tags()["scalars"] if name not in TIMES]
@@ -95,14 +117,14 @@ def assert_same_end(found: Run, wanted: Run) -> None:
     ],
 )
 def test_a_resumed_run_ends_as_one_that_was_never_stopped(
-    train: Callable[..., Run],
+    whole: Callable[..., Run],
     interrupted: Callable[..., Run],
     place: str,
     step: int,
     by: int | None,
     flags: list[str],
 ) -> None:
-    wanted = train("--name", "whole", *flags)
+    wanted = whole(*flags)
     cut = interrupted(place, step, by, *flags)
     assert cut.status == ("failed" if by is None else "stopped")
     main(["--resume", str(cut.path)])
@@ -126,13 +148,14 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(
 )
 def test_a_run_that_is_cut_by_its_time_is_scored_and_goes_on_exactly(
     train: Callable[..., Run],
+    whole: Callable[..., Run],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     step: int,
     flags: list[str],
     best_before: bool,
 ) -> None:
-    wanted = train("--name", "whole", *flags)
+    wanted = whole(*flags)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Timer, "time_remaining", lambda timer: 1 - passed["steps"] / step)
         patch.setattr(Timer, "time_elapsed", lambda timer, stage="train": passed["steps"] / step)
@@ -189,23 +212,23 @@ def test_a_finished_run_goes_on_beyond_what_ended_it(
 
 
 def test_a_run_killed_in_the_validation_of_its_end_validates_it_again(
-    train: Callable[..., Run], interrupted: Callable[..., Run]
+    whole: Callable[..., Run], interrupted: Callable[..., Run]
 ) -> None:
     flags = ["--trainer.max_steps", "4"]
-    wanted = train("--name", "whole", *flags)
+    wanted = whole(*flags)
     cut = interrupted("validation_step", 4, None, *flags)
     main(["--resume", str(cut.path)])
     assert Run(cut.path).record["metrics"] == wanted.record["metrics"]
 
 
 def test_accumulation_that_changes_is_resumed_within_an_epoch(
-    train: Callable[..., Run], interrupted: Callable[..., Run]
+    whole: Callable[..., Run], interrupted: Callable[..., Run]
 ) -> None:
     flags = [
         "--trainer.callbacks+=lightning.pytorch.callbacks.GradientAccumulationScheduler",
         "--trainer.callbacks.scheduling={0: 1, 1: 2}",
     ]
-    wanted = train("--name", "whole", *flags)
+    wanted = whole(*flags)
     cut = interrupted("training_step", 7, signal.SIGTERM, *flags)
     main(["--resume", str(cut.path)])
     assert_same_end(Run(cut.path), wanted)
@@ -238,8 +261,8 @@ def test_a_checkpoint_callback_of_the_users_own_keeps_its_best(
     assert Run(moved).status == "finished"
 
 
-def test_a_run_is_resumed_again_and_again(train: Callable[..., Run], interrupted: Callable[..., Run]) -> None:
-    wanted = train("--name", "whole")
+def test_a_run_is_resumed_again_and_again(whole: Callable[..., Run], interrupted: Callable[..., Run]) -> None:
+    wanted = whole()
     cut = interrupted("training_step", 3, signal.SIGTERM)
     for step in (6, 11, 17):
         with interruption("training_step", step, signal.SIGTERM):
@@ -250,9 +273,9 @@ def test_a_run_is_resumed_again_and_again(train: Callable[..., Run], interrupted
 
 
 def test_a_run_folder_may_be_moved(
-    train: Callable[..., Run], interrupted: Callable[..., Run], tmp_path: Path
+    whole: Callable[..., Run], interrupted: Callable[..., Run], tmp_path: Path
 ) -> None:
-    wanted = train("--name", "whole")
+    wanted = whole()
     cut = interrupted("training_step", 17, signal.SIGTERM)
     moved = tmp_path / "elsewhere" / "moved" / "version_3"
     moved.parent.mkdir(parents=True)
@@ -286,9 +309,9 @@ def test_another_configuration_is_refused(
 
 
 def test_what_cannot_be_resumed_is_refused(
-    train: Callable[..., Run], interrupted: Callable[..., Run], refusal: Callable[..., str], tmp_path: Path
+    whole: Callable[..., Run], interrupted: Callable[..., Run], refusal: Callable[..., str], tmp_path: Path
 ) -> None:
-    finished = train("--name", "whole")
+    finished = whole()
     assert "is finished; to train anew: --config" in refusal("--resume", finished.path)
     for words in (
         ["--trainer.max_epochs", "3"],
@@ -329,9 +352,9 @@ def test_other_versions_are_reported_and_the_configuration_is_kept(
 
 
 def test_a_damaged_last_checkpoint_costs_one_interval(
-    train: Callable[..., Run], interrupted: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+    whole: Callable[..., Run], interrupted: Callable[..., Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = train("--name", "whole")
+    wanted = whole()
     cut = interrupted("training_step", 17, signal.SIGTERM)
     os.truncate(cut.path / "checkpoints" / "last.ckpt", 5_000)
     main(["--resume", str(cut.path)])
@@ -340,10 +363,10 @@ def test_a_damaged_last_checkpoint_costs_one_interval(
 
 
 def test_a_run_that_stopped_early_stays_stopped(
-    train: Callable[..., Run], interrupted: Callable[..., Run]
+    whole: Callable[..., Run], interrupted: Callable[..., Run]
 ) -> None:
     still = ["--early_stopping", "1", *STILL]
-    wanted = train("--name", "whole", *still)
+    wanted = whole(*still)
     assert wanted.record["ended_by"] == "early_stopping"
     cut = interrupted("on_test_epoch_end", 10, signal.SIGTERM, *still)
     main(["--resume", str(cut.path)])
