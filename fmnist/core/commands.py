@@ -28,8 +28,15 @@ def shell_command(name: str, *args: str) -> str:
     return shlex.join([*program, *args])
 
 
-def config_path(path: str) -> str:
-    """Return the shipped YAML for a path like ``configs/cnn.yaml`` that is not below the working folder."""
-    shipped = next((folder for folder in (PACKAGE, PACKAGE.parent) if (folder / "configs").is_dir()), PACKAGE)
-    is_shipped = Path(path).parts[:1] == ("configs",) and not os.path.exists(path)
-    return str(shipped / path) if is_shipped and (shipped / path).exists() else path
+def shipped_path(argument: str) -> str:
+    """Return where a shipped file is, for a path like ``configs/cnn.yaml`` that the working folder has not.
+
+    Args:
+        argument: A path, or a flag and a path like ``--config=configs/cnn.yaml``.
+    """
+    flag, equals, path = argument.rpartition("=")
+    if Path(path).parts[:1] in (("configs",), ("scripts",)) and not os.path.exists(path):
+        for folder in (PACKAGE, PACKAGE.parent):  # installed, and in a clone
+            if (folder / path).exists():
+                return f"{flag}{equals}{folder / path}"
+    return argument

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,11 +27,6 @@ END_FLAGS = {
     "early_stopping": "early_stopping",
 }
 """What may end a run, and the flag that lets it go on beyond that."""
-
-
-def shell_command(args: list[str]) -> str:
-    """Return the command as ``run.json`` records it; ``args`` come without the program."""
-    return shlex.join(["python", "scripts/train.py", *args])
 
 
 def run_to_resume(path: Path) -> Run:

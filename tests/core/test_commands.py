@@ -43,15 +43,16 @@ def _run(installed: Path, folder: Path, name: str, *args: str) -> subprocess.Com
     )
 
 
-def test_installed_programs_train_and_evaluate(
-    installed: Path, tmp_path: Path, synthetic_root: Path
-) -> None:
+def test_installed_programs_train_and_evaluate(installed: Path, tmp_path: Path, synthetic_root: Path) -> None:
     tiny = ["--trainer.max_epochs", "1", "--data.val_size", "100", "--data.root", str(synthetic_root)]
     done = _run(installed, tmp_path, "fmnist-train", "--config", "configs/mlp.yaml", *tiny)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "logs" / "mlp" / "version_0" / "predictions" / "test.npz").exists()
     again = _run(installed, tmp_path, "fmnist-train", "--config", "configs/mlp.yaml", "--logs", "/proc/none")
     assert again.returncode == 2
+    short = ["--trainer.limit_train_batches", "1"]
+    many = _run(installed, tmp_path, "fmnist-run-configs", "configs/lenet5.yaml", *tiny, *short)
+    assert many.returncode == 0, many.stderr
     (tmp_path / "logs" / "mlp" / "version_0" / "predictions" / "test.npz").unlink()
     skipped = _run(installed, tmp_path, "fmnist-compare", "logs/mlp")
     assert "fmnist-evaluate logs/mlp/version_0" in skipped.stdout + skipped.stderr
@@ -74,9 +75,11 @@ def test_shipped_configurations_are_found_from_anywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert commands.config_path("configs/cnn.yaml") == str(ROOT / "configs" / "cnn.yaml")
-    assert commands.config_path("configs/none.yaml") == "configs/none.yaml"
-    assert commands.config_path("cnn.yaml") == "cnn.yaml"
+    assert commands.shipped_path("configs/cnn.yaml") == str(ROOT / "configs" / "cnn.yaml")
+    assert commands.shipped_path("configs/none.yaml") == "configs/none.yaml"
+    assert commands.shipped_path("--config=configs/cnn.yaml") == f"--config={ROOT / 'configs' / 'cnn.yaml'}"
+    assert commands.shipped_path("configs/baselines") == str(ROOT / "configs" / "baselines")
+    assert commands.shipped_path("cnn.yaml") == "cnn.yaml"
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "cnn.yaml").touch()
-    assert commands.config_path("configs/cnn.yaml") == "configs/cnn.yaml"
+    assert commands.shipped_path("configs/cnn.yaml") == "configs/cnn.yaml"
