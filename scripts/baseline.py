@@ -1,10 +1,10 @@
 """Fit a classical baseline on Fashion-MNIST, for example with ``--config configs/baselines/svm.yaml``."""
 
-import shlex
 import sys
 from typing import TYPE_CHECKING
 
 from fmnist.baselines.config import configure
+from fmnist.core.commands import shell_command
 from fmnist.core.errors import exits_cleanly
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def main(args: list[str] | None = None) -> "Run | None":
     from fmnist.baselines.fit import fit_baseline
     from fmnist.inference.predictor import load_logits
 
-    return fit_baseline(config, shlex.join(["python", "scripts/baseline.py", *args]), load_logits)
+    return fit_baseline(config, shell_command("baseline", *args), load_logits)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from fmnist.core.commands import shell_command, shipped_path
 from fmnist.core.errors import InputError, exits_cleanly, exits_on_sigterm, quoted
 from fmnist.core.runs import Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import Column, Table, counted, duration, fixed, size
 
-ROOT = Path(__file__).parents[1]
 DESCRIPTION = """\
 Run the command in the first line of each YAML, unless a finished run of the same configuration is there.
 PATH is a YAML file, or a folder of them (default: configs/baselines). Those that are made of other runs,
@@ -63,7 +63,9 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--compare", metavar="DIR", help="write the page of scripts/compare.py into DIR")
     options, rest = parser.parse_known_args(args)
     paths = list(itertools.takewhile(lambda word: not word.startswith("--"), rest))
-    jobs, failed = find_jobs(paths or ["configs/baselines"], rest[len(paths) :])
+    jobs, failed = find_jobs(
+        [shipped_path(path) for path in paths or ["configs/baselines"]], rest[len(paths) :]
+    )
     runs = []
     for place, job in enumerate(jobs, start=1):
         print(f"\n[{place}/{len(jobs)}] {quoted(job.path)}", flush=True)
@@ -107,7 +109,7 @@ def find_jobs(paths: Sequence[str], flags: list[str]) -> tuple[list[Job], list[P
         else:
             print(
                 f"error: {quoted(path)}: its first line must be its command, like\n"
-                f"# {shlex.join(['python', 'scripts/train.py', '--config', str(path)])}",
+                f"# {shell_command('train', '--config', str(path))}",
                 file=sys.stderr,
             )
             failed.append(path)
@@ -132,7 +134,7 @@ def _command(path: Path, line: str) -> list[str] | None:
     if program != "python" or not any(Path(word).name == path.name for word in arguments):
         return None
     # its paths begin at the root of the project, which need not be the working directory
-    return [str(ROOT / script), *(str(path) if Path(a).name == path.name else a for a in arguments)]
+    return [shipped_path(script), *(str(path) if Path(a).name == path.name else a for a in arguments)]
 
 
 def _is_derived(config: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from fmnist.baselines.features import EXTRACTORS, TRANSFORMERS
+from fmnist.core.commands import shipped_path
 from fmnist.core.errors import InputError
 from fmnist.core.runs import check_name
 from fmnist.core.yaml_files import as_written, read_yaml
@@ -84,7 +85,12 @@ def configure(args: Sequence[str] | None) -> Config:
         allow_abbrev=False, exit_on_error=False,
     )  # fmt: skip
     parser.add_argument(
-        "--config", action="append", default=[], metavar="FILE", help="YAML; of several, later ones win"
+        "--config",
+        action="append",
+        default=[],
+        type=shipped_path,
+        metavar="FILE",
+        help="YAML; of several, later ones win",
     )
     try:
         known, rest = parser.parse_known_args(args)

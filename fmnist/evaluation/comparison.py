@@ -1,12 +1,12 @@
 """The page that compares several runs, with CSV and Markdown of its tables."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fmnist.core.commands import shell_command
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.core.files import write_file
@@ -60,7 +60,7 @@ def write_comparison(
     groups, skipped, warnings = collect(paths, allow_mixed)
     shared = comparable(groups)
     if len(shared) == 1 and len(shared[0].results) == 1:
-        report = shlex.join(["python", "scripts/evaluate.py", str(shared[0].first_seed.run.path)])
+        report = shell_command("evaluate", str(shared[0].first_seed.run.path))
         what = (
             "a comparison needs two models, or two seeds of one, on the same test images, found one run "
             f"({shared[0].label}); to report on it: {report}"
@@ -126,7 +126,7 @@ def _read_shifts(groups: Sequence[SeedGroup]) -> tuple[dict[str, dict[str, Any]]
             if shifted:
                 measured[group.label] = shifted
     without = [str(group.first_seed.run.path) for group in groups if group.label not in measured]
-    command = shlex.join(["python", "scripts/evaluate.py", *without, "--shifts"]) if without else ""
+    command = shell_command("evaluate", *without, "--shifts") if without else ""
     return measured, command, damaged
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fmnist.core.commands import shell_command
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
 from fmnist.evaluation.results import RunResult, data_defaults
@@ -71,7 +72,7 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[Run], list[str]]:
                 skipped.append(f"skipped {error}; train it again, or remove the folder")
                 continue
             if run.status != "finished":
-                resume = shlex.join(["python", "scripts/train.py", "--resume", str(folder)])
+                resume = shell_command("train", "--resume", str(folder))
                 remedy = f"; to continue: {resume}" * ((run.kind, run.status) == ("lightning", "stopped"))
                 skipped.append(f"skipped {quoted(folder)}: is {run.status}, not finished{remedy}")
             elif folder != path and run.shortened_by:
@@ -113,7 +114,7 @@ def collect(
         try:
             results.append(RunResult(run, run.predictions("test")))
         except InputError as error:
-            again = shlex.join(["python", "scripts/evaluate.py", str(run.path)])
+            again = shell_command("evaluate", str(run.path))
             skipped.append(f"skipped {error}; to make them again: {again}")
     if not results:
         raise nothing_found(paths, "no run with predictions", skipped)

@@ -1,13 +1,13 @@
 """The files that `scripts/evaluate.py --shifts` leaves in a run folder: write them, and read them again."""
 
 import json
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from fmnist import figures
+from fmnist.core.commands import shell_command
 from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.core.files import to_json, write_file
 from fmnist.core.runs import Run
@@ -83,7 +83,7 @@ def read_shifts(run: Run) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        again = shlex.join(["python", "scripts/evaluate.py", str(run.path), "--shifts"])
+        again = shell_command("evaluate", str(run.path), "--shifts")
         raise InputError(f"{quoted(path)}: is damaged ({error!r}); to write it anew: {again}") from None
     return shifts
 

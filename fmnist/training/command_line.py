@@ -17,6 +17,7 @@ import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from fmnist.core.commands import shell_command, shipped_path
 from fmnist.core.errors import InputError, one_line
 from fmnist.core.runs import Run, check_name
 from fmnist.core.yaml_files import as_written, read_yaml
@@ -32,7 +33,6 @@ from fmnist.training.resume import (
     check_same_configuration,
     run_of_job,
     run_to_resume,
-    shell_command,
 )
 from fmnist.training.trainer_parts import PARTS, as_list, check_parts, flag_of, resolve_classes
 
@@ -92,7 +92,7 @@ def parse(args: Sequence[str] | None) -> Command:
         InputError: A flag, a key or a value is wrong.
         SystemExit: Help or the resolved configuration was asked for, and has been printed.
     """
-    args = list(sys.argv[1:] if args is None else args)
+    args = [shipped_path(arg) for arg in (sys.argv[1:] if args is None else args)]
     shipped_networks()  # imported, they are known by their class names, too
     try:
         return _parse(args)
@@ -121,7 +121,7 @@ def _parse(args: list[str]) -> Command:
     resumed = None if first.resume is None else run_to_resume(Path(first.resume))
     cli = TrainCLI(args if resumed is None else [*_config_of(resumed), *args])
     if resumed is None and not _turns_requeue_off(cli.config.trainer.plugins):
-        resumed = run_of_job(cli.config.logs, cli.config.name, shell_command(args))
+        resumed = run_of_job(cli.config.logs, cli.config.name, shell_command("train", *args))
         if resumed is not None:  # with the precision that was chosen then, even if a YAML file has changed
             cli = TrainCLI([*args, *_config_of(resumed)])
     earlier_end: dict[str, Any] = {}
@@ -142,7 +142,7 @@ def _parse(args: list[str]) -> Command:
     check_logits(cli.model.network)
     check_parts(vars(cli.config_init.trainer), config.trainer, cli.model)
     return Command(
-        shell_command(args),
+        shell_command("train", *args),
         config,
         cli.dump(),
         cli.model,

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,6 @@ END_FLAGS = {
     "early_stopping": "early_stopping",
 }
 """What may end a run, and the flag that lets it go on beyond that."""
-
-
-def shell_command(args: list[str]) -> str:
-    """Return the command as ``run.json`` records it; ``args`` come without the program."""
-    return shlex.join(["python", "scripts/train.py", *args])
 
 
 def run_to_resume(path: Path) -> Run:

@@ -22,6 +22,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from fmnist.core.commands import shell_command
 from fmnist.core.constants import CLASSES
 from fmnist.core.environment import environment
 from fmnist.core.errors import SIGTERM_STATUS, InputError, is_unwritable, quoted, reports_unwritable
@@ -42,7 +43,7 @@ from fmnist.training.checkpoints import (
 )
 from fmnist.training.command_line import Command
 from fmnist.training.epoch_table import EpochTable
-from fmnist.training.resume import check_same_data, shell_command, warn_of_other_versions
+from fmnist.training.resume import check_same_data, warn_of_other_versions
 from fmnist.training.signals import StopSignals, job_id, slurm_environment
 from fmnist.training.threads import yields
 from fmnist.training.trainer_parts import as_list, raised_by_lightning, trainer_error
@@ -164,7 +165,7 @@ class Session:
         cut_short = self.ending.by == "max_time"
         run.finish("stopped" if cut_short else "finished", ended_by=self.ending.by, **self._progress())
         if cut_short:
-            print(f"to continue: {shell_command(['--resume', str(run.path)])}")
+            print(f"to continue: {shell_command('train', '--resume', str(run.path))}")
 
     def how_it_ended(self) -> str:
         """Return what ended training, in words."""
@@ -282,7 +283,9 @@ class Session:
         queued_again = self.signals.requeue is not None and self.signals.requeue.granted
         can_continue = (stopped or is_unwritable(error)) and (run.path / "checkpoints" / LAST).exists()
         if can_continue and not queued_again:
-            print(f"stopped; to continue: {shell_command(['--resume', str(run.path)])}", file=sys.stderr)
+            print(
+                f"stopped; to continue: {shell_command('train', '--resume', str(run.path))}", file=sys.stderr
+            )
 
     def _for_user(self, error: BaseException) -> BaseException:
         """Return the exception that the program ends with."""

@@ -13,9 +13,10 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from fmnist.core.commands import shell_command
 from fmnist.core.runs import Run
 from fmnist.training import outputs
-from fmnist.training.resume import run_of_job, shell_command
+from fmnist.training.resume import run_of_job
 from fmnist.training.signals import Requeue, StopSignals, slurm_environment
 from fmnist.training.train import main
 from tests.training.folder import checkpoint, equal
@@ -118,7 +119,7 @@ def test_a_run_that_the_job_finished_is_told_by_the_main_process_alone(
 ) -> None:
     first = train("--name", "cut")
     two = [*tiny, "--logs", str(first.path.parent.parent), "--name", "cut", "--trainer.devices", "2"]
-    first.update(command=shell_command(two))
+    first.update(command=shell_command("train", *two))
     config = first.path / "config.yaml"
     config.write_text(config.read_text().replace("devices: '1'", "devices: 2"))
     starts_again(monkeypatch)

@@ -1,0 +1,85 @@
+"""Scripts in a clone, and the same as programs of an installed package."""
+
+import configparser
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fmnist.core import commands
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds the package as setup.cfg has it installed, and its programs in ``bin``."""
+    site = tmp_path_factory.mktemp("site")
+    config = configparser.ConfigParser(inline_comment_prefixes=["#"])
+    config.read(ROOT / "setup.cfg")
+    places = dict(line.split(" = ") for line in config["options"]["package_dir"].split("\n") if line)
+    for package in config["options"]["packages"].split():
+        source = ROOT / places.get(package, package.replace(".", "/"))
+        target = site.joinpath(*package.split("."))
+        shutil.copytree(source, target, ignore=lambda folder, names: {"__pycache__"}, dirs_exist_ok=True)
+    (site / "bin").mkdir()
+    for line in config["options.entry_points"]["console_scripts"].strip().splitlines():
+        name, target = line.split(" = ")
+        module, function = target.split(":")
+        program = f"#!{sys.executable}\nfrom {module} import {function}\n{function}()\n"
+        (site / "bin" / name).write_text(program)
+        (site / "bin" / name).chmod(0o755)
+    return site
+
+
+def _run(installed: Path, folder: Path, name: str, *args: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(installed), "HOME": "/nonexistent", "OMP_NUM_THREADS": "1"}
+    program = installed / "bin" / name
+    return subprocess.run(
+        [str(program), *args], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_installed_programs_train_and_evaluate(installed: Path, tmp_path: Path, synthetic_root: Path) -> None:
+    tiny = ["--trainer.max_epochs", "1", "--data.val_size", "100", "--data.root", str(synthetic_root)]
+    done = _run(installed, tmp_path, "fmnist-train", "--config", "configs/mlp.yaml", *tiny)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "logs" / "mlp" / "version_0" / "predictions" / "test.npz").exists()
+    again = _run(installed, tmp_path, "fmnist-train", "--config", "configs/mlp.yaml", "--logs", "/proc/none")
+    assert again.returncode == 2
+    short = ["--trainer.limit_train_batches", "1"]
+    many = _run(installed, tmp_path, "fmnist-run-configs", "configs/lenet5.yaml", *tiny, *short)
+    assert many.returncode == 0, many.stderr
+    (tmp_path / "logs" / "mlp" / "version_0" / "predictions" / "test.npz").unlink()
+    skipped = _run(installed, tmp_path, "fmnist-compare", "logs/mlp")
+    assert "fmnist-evaluate logs/mlp/version_0" in skipped.stdout + skipped.stderr
+
+
+def test_every_script_is_a_program(installed: Path) -> None:
+    scripts = {path.stem.replace("_", "-") for path in (ROOT / "scripts").glob("*.py")}
+    assert {path.name.removeprefix("fmnist-") for path in (installed / "bin").iterdir()} == scripts
+
+
+def test_lines_to_paste_are_scripts_in_a_clone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["scripts/train.py"])
+    line = commands.shell_command("run_configs", "a folder")
+    assert line == "python scripts/run_configs.py 'a folder'"
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/fmnist-compare"])
+    assert commands.shell_command("run_configs", "a folder") == "fmnist-run-configs 'a folder'"
+
+
+def test_shipped_configurations_are_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert commands.shipped_path("configs/cnn.yaml") == str(ROOT / "configs" / "cnn.yaml")
+    assert commands.shipped_path("configs/none.yaml") == "configs/none.yaml"
+    assert commands.shipped_path("--config=configs/cnn.yaml") == f"--config={ROOT / 'configs' / 'cnn.yaml'}"
+    assert commands.shipped_path("configs/baselines") == str(ROOT / "configs" / "baselines")
+    assert commands.shipped_path("cnn.yaml") == "cnn.yaml"
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "cnn.yaml").touch()
+    assert commands.shipped_path("configs/cnn.yaml") == "configs/cnn.yaml"
