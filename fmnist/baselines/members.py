@@ -43,7 +43,7 @@ def _find_member(path: str, flag: str) -> Run:
     except InputError as error:
         raise InputError(f"{flag} {error}") from None
     if run.status != "finished":
-        raise InputError(f"{flag} {quoted(path)}: is {run.status}, and only a finished run will do")
+        raise InputError(f"{flag} {quoted(path)}: is {run.state}, and only a finished run will do")
     return run
 
 

@@ -135,25 +135,26 @@ class Run:
             raise InputError(f"{quoted(path)}: is no run folder: it does not exist ({hint})")
         if (path / "run.json").exists() or not path.is_dir():
             return cls(path)
-        finished = [run for run in cls.all(path) if run.status == "finished"]
-        finished.sort(key=lambda run: (str(run.record.get("started", "")), run.version), reverse=True)
+        runs = cls.all(path)[::-1]
+        finished = [run for run in runs if run.status == "finished"]
         whole = next((run for run in finished if not run.shortened_by), None)
         if whole is None:
             reason = "a run folder, or logs/NAME, is wanted"
             if finished:
-                newest = finished[0]
-                reason = f"{quoted(newest.path)} is a debug run, by {newest.shortened_by}"
+                reason = f"{quoted(finished[0].path)} is a debug run, by {finished[0].shortened_by}"
+            elif runs:
+                reason = f"{quoted(runs[0].path)} is {runs[0].state}"
             raise InputError(f"{quoted(path)}: holds no finished run ({reason})")
         return whole
 
     @classmethod
     def all(cls, folder: str | Path) -> list["Run"]:
-        """Open every run folder directly below a folder; damaged ones are left out."""
+        """Open every run folder directly below a folder, oldest first; damaged ones are left out."""
         runs = []
         for child in sorted(Path(folder).glob("*/run.json")):
             with contextlib.suppress(InputError):
                 runs.append(cls(child.parent))
-        return runs
+        return sorted(runs, key=lambda run: (str(run.record.get("started", "")), run.version))
 
     @property
     def version(self) -> int:
@@ -233,6 +234,13 @@ class Run:
     def status(self) -> str:
         """``running``, ``finished``, ``stopped`` or ``failed``."""
         return str(self.record.get("status"))
+
+    @property
+    def state(self) -> str:
+        """The status for people; of a killed run, nothing tells that it is not running any more."""
+        if self.status == "failed" and self.record.get("error"):
+            return f"failed ({self.record['error']:.200})"
+        return "running, or was killed" if self.status == "running" else self.status
 
     @property
     def is_scored(self) -> bool:

@@ -73,8 +73,10 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[Run], list[str]]:
                 continue
             if run.status != "finished":
                 resume = shell_command("train", "--resume", str(folder))
-                remedy = f"; to continue: {resume}" * ((run.kind, run.status) == ("lightning", "stopped"))
-                skipped.append(f"skipped {quoted(folder)}: is {run.status}, not finished{remedy}")
+                remedy = f"; to continue: {resume}" * (
+                    run.kind == "lightning" and run.status in ("stopped", "running")
+                )
+                skipped.append(f"skipped {quoted(folder)}: is {run.state}, not finished{remedy}")
             elif folder != path and run.shortened_by:
                 skipped.append(f"skipped {quoted(folder)}: is a debug run, by {run.shortened_by}")
             else:

@@ -91,7 +91,7 @@ def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str
         InputError: The run is not finished, its predictions cannot be had, or its folder cannot be written.
     """
     if not run.is_scored:
-        raise InputError(f"{quoted(run.path)}: is {run.status}; only a finished run is evaluated")
+        raise InputError(f"{quoted(run.path)}: is {run.state}; only a finished run is evaluated")
     test, val, lines = rerun.predictions(run, root)
     images, pictures_note = page.load_test_images(run, root)
     metrics: dict[str, Any] = {

@@ -85,7 +85,7 @@ class Predictor:
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
         if not run.is_scored:
-            raise InputError(f"{quoted(run.path)}: is {run.status}, and only a finished run has a model")
+            raise InputError(f"{quoted(run.path)}: is {run.state}, and only a finished run has a model")
         self.run, self.device = run, device
 
     @cached_property

@@ -21,7 +21,9 @@ END_FLAGS = {
 
 
 def run_to_resume(path: Path) -> Run:
-    """Open the run that ``--resume`` names: a run folder, or ``logs/<name>`` for its newest unfinished run.
+    """Open the run that ``--resume`` names: a run folder, or ``logs/<name>`` for its newest unfinished one.
+
+    Where all are finished, that is the newest: it may go on beyond what ended it.
 
     Raises:
         InputError: There is no such run, it is not a network's, or its configuration is missing or damaged.
@@ -29,10 +31,11 @@ def run_to_resume(path: Path) -> Run:
     if (path / "run.json").exists() or not path.is_dir():
         run = Run(path)
     else:
-        runs = [run for run in Run.all(path) if run.status != "finished" and not run.shortened_by]
+        runs = [run for run in Run.all(path) if not run.shortened_by]
         if not runs:
-            raise InputError(f"--resume {quoted(path)}: holds no run that was stopped")
-        run = max(runs, key=lambda run: (run.record["started"], run.version))
+            raise InputError(f"--resume {quoted(path)}: holds no run")
+        unfinished = [run for run in runs if run.status != "finished"]
+        run = (unfinished or runs)[-1]
     if run.kind != "lightning":
         raise InputError(
             f"--resume {quoted(run.path)}: is a {run.kind} run; only the training of networks continues"

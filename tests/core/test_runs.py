@@ -101,8 +101,13 @@ def test_find_takes_the_newest_finished_run(tmp_path: Path) -> None:
 
 
 def test_find_says_what_is_wanted(tmp_path: Path) -> None:
-    Run.create(tmp_path, "cnn").finish("failed")
     with pytest.raises(InputError, match=r"holds no finished run \(a run folder, or logs/NAME, is wanted\)"):
+        Run.find(tmp_path)
+    Run.create(tmp_path, "cnn").finish("failed", ValueError("no memory"))
+    with pytest.raises(InputError, match=r"cnn/version_0 is failed \(.*no memory"):
+        Run.find(tmp_path / "cnn")
+    Run.create(tmp_path, "cnn")
+    with pytest.raises(InputError, match=r"cnn/version_1 is running, or was killed"):
         Run.find(tmp_path / "cnn")
     for missing in ("nowhere", "cnn/version_7"):
         with pytest.raises(InputError, match="is no run folder: it does not exist"):

@@ -24,7 +24,7 @@ def test_a_folder_means_every_finished_run_below_it(tmp_path: Path) -> None:
     (make_run(tmp_path, "damaged").path / "run.json").write_text("{")
     runs, skipped = find_runs([tmp_path])
     assert {run.path for run in runs} == {run.path for run in finished}
-    assert skipped[0] == f"skipped {running.path}: is running, not finished"
+    assert skipped[0] == f"skipped {running.path}: is running, or was killed, not finished"
     assert "run.json: is damaged" in skipped[1]
     assert skipped[2].endswith("is failed, not finished")
     named, _ = find_runs([tmp_path / "cnn", tmp_path / "mlp"])

@@ -181,7 +181,9 @@ def test_what_models_cannot_do_is_refused_before_the_data_are_read(
     assert line.endswith("use integrated-gradients, smoothgrad, occlusion\n")
     line = refused(estimator_run, "--sanity", "--average", "--method", "occlusion")
     assert line == f"error: --sanity: {estimator_run.path} has no layers whose weights could be drawn again\n"
-    assert "is running, and only a finished run" in refused(Run.create(run.path, "half", kind="lightning"))
+    assert "is running, or was killed, and only a finished run" in refused(
+        Run.create(run.path, "half", kind="lightning")
+    )
     other = make_run(name="other")
     monkeypatch.delattr(CNN, "cam_layer")
     line = refused(run, "--layer", "stages", "--compare", str(other.path))

@@ -39,7 +39,9 @@ def test_bad_input_ends_with_status_2_and_the_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "is no run folder" in refusal(capsys, tmp_path / "nowhere")
-    assert "is running; only a finished run" in refusal(capsys, Run.create(tmp_path, "new").path)
+    assert "is running, or was killed; only a finished run" in refusal(
+        capsys, Run.create(tmp_path, "new").path
+    )
     damaged = make_run(tmp_path)
     (damaged.path / "predictions" / "test.npz").write_bytes(b"no archive")
     assert "test.npz: is damaged" in refusal(capsys, damaged.path)

@@ -47,7 +47,9 @@ def test_what_cannot_be_exported_is_refused_at_once(
     svm = Run.create(tmp_path, "svm", kind="scikit-learn", status="finished").path
     assert f"error: {svm}: is a scikit-learn run, and only networks are exported" in refusal(svm)
     half = Run.create(tmp_path, "half", kind="lightning").path
-    assert "is running, and only a finished run has a model" in refusal(half, "--format", "torch")
+    assert "is running, or was killed, and only a finished run has a model" in refusal(
+        half, "--format", "torch"
+    )
     assert "invalid choice: 'tflite'" in refusal(run.path, "--format", "tflite")
     pt2 = refusal(run.path, "--format", "torch", "--output", tmp_path / "model.onnx")
     assert "model.onnx: must end in .pt2 with --format torch" in pt2

@@ -321,7 +321,8 @@ def test_what_cannot_be_resumed_is_refused(
         message = refusal("--resume", finished.path, *words)
         assert "to train longer: a larger --trainer.max_epochs" in message
     assert "--ema None: " in refusal("--resume", finished.path, "--trainer.max_epochs", "9", "--ema", "null")
-    assert "holds no run that was stopped" in refusal("--resume", finished.path.parent)
+    assert "is finished; to train anew" in refusal("--resume", finished.path.parent)
+    assert "holds no run" in refusal("--resume", tmp_path)
     assert "is no run folder" in refusal("--resume", tmp_path / "nothing")
     assert "is no run folder" in refusal("--resume", "http://localhost/run")
     cut = interrupted("training_step", 0, None)
