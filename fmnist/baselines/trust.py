@@ -62,7 +62,7 @@ tests among them)."""
 READERS = "sklearn.feature_extraction.text."
 """Beginning of names that are refused, although skops trusts them: these classes can open files."""
 METHOD_KEYS = {"stack_method", "stack_method_", "response_method", "_response_method"}
-"""Attributes that hold names of methods, which scikit-learn looks up in any object, even ``tofile`` of arrays."""
+"""Attributes that name methods: scikit-learn looks them up in any object, even ``tofile`` in an array."""
 METHODS = {
     "builtins.list",
     "builtins.tuple",
@@ -95,7 +95,7 @@ def sort_types(content: bytes) -> tuple[list[str], list[str]]:
 
 
 def _misused(nodes: Iterable[Any]) -> Iterator[str]:
-    """Yield what skops trusts, although it could touch files, of the nodes of a file, in depth-first order."""
+    """Yield what skops trusts, although it could touch files, of a file's nodes in depth-first order."""
     level = None  # of the node that names methods, while its parts follow
     for node in nodes:
         if level is None or node.level <= level:
