@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from fmnist.core.errors import InputError
 from fmnist.inference.export import capture
@@ -138,6 +139,25 @@ def test_opencv_reads_an_onnx_file(onnx_file: Path) -> None:
     network = cv2.dnn.readNetFromONNX(str(onnx_file))
     network.setInput(IMAGES[:3])
     np.testing.assert_allclose(network.forward(), run_onnx(onnx_file, IMAGES[:3]), atol=1e-4)
+
+
+class LitComputed(LitLeNet5):
+    """Multiplies twice by weights that it computes."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        weights = images.mean(0)[0, 9:19, 9:19]
+        bias = torch.ones(10)
+        return F.linear(F.linear(logits, weights, bias), weights, bias)
+
+
+def test_weights_that_are_computed_can_be_shared() -> None:
+    for package in FORMATS["onnx"].packages:
+        pytest.importorskip(package)
+    model = make_model(LitComputed)
+    function = FORMATS["onnx"].read(FORMATS["onnx"].write(capture(model), {}))
+    expected = on_arrays(model.evaluation_logits)(IMAGES[:3])
+    np.testing.assert_allclose(function(IMAGES[:3]), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float64, torch.float16])
