@@ -62,7 +62,7 @@ def _prepare_for_quantization(model: Any) -> None:
     activations = [value for value in model.graph.value_info if value.name not in weights]
     del model.graph.value_info[:]
     model.graph.value_info.extend(activations)
-    used = set()
+    used: set[str] = set()
     for node in model.graph.node:
         if node.op_type == "Gemm" and (name := node.input[1]) in used & weights.keys():
             node.input[1] = f"{name}.{node.name}"
