@@ -3,9 +3,7 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
-from itertools import repeat
-from typing import Any
+from collections.abc import Sequence
 
 from fmnist.core.errors import BAD_INPUT_STATUS, InputError, exits_cleanly, quoted
 
@@ -44,37 +42,27 @@ def main(args: Sequence[str] | None = None) -> None:
     options = parser.parse_args(args)
 
     from fmnist.core.runs import Run
+    from fmnist.data.arrays import images_of
+    from fmnist.data.of_run import data_of
     from fmnist.evaluation.report import write_report
+    from fmnist.robustness.measure import ShiftedTestSet
     from fmnist.robustness.shifts import write_shifts
     from fmnist.robustness.tables import summary
 
-    failed: list[str] = []
-
-    def refuse(path: object, error: InputError) -> None:
-        print(f"error: {error}", file=sys.stderr)
-        failed.append(str(path))
-
-    runs = []
+    test_set: ShiftedTestSet | None = None
+    failed = []
     for path in options.runs:
         try:
-            runs.append(Run.find(path))
-        except InputError as error:
-            refuse(path, error)
-    measured: Iterable[dict[str, Any] | None] = repeat(None)
-    if options.shifts is not False:
-        measured = write_shifts(
-            runs, options.root, options.shifts, progress=True,
-            on_error=lambda run, error: refuse(run.path, error),
-        )  # fmt: skip
-    for run, measurements in zip(runs, measured, strict=False):
-        if measurements:
-            print(*summary(measurements), "", sep="\n")
-        elif str(run.path) in failed:
-            continue
-        try:
+            run = Run.find(path)
+            if options.shifts is not False:
+                data = data_of(run, options.root)
+                if test_set is None:  # data_of refuses runs with other data, so it serves all of them
+                    test_set = ShiftedTestSet(images_of(data, "test"), options.shifts, progress=True)
+                print(*summary(write_shifts(run, data, test_set)), "", sep="\n")
             metrics, lines = write_report(run, options.root)
         except InputError as error:
-            refuse(run.path, error)
+            print(f"error: {error}", file=sys.stderr)
+            failed.append(path)
             continue
         accuracy = metrics["test"]["accuracy"]
         print((run.path / "classification_report.txt").read_text(), *lines, sep="\n")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from fmnist.core.commands import shell_command, shipped_path
-from fmnist.core.errors import InputError, exits_cleanly, exits_on_sigterm, quoted
+from fmnist.core.errors import InputError, exits_cleanly, exits_on_sigterm, one_line, quoted
 from fmnist.core.runs import Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import Column, Table, counted, duration, fixed, size
@@ -101,7 +101,7 @@ def find_jobs(paths: Sequence[str], flags: list[str]) -> tuple[list[Job], list[P
             raise InputError(f"{quoted(path)}: cannot be read ({error.strerror})") from None
         except (OSError, ValueError, yaml.YAMLError) as error:
             what = "cannot be read" if isinstance(error, OSError) else "is no YAML"
-            print(f"error: {quoted(path)}: {what} ({' '.join(str(error).split())})", file=sys.stderr)
+            print(f"error: {quoted(path)}: {what} ({one_line(error)})", file=sys.stderr)
             failed.append(path)
             continue
         if command := _command(path, text.partition("\n")[0]):

@@ -12,7 +12,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import all_estimators
 
 from fmnist.baselines.features import EXTRACTORS, TRANSFORMERS, first_step, split_step
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, one_line
 
 
 def build_classifier(spec: Any, seed: int) -> BaseEstimator:
@@ -147,7 +147,7 @@ def _construct(kind: type, arguments: dict[str, Any], flag: str) -> Any:
         if isinstance(instance, BaseEstimator):
             instance._validate_params()  # scikit-learn has no public way
     except (TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         name = re.match(r"The '(\w+)' parameter", reason)
         where = f"{flag}.{name[1]} {arguments.get(name[1])!r:.40}" if name else f"{flag} {kind.__name__}"
         raise InputError(f"{where}: {reason}") from None

@@ -149,7 +149,7 @@ def load_estimator(folder: Path) -> FittedEstimator:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{quoted(path)}: is damaged ({error.strerror})") from None
-    return FittedEstimator(*unpack(content, path), folder, str(path))
+    return FittedEstimator(*unpack(content, path), folder, quoted(path))
 
 
 def predict_scores(pipeline: Pipeline, x: np.ndarray, source: str) -> np.ndarray:

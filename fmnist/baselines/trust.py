@@ -4,11 +4,12 @@ skops builds only what is trusted, and trusts by itself containers, arrays, nump
 estimators of scikit-learn. What fitted estimators hold beyond that is trusted here by this rule: a class that
 scikit-learn itself defines, below one of ``FAMILIES``; a public function that one of ``FUNCTION_MODULES``
 defines; or one of ``OTHERS``. The reason: their constructors and methods only compute with what they hold,
-touch no files, and call only functions that they hold, each of which must be trusted as well. Nothing is
-imported because a file names it.
+touch no files, and call only functions that they hold, each of which must be trusted as well. Of what skops
+trusts, ``READERS`` and methods outside ``METHODS`` are refused. Nothing is imported because a file names it.
 """
 
 import sys
+from collections.abc import Iterable, Iterator
 from types import FunctionType
 from typing import Any
 
@@ -58,6 +59,16 @@ OTHERS = {
 CALLERS = ("sklearn.metrics._dist_metrics.PyFuncDistance", "sklearn.utils.")
 """Beginnings of names that are refused, although below a family: they exist to call any function (mocks for
 tests among them)."""
+READERS = "sklearn.feature_extraction.text."
+"""Beginning of names that are refused, although skops trusts them: these classes can open files."""
+METHOD_KEYS = {"stack_method", "stack_method_", "response_method", "_response_method"}
+"""Attributes that name methods: scikit-learn looks them up in any object, even ``tofile`` in an array."""
+METHODS = {
+    "builtins.list",
+    "builtins.tuple",
+    *(f'json-type("{name}")' for name in ("auto", "decision_function", "predict", "predict_proba")),
+}
+"""What these attributes may hold, as skops describes it."""
 
 
 def is_trusted(name: str) -> bool:
@@ -65,7 +76,8 @@ def is_trusted(name: str) -> bool:
     if name in OTHERS or name in FAMILIES:
         return True
     module, _, attribute = name.rpartition(".")
-    found = getattr(sys.modules.get(module), attribute, None)
+    # not getattr, which lets a module import another one
+    found = vars(sys.modules[module]).get(attribute) if module in sys.modules else None
     if not module.startswith("sklearn.") or name.startswith(CALLERS) or _name_of(found) != name:
         return False  # not scikit-learn's, or another name for something that is defined elsewhere
     if isinstance(found, type):
@@ -74,10 +86,24 @@ def is_trusted(name: str) -> bool:
 
 
 def sort_types(content: bytes) -> tuple[list[str], list[str]]:
-    """Return the types in a skops file beyond skops' own list: those that are trusted, and the others."""
+    """Return what a skops file holds beyond skops' own list and is trusted, and all that is not trusted."""
     types = skops.io.get_untrusted_types(data=content)
     trusted = [name for name in types if is_trusted(name)]
-    return trusted, [name for name in types if name not in trusted]
+    refused = [name for name in types if name not in trusted]
+    skops.io.visualize(content, sink=lambda nodes, _: refused.extend(_misused(nodes)))
+    return trusted, refused
+
+
+def _misused(nodes: Iterable[Any]) -> Iterator[str]:
+    """Yield what skops trusts, although it could touch files, of a file's nodes in depth-first order."""
+    level = None  # of the node that names methods, while its parts follow
+    for node in nodes:
+        if level is None or node.level <= level:
+            level = node.level if node.key in METHOD_KEYS else None
+        if level is not None and node.val not in METHODS:
+            yield f"{node.val} as a method"
+        elif node.val.startswith(READERS):
+            yield node.val
 
 
 def _name_of(value: Any) -> str:

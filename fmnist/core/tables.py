@@ -136,9 +136,10 @@ def size(key: str) -> Callable[[Row], str]:
     return lambda row: f"{row[key] / 1e6:,.1f} MB" if row[key] >= 1e5 else f"{row[key] / 1e3:,.1f} kB"
 
 
-def rounded_down(probability: float) -> str:
-    """Return a probability rounded down: 0.9998 is not certainty, and must not read as 1.000."""
-    return f"{math.floor(probability * 1000) / 1000:.3f}"
+def rounded_down(probability: float, in_percent: bool = False) -> str:
+    """Return a probability rounded down, e.g. 0.9998 as ``0.999`` or ``99.9 %``: it is never certainty."""
+    thousandths = min(math.floor(probability * 1000), 999)
+    return f"{thousandths / 10:.1f} %" if in_percent else f"{thousandths / 1000:.3f}"
 
 
 def percent(share: float) -> str:

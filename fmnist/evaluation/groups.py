@@ -73,9 +73,8 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[Run], list[str]]:
                 continue
             if run.status != "finished":
                 resume = shell_command("train", "--resume", str(folder))
-                remedy = f"; to continue: {resume}" * (
-                    run.kind == "lightning" and run.status in ("stopped", "running")
-                )
+                can_continue = run.kind == "lightning" and run.status in ("stopped", "running")
+                remedy = f"; to continue: {resume}" if can_continue else ""
                 skipped.append(f"skipped {quoted(folder)}: is {run.state}, not finished{remedy}")
             elif folder != path and run.shortened_by:
                 skipped.append(f"skipped {quoted(folder)}: is a debug run, by {run.shortened_by}")
@@ -218,9 +217,11 @@ def _labels(groups: Sequence[Sequence[RunResult]]) -> list[str]:
 
 def _differing(result: RunResult, others: Sequence[RunResult]) -> list[str]:
     """Return the settings, as ``learning_rate=0.01``, in which a run differs from others; the first few."""
-    keys = list(dict.fromkeys(key for other in others for key in other.settings))
-    values = {key: [_setting(other, key) for other in others] for key in keys}
-    keys = [key for key in keys if any(value != values[key][0] for value in values[key])]
+    keys = [
+        key
+        for key in dict.fromkeys(key for other in others for key in other.settings)
+        if any(_setting(other, key) != _setting(result, key) for other in others)
+    ]
     lasts = [key.rpartition(".")[2] for key in keys]
     texts = [
         f"{last if lasts.count(last) == 1 else key}={json.dumps(_setting(result, key), default=str)}".replace(

@@ -17,6 +17,7 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Rectangle
 
 from fmnist.core.constants import IMAGE_SIZE
+from fmnist.core.tables import rounded_down
 from fmnist.figures.canvas import BLUE, FAINT, ORANGE, STYLE, VERMILLION, paste, pixel_page
 
 COLUMNS = 3
@@ -103,14 +104,10 @@ def _draw(ax: Axes, card: Card, left: float, top: float) -> None:
         _write(ax, left, top + TILE + (place + 0.6) * LINE, line, CARD, size=7.5, color=ink)
 
 
-def percent(probability: float) -> str:
-    """Return a probability in per cent, never rounded up to certainty."""
-    return f"{min(100 * probability, 99.9):.1f} %"
-
-
 def _bar(ax: Axes, name: str, probability: float, left: float, top: float, colour: str) -> None:
+    share = rounded_down(probability, in_percent=True)
     _write(ax, left, top + 10, name, ANSWERS, size=8.5)
-    _write(ax, left + ANSWERS, top + 10, percent(probability), ANSWERS, size=8.5, ha="right")
+    _write(ax, left + ANSWERS, top + 10, share, ANSWERS, size=8.5, ha="right")
     ax.add_patch(Rectangle((left, top + 24), ANSWERS, 8, color="#EEEEEE", linewidth=0))
     ax.add_patch(Rectangle((left, top + 24), ANSWERS * probability, 8, color=colour, linewidth=0))
 

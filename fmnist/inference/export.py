@@ -15,7 +15,7 @@ from torch.export import Dim, ExportedProgram
 
 from fmnist.core.calibration import find_temperature
 from fmnist.core.constants import IMAGE_SIZE
-from fmnist.core.errors import InputError, quoted, reports_unwritable
+from fmnist.core.errors import InputError, one_line, quoted, reports_unwritable
 from fmnist.core.files import replacing
 from fmnist.core.images import to_float
 from fmnist.core.runs import Run
@@ -149,11 +149,8 @@ def capture(classifier: Classifier) -> ExportedProgram:
     try:
         program = torch.export.export(scores, (example,), dynamic_shapes=shapes)
     except Exception as error:  # whatever a user's own network provokes
-        reason = " ".join(str(error).split())
-        name = type(classifier).__name__
-        raise InputError(
-            f"{name}: torch.export cannot follow it for any batch size ({reason:.300})"
-        ) from None
+        name, reason = type(classifier).__name__, one_line(error)
+        raise InputError(f"{name}: torch.export cannot follow it for any batch size ({reason})") from None
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # it holds paths of this machine
     return program

@@ -57,14 +57,14 @@ def _to_onnx(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
 
 
 def _prepare_for_quantization(model: Any) -> None:
-    """Leave out the shapes of weights, and give each Gemm its own: quantisation transposes them."""
+    """Leave out the shapes of weights, and let no two Gemms share any: quantisation transposes them."""
     weights = {weight.name: weight for weight in model.graph.initializer}
     activations = [value for value in model.graph.value_info if value.name not in weights]
     del model.graph.value_info[:]
     model.graph.value_info.extend(activations)
-    used = set()
+    used: set[str] = set()
     for node in model.graph.node:
-        if node.op_type == "Gemm" and (name := node.input[1]) in used:
+        if node.op_type == "Gemm" and (name := node.input[1]) in used & weights.keys():
             node.input[1] = f"{name}.{node.name}"
             model.graph.initializer.add().CopyFrom(weights[name])
             model.graph.initializer[-1].name = node.input[1]

@@ -13,8 +13,8 @@ from fmnist.core.calibration import find_temperature
 from fmnist.core.errors import InputError, exits_on_sigterm, quoted, reports_unwritable
 from fmnist.core.files import to_json, write_file
 from fmnist.core.runs import Run
-from fmnist.core.tables import Column, Row, Table, counted
-from fmnist.figures.contact_sheet import Card, contact_sheet, percent
+from fmnist.core.tables import Column, Row, Table, counted, rounded_down
+from fmnist.figures.contact_sheet import Card, contact_sheet
 from fmnist.inference.answers import LEAST_PROBABILITY, Answer, classify
 from fmnist.inference.detection import Detector, find_detector
 from fmnist.inference.predictor import Predictor
@@ -121,10 +121,9 @@ def _notes(
 ) -> list[str]:
     notes = []
     if others:
-        names = [printable(path) for path in others[:OTHERS_NAMED]] + ["..."] * (len(others) > OTHERS_NAMED)
-        notes.append(
-            f"not looked at, because of the names' endings: {', '.join(names)} ({len(others):,} in all)"
-        )
+        names = ", ".join(quoted(printable(path)) for path in others[:OTHERS_NAMED])
+        more = ", ..." * (len(others) > OTHERS_NAMED)
+        notes.append(f"not looked at, because of the names' endings: {names}{more} ({len(others):,} in all)")
     if run.score_type.startswith("decision"):
         notes.append(
             "this estimator has no probabilities; those shown rank the classes, and are much the same for "
@@ -146,7 +145,7 @@ def table_of(answers: Sequence[Answer]) -> Table:
     """Return a row for each file; the columns are those of the terminal."""
     columns = (
         Column("file", "file", _file_text),
-        Column("class", "class", lambda row: f"{row['class']} {percent(row['probability'])}"),
+        Column("class", "class", _choice),
         Column("next likeliest", "second", _next_text),
         Column("remarks", "status", _remarks),
     )
@@ -172,7 +171,11 @@ def _file_text(row: Row) -> str:
 
 
 def _next_text(row: Row) -> str:
-    return ", ".join(f"{row[key]} {percent(row[f'{key}_probability'])}" for key in ("second", "third"))
+    return ", ".join(_choice(row, key, f"{key}_probability") for key in ("second", "third"))
+
+
+def _choice(row: Row, key: str = "class", probability: str = "probability") -> str:
+    return f"{row[key]} {rounded_down(row[probability], in_percent=True)}"
 
 
 def _remarks(row: Row) -> str:
@@ -188,7 +191,7 @@ def _remarks(row: Row) -> str:
 def write_answers(table: Table, path: str) -> None:
     """Write all values as CSV or JSON, as the path's suffix says."""
     content = table.csv() if path.lower().endswith(".csv") else to_json(table.rows, indent=1)
-    with reports_unwritable(f"--output {path}"):
+    with reports_unwritable(f"--output {quoted(path)}"):
         write_file(Path(path), content)
 
 
@@ -203,5 +206,5 @@ def write_sheet(answers: Sequence[Answer], title: str, path: str) -> None:
     failed = [f"{answer.picture.file}: {answer.picture.status}" for answer in answers if not answer.choices]
     if len(cards) < len(answered):
         title += f"; the first {len(cards)} are shown"
-    with reports_unwritable(f"--sheet {path}"):
+    with reports_unwritable(f"--sheet {quoted(path)}"):
         figures.save(contact_sheet(cards, title, failed), path)

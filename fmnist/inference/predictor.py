@@ -113,7 +113,7 @@ class Predictor:
         check_images(images)
         logits = self._model.logits(images)
         if fault := scores_fault(logits, len(images)):
-            raise InputError(f"{self.run.path}: its model gives {fault}")
+            raise InputError(f"{quoted(self.run.path)}: its model gives {fault}")
         return logits
 
     def embeddings(self, images: np.ndarray) -> np.ndarray:
@@ -126,5 +126,5 @@ class Predictor:
         check_images(images)
         embeddings = self._model.embeddings(images)
         if not np.isfinite(embeddings).all():
-            raise InputError(f"{self.run.path}: its model gives embeddings that are not finite numbers")
+            raise InputError(f"{quoted(self.run.path)}: its model gives embeddings that are not finite")
         return embeddings

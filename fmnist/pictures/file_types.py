@@ -90,5 +90,5 @@ SUFFIXES = tuple(" ".join([*READ.values(), *(other.suffixes for other in OTHERS)
 def find_other_type(name: str, start: bytes) -> OtherType | None:
     """Return the type of a file that is not read, by its name or else by its first bytes."""
     by_content = (other for other in OTHERS if re.match(other.start, start, re.DOTALL))
-    by_name = (other for other in OTHERS if name.lower().endswith(tuple(other.suffixes.split()) or ("/",)))
+    by_name = (other for other in OTHERS if name.lower().endswith(tuple(other.suffixes.split())))
     return next(by_name, None) or next(by_content, None)

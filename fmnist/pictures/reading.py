@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, one_line
 from fmnist.pictures.file_types import FORMATS, RAW, SUFFIXES, find_other_type
 
 WHITES = (1, 255, 1023, 4095, 16_383, 65_535)
@@ -102,7 +102,7 @@ def printable(path: Path) -> str:
 
 
 def _unidentified(path: Path) -> str:
-    """Return what a file is that no decoder recognises, by its content or else its name, and what to do."""
+    """Return what a file is that no decoder recognises, and what to do."""
     with path.open("rb") as file:
         other = find_other_type(path.name, file.read(1024))
     if other is not None:
@@ -121,8 +121,7 @@ def _reason(error: Exception) -> str:
         return "does not fit into memory"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read ({error.strerror})"
-    message = " ".join(str(error).split()) or type(error).__name__
-    return f"is damaged ({message:.100})"
+    return f"is damaged ({one_line(error, 100)})"
 
 
 def _check_file(path: Path) -> None:

@@ -1,7 +1,6 @@
 """The files that `scripts/evaluate.py --shifts` leaves in a run folder: write them, and read them again."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -11,62 +10,38 @@ from fmnist.core.commands import shell_command
 from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.core.files import to_json, write_file
 from fmnist.core.runs import Run
-from fmnist.data.arrays import images_of
-from fmnist.data.of_run import data_of
+from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.inference.predictor import Predictor
 from fmnist.robustness import tables
 from fmnist.robustness.corruptions import CORRUPTIONS, SEVERITIES
-from fmnist.robustness.measure import IMAGES, ShiftedTestSet, measure_detection, measure_shifts
+from fmnist.robustness.measure import ShiftedTestSet, measure_detection, measure_shifts
 
 FILE = "shifts.json"
 
 
-def write_shifts(
-    runs: Sequence[Run],
-    root: str = "data",
-    count: int | None = IMAGES,
-    progress: bool = False,
-    on_error: Callable[[Run, InputError], None] | None = None,
-) -> Iterator[dict[str, Any] | None]:
-    """Measure runs on shifted test images, one after the other.
+def write_shifts(run: Run, data: FashionMNISTDataModule, test_set: ShiftedTestSet) -> dict[str, Any]:
+    """Measure a run on shifted test images; return the content of its ``shifts.json``.
 
-    Writes ``shifts.json``, ``shifts.csv`` and ``figures/shifts.png`` into each run folder. The photographs,
-    which take most of the time, are made once for all runs.
+    Writes ``shifts.json``, ``shifts.csv`` and ``figures/shifts.png`` into the run folder.
 
     Args:
-        runs: The runs.
-        root: Folder of the data set.
-        count: Size of the stratified subset of the test images; None takes all.
-        progress: Whether a progress bar is shown.
-        on_error: Called with a run and what is wrong with it, then None is yielded; by default it is raised.
-
-    Yields:
-        The content of each run's ``shifts.json``, once it is written.
+        run: The run.
+        data: Its data.
+        test_set: May serve several runs with the same data: its photographs, which take most of the time, are
+            made once.
 
     Raises:
-        InputError: A run is not finished, its data are not here, there are not so many test images, or its
-            folder cannot be written.
+        InputError: The run is not finished, its model cannot be loaded, or its folder cannot be written.
     """
-    test_set: ShiftedTestSet | None = None
-    for run in runs:
-        try:
-            predictor, data = Predictor(run), data_of(run, root)
-            if test_set is None:  # data_of refuses runs with other data, so it serves all of them
-                test_set = ShiftedTestSet(images_of(data, "test"), count, progress)
-            shifts = measure_shifts(predictor, test_set)
-            shifts["detection"] = measure_detection(predictor, data)
-            with reports_unwritable(quoted(run.path)):
-                write_file(run.path / FILE, to_json(shifts))
-                write_file(run.path / "shifts.csv", tables.corruption_table(shifts).csv())
-                heat_map = draw_corruptions(shifts, str(run.record.get("name")))
-                figures.save(heat_map, run.path / "figures" / "shifts.png")
-        except InputError as error:
-            if on_error is None:
-                raise
-            on_error(run, error)
-            yield None
-        else:
-            yield shifts
+    predictor = Predictor(run)
+    shifts = measure_shifts(predictor, test_set)
+    shifts["detection"] = measure_detection(predictor, data)
+    with reports_unwritable(quoted(run.path)):
+        write_file(run.path / FILE, to_json(shifts))
+        write_file(run.path / "shifts.csv", tables.corruption_table(shifts).csv())
+        heat_map = draw_corruptions(shifts, str(run.record.get("name")))
+        figures.save(heat_map, run.path / "figures" / "shifts.png")
+    return shifts
 
 
 def read_shifts(run: Run) -> dict[str, Any] | None:

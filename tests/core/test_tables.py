@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.core import tables
-from fmnist.core.tables import Column, Table, counted
+from fmnist.core.tables import Column, Table, counted, rounded_down
 
 TABLE = Table(
     "made",
@@ -48,6 +48,11 @@ def test_text_is_aligned_numbers_to_the_right() -> None:
 )
 def test_texts_of_numbers(text, value: float, expected: str) -> None:  # type: ignore[no-untyped-def]
     assert text("key")({"key": value}) == expected
+
+
+def test_a_probability_is_rounded_down_and_never_certain() -> None:
+    assert [rounded_down(share) for share in (0.57, 0.9999, 1.0)] == ["0.570", "0.999", "0.999"]
+    assert [rounded_down(share, in_percent=True) for share in (0.9978, 1.0)] == ["99.7 %", "99.9 %"]
 
 
 def test_a_count_agrees_with_what_it_counts() -> None:

@@ -1,5 +1,6 @@
 """Every network, written in every format and read again, computes the same."""
 
+import functools
 import io
 import json
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from fmnist.core.errors import InputError
 from fmnist.inference.export import capture
@@ -28,23 +30,26 @@ MODELS: dict[str, tuple[type[Classifier], dict[str, Any]]] = {
     "wide-resnet": (LitResNet, {"depth": 10, "width": 4, "block": "preactivation", "dropout": 0.3}),
 }
 IMAGES = np.random.default_rng(0).random((257, 1, 28, 28), dtype=np.float32)
+GIVEN = {"run": "small/é"}
 
 
-@pytest.fixture(params=FORMATS)
-def form(request: pytest.FixtureRequest) -> Any:
-    for package in FORMATS[request.param].packages:
+@functools.cache
+def exported(name: str, form: str) -> tuple[Classifier, bytes]:
+    """Return a network and its file; an export takes seconds."""
+    for package in FORMATS[form].packages:
         pytest.importorskip(package)
-    return FORMATS[request.param]
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_what_is_read_computes_the_same_for_any_batch_size(name: str, form: Any) -> None:
     kind, arguments = MODELS[name]
     model = make_model(kind, **arguments)
-    content = form.write(capture(model), {"run": "small"})
+    return model, FORMATS[form].write(capture(model), GIVEN)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_read_computes_the_same_for_any_batch_size(name: str, form: str) -> None:
+    model, content = exported(name, form)
     assert b"layers.py" not in content  # no path of this machine
     assert b"site-packages" not in content
-    function = form.read(content)
+    function = FORMATS[form].read(content)
     images = np.random.default_rng(0).random((9, 1, 28, 28), dtype=np.float32)
     expected = on_arrays(model.evaluation_logits)(images)
     assert expected.std(0).min() > 0  # the images matter
@@ -57,12 +62,10 @@ def test_what_is_read_computes_the_same_for_any_batch_size(name: str, form: Any)
 
 def test_onnx_states_opset_names_and_metadata() -> None:
     onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxscript")
-    content = FORMATS["onnx"].write(capture(make_model(LitLeNet5)), {"run": "small/é"})
-    model = onnx.load_from_string(content)
+    model = onnx.load_from_string(exported("lenet5", "onnx")[1])
     onnx.checker.check_model(model, full_check=True)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
-    assert {entry.key: entry.value for entry in model.metadata_props} == {"run": "small/é"}
+    assert {entry.key: entry.value for entry in model.metadata_props} == GIVEN
     shapes = {
         value.name: [size.dim_value or size.dim_param for size in value.type.tensor_type.shape.dim]
         for value in (*model.graph.input, *model.graph.output)
@@ -72,11 +75,8 @@ def test_onnx_states_opset_names_and_metadata() -> None:
 
 @pytest.fixture(scope="module", params=MODELS)
 def onnx_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for package in FORMATS["onnx"].packages:
-        pytest.importorskip(package)
-    kind, arguments = MODELS[request.param]
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    path.write_bytes(FORMATS["onnx"].write(capture(make_model(kind, **arguments)), {}))
+    path.write_bytes(exported(request.param, "onnx")[1])
     return path
 
 
@@ -140,19 +140,36 @@ def test_opencv_reads_an_onnx_file(onnx_file: Path) -> None:
     np.testing.assert_allclose(network.forward(), run_onnx(onnx_file, IMAGES[:3]), atol=1e-4)
 
 
+class LitComputed(LitLeNet5):
+    """Multiplies twice by weights that it computes."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        weights = images.mean(0)[0, 9:19, 9:19]
+        bias = torch.ones(10)
+        return F.linear(F.linear(logits, weights, bias), weights, bias)
+
+
+def test_weights_that_are_computed_can_be_shared() -> None:
+    for package in FORMATS["onnx"].packages:
+        pytest.importorskip(package)
+    model = make_model(LitComputed)
+    function = FORMATS["onnx"].read(FORMATS["onnx"].write(capture(model), {}))
+    expected = on_arrays(model.evaluation_logits)(IMAGES[:3])
+    np.testing.assert_allclose(function(IMAGES[:3]), expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float64, torch.float16])
 def test_a_pt2_refuses_images_of_another_type(kind: torch.dtype) -> None:
-    content = FORMATS["torch"].write(capture(make_model(LitLeNet5)), {})
-    network = torch.export.load(io.BytesIO(content)).module()
+    network = torch.export.load(io.BytesIO(exported("lenet5", "torch")[1])).module()
     with pytest.raises(RuntimeError, match="dtype mismatch"):
         network(torch.zeros(2, 1, 28, 28, dtype=kind))
 
 
 def test_a_pt2_holds_its_metadata() -> None:
-    content = FORMATS["torch"].write(capture(make_model(LitLeNet5)), {"run": "small"})
     extra = {METADATA: ""}
-    torch.export.load(io.BytesIO(content), extra_files=extra)
-    assert json.loads(extra[METADATA]) == {"run": "small"}
+    torch.export.load(io.BytesIO(exported("lenet5", "torch")[1]), extra_files=extra)
+    assert json.loads(extra[METADATA]) == GIVEN
 
 
 class LitBranching(LitLeNet5):

@@ -9,6 +9,8 @@ import pytest
 
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
+from fmnist.data.arrays import images_of
+from fmnist.data.of_run import data_of
 from fmnist.robustness import measure, shifts, tables
 from fmnist.robustness.corruptions import CORRUPTIONS, FLIPS
 from fmnist.robustness.photographs import KINDS, Photographs
@@ -34,7 +36,10 @@ def test_two_runs_are_measured_on_photographs_that_are_made_once(
     monkeypatch.setattr(measure, "prepared_photographs", fake_photographs)
     monkeypatch.setattr(measure, "OOD_IMAGES", {"none": lambda *_: np.zeros((10, 28, 28), np.uint8)})
     runs = [make_asked(tmp_path / name, synthetic_root) for name in ("one", "two")]
-    for run, written in zip(runs, write_shifts(runs, str(synthetic_root), 20), strict=True):
+    data = data_of(runs[0], str(synthetic_root))
+    test_set = measure.ShiftedTestSet(images_of(data, "test"), 20)
+    for run in runs:
+        written = write_shifts(run, data, test_set)
         assert read_shifts(run) == written
         assert written["images"] == 20
         assert (run.path / "shifts.csv").read_text().startswith("corruption,1,2,3,4,5,mean,lost\nshot noise,")
@@ -48,8 +53,9 @@ def test_a_folder_that_cannot_be_written_is_refused(
     monkeypatch.setattr(shifts, "measure_shifts", lambda *_: shifted(0.5))
     monkeypatch.setattr(shifts, "measure_detection", lambda *_: shifted(0.5)["detection"])
     (run.path / "shifts.csv").mkdir()
+    data = data_of(run, str(synthetic_root))
     with pytest.raises(InputError, match=re.escape(f"{run.path}: cannot be written")):
-        next(write_shifts([run], str(synthetic_root), None))
+        write_shifts(run, data, measure.ShiftedTestSet(images_of(data, "test"), None))
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b'{"clean": {"accuracy": 1}}'])
