@@ -159,7 +159,7 @@ def accuracies(rows: Sequence[Row], colour: Mapping[str, str]) -> Chart:
     return _chart(
         [trace],
         height=90 + 34 * len(rows),
-        xaxis=_axis("test accuracy", tickformat=".3~f"),
+        xaxis=_axis("test accuracy (bars: 95 %, over test images alone)", tickformat=".3~f"),
         # Plotly's own range leaves 5 % free at both ends, which is much of a long chart
         yaxis={"type": "category", "automargin": True, "range": [-0.6, len(rows) - 0.4]},
         showlegend=False,

@@ -65,6 +65,9 @@ def _wrong_value(message: str) -> str:
         types += ["null"] * ("Expected a <class 'NoneType'>" in message and keys[1:] == [] and not nested)
         names = dict.fromkeys(", ".join(choices).replace("'", "").split(", "))
         reasons = [f"must be one of {', '.join(names)}" if choices else f"must be {' or '.join(types)}"]
+    if keys == ["model"]:
+        kind = "subclass of Classifier"
+        reasons = [f"is no {kind}; README, 'Add a model', wraps one" if kind in r else r for r in reasons]
     return f"{flag}{' ' + value[1] if value else ''}: {'; '.join(reasons)}"
 
 
@@ -87,6 +90,8 @@ def _unknown(flag: str, model: str | None = None) -> str:
     That is one with the same last part; one with its initials, as ``lr``; the most similar one of the same
     group, as ``model.``; one that has it as a word, as ``epochs``; or the most similar one of all.
     """
+    if flag.endswith((".yaml", ".yml")):
+        return f"{flag}: no such flag; did you mean --config {flag}?"
     name, names = flag.lstrip("-").partition("=")[0].replace("-", "_"), flag_names(model)
     group, _, last = name.rpartition(".")
     ends = {known: known.rpartition(".")[2] for known in names}
