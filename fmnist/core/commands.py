@@ -10,7 +10,7 @@ PREFIX = "fmnist-"
 PACKAGE = Path(__file__).parents[1]
 
 
-def main() -> None:
+def run_program() -> None:
     """Run the script that an installed program is named after."""
     name = Path(sys.argv[0]).stem.removeprefix(PREFIX)
     importlib.import_module(f"fmnist.scripts.{name.replace('-', '_')}").main()

@@ -17,6 +17,7 @@ from PIL import Image
 
 from fmnist import figures
 from fmnist.core.constants import CLASSES
+from fmnist.core.statistics import softmax
 from fmnist.figures.canvas import BLUE, FAINT, INK, VERMILLION
 from fmnist.figures.checks import change_curves, measure_intervals, randomisation
 
@@ -140,7 +141,7 @@ def test_heat_map_writes_and_shades_every_value_and_mean() -> None:
 def test_the_figures_of_a_run_show_what_was_predicted() -> None:
     generator = np.random.default_rng(0)
     labels = generator.integers(9, size=200)  # the last class never occurs
-    confidences = generator.normal(size=(200, 10)) + 2 * np.eye(10)[labels]
+    confidences = softmax(generator.normal(size=(200, 10)) + 2 * np.eye(10)[labels])
     predicted = confidences.argmax(1)
     images = generator.integers(256, size=(200, 28, 28)).astype(np.uint8)
     drawn = figures.outcome_figures(images, labels, confidences, CLASSES, "svm")
@@ -151,7 +152,7 @@ def test_the_figures_of_a_run_show_what_was_predicted() -> None:
     counts = sklearn.metrics.confusion_matrix(labels, predicted, labels=range(10))
     assert [int(text.get_text()) for text in cells.texts[:100]] == counts.ravel().tolist()
     assert cells.get_title().startswith("svm on the test set")
-    worst = f"{np.floor(confidences.max(1)[predicted != labels].max() * 100) / 100:.2f}"
+    worst = f"{np.floor(confidences.max(1)[predicted != labels].max() * 1000) / 1000:.3f}"
     assert worst in " ".join(texts(drawn["worst_errors"]))
     plain = figures.outcome_figures(images, labels, confidences, CLASSES, "svm", probabilities=False)
     assert worst not in " ".join(texts(plain["worst_errors"]))
