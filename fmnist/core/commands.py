@@ -1,7 +1,7 @@
 """The project's commands: scripts in a clone, or the programs ``fmnist-NAME`` of an installed package."""
 
-import importlib
 import os
+import runpy
 import shlex
 import sys
 from pathlib import Path
@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parents[1]
 
 def run_program() -> None:
     """Run the script that an installed program is named after."""
-    name = Path(sys.argv[0]).stem.removeprefix(PREFIX)
-    importlib.import_module(f"fmnist.scripts.{name.replace('-', '_')}").main()
+    name = Path(sys.argv[0]).stem.removeprefix(PREFIX).replace("-", "_")
+    runpy.run_path(str(_shipped(f"scripts/{name}.py")), run_name="__main__")
 
 
 def shell_command(name: str, *args: str) -> str:
@@ -35,8 +35,11 @@ def shipped_path(argument: str) -> str:
         argument: A path, or a flag and a path like ``--config=configs/cnn.yaml``.
     """
     flag, equals, path = argument.rpartition("=")
-    if Path(path).parts[:1] in (("configs",), ("scripts",)) and not os.path.exists(path):
-        for folder in (PACKAGE, PACKAGE.parent):  # installed, and in a clone
-            if (folder / path).exists():
-                return f"{flag}{equals}{folder / path}"
-    return argument
+    is_ours = Path(path).parts[:1] in (("configs",), ("scripts",)) and not os.path.exists(path)
+    shipped = _shipped(path) if is_ours else None
+    return argument if shipped is None else f"{flag}{equals}{shipped}"
+
+
+def _shipped(path: str) -> Path | None:
+    """Return a shipped file or folder, which is in the package where that is installed, else in the clone."""
+    return next((place / path for place in (PACKAGE, PACKAGE.parent) if (place / path).exists()), None)
