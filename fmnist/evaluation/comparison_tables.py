@@ -152,7 +152,7 @@ def p_text(p: float) -> str:
 
 
 def gaps_table(groups: Sequence[SeedGroup]) -> Table:
-    """Return training and validation accuracy of each model's first seed at the epoch that was tested."""
+    """Return training and validation accuracy of each model's first seed, at the epoch that was tested."""
     columns = [
         Column("model", "model"),
         Column("epoch", "epoch", note="the best by validation accuracy"),
@@ -162,7 +162,7 @@ def gaps_table(groups: Sequence[SeedGroup]) -> Table:
         Column("test", "test", tables.fixed("test")),
     ]
     rows = [row for group in groups if (row := _gap_row(group)) is not None]
-    return Table("gaps", "Training against validation accuracy, first seed", columns, rows)
+    return Table("gaps", "Training against validation accuracy, one seed", columns, rows)
 
 
 def _gap_row(group: SeedGroup) -> Row | None:
