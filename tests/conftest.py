@@ -15,6 +15,11 @@ from fmnist.data import source
 from tests.synthetic import write_synthetic
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, so that no worker is left alone with them at the end."""
+    items.sort(key=lambda item: "tests/faults/" not in item.nodeid)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("real_data"):
         _published_folder()
