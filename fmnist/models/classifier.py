@@ -237,6 +237,7 @@ class Classifier(LightningModule):
         logits, labels, indices = map(self._gather, self._epoch_buffers[stage].columns())
         self._epoch_buffers[stage].clear()
         if stage != "train" and (fault := scores_fault(logits.float().cpu().numpy(), len(labels))):
+            self._check_finite(self.state_dict())
             raise InputError(f"--model {type(self).__name__}: gives {fault} of the {stage} set")
         metrics: Any = self.metrics[f"{stage}_"]
         metrics.update(logits, labels)
@@ -263,14 +264,17 @@ class Classifier(LightningModule):
             InputError: The weights are not finite.
         """
         states = ("state_dict", "current_model_state", "optimizer_states")  # the second with averaged weights
-        if not all(_is_finite(checkpoint.get(name)) for name in states):
+        self._check_finite([checkpoint.get(name) for name in states])
+        if self.trainer.training and len(self._epoch_buffers["train"]):
+            columns = self._epoch_buffers["train"].columns()
+            checkpoint["train_rows"] = [self._gather(column).clone() for column in columns]
+
+    def _check_finite(self, states: Any) -> None:
+        if not _is_finite(states):
             raise InputError(
                 f"the weights are not finite after step {self.trainer.global_step}: try a "
                 f"--model.learning_rate below {self.hparams['learning_rate']:g}"
             )
-        if self.trainer.training and len(self._epoch_buffers["train"]):
-            columns = self._epoch_buffers["train"].columns()
-            checkpoint["train_rows"] = [self._gather(column).clone() for column in columns]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._restored = checkpoint.get("train_rows", [])
