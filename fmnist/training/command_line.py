@@ -92,7 +92,8 @@ def parse(args: Sequence[str] | None) -> Command:
         InputError: A flag, a key or a value is wrong.
         SystemExit: Help or the resolved configuration was asked for, and has been printed.
     """
-    args = [shipped_path(arg) for arg in (sys.argv[1:] if args is None else args)]
+    args = list(sys.argv[1:] if args is None else args)
+    args = [shipped_path(arg) if arg.endswith(".yaml") else arg for arg in args]
     shipped_networks()  # imported, they are known by their class names, too
     try:
         return _parse(args)

@@ -294,3 +294,11 @@ def test_the_trainers_flags_are_listed_on_request(capsys: pytest.CaptureFixture[
     for name in inspect.signature(Trainer).parameters:
         assert f"--trainer.{name}" in text
     assert ":class:" not in text
+
+
+def test_only_yaml_files_are_looked_for_among_the_shipped_ones(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = parse([*flags, "--config", "configs/debug/cpu.yaml", "--name", "configs", "--logs", "scripts"])
+    assert (command.config.name, str(command.config.logs)) == ("configs", "scripts")
