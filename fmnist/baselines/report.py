@@ -11,11 +11,10 @@ from torch.utils.tensorboard import SummaryWriter
 from fmnist import figures
 from fmnist.baselines.config import Config
 from fmnist.baselines.estimator import ScoreType
-from fmnist.core.calibration import find_temperature
+from fmnist.core.calibration import calibrated_probabilities
 from fmnist.core.constants import CLASSES
 from fmnist.core.files import write_file
 from fmnist.core.runs import Predictions, Run
-from fmnist.core.statistics import softmax
 from fmnist.core.tables import Table
 from fmnist.models.metrics import classification_metrics, plain_metrics
 
@@ -57,7 +56,7 @@ def draw_figures(run: Run, test: Predictions, images: np.ndarray) -> dict[str, A
         images: uint8 (N, 28, 28), the test images.
     """
     normalised = run.score_type == "log-probabilities"
-    scores = softmax(test.logits, find_temperature(run) or 1.0) if normalised else test.logits
+    scores = calibrated_probabilities(run, test.logits) if normalised else test.logits
     drawn = figures.outcome_figures(
         images, test.labels, scores, CLASSES, run.record["name"], probabilities=normalised
     )

@@ -49,6 +49,11 @@ def find_temperature(run: Run) -> float | None:
     return fit_temperature(val.logits, val.labels)
 
 
+def calibrated_probabilities(run: Run, logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities (N, 10) that people read of a run, from its logits (N, 10)."""
+    return softmax(logits, find_temperature(run) or 1.0)
+
+
 def confidences(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the highest probability of each row, float64 (N,), and whether it is right, bool (N,)."""
     return probabilities.max(1), probabilities.argmax(1) == labels

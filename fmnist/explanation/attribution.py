@@ -1,7 +1,6 @@
 """Make attribution maps with any finished run: the model, the layer, batches, and the size of the maps."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from fmnist.core.images import to_input, to_uint8
 from fmnist.core.runs import Run
 from fmnist.explanation.methods import METHODS
 from fmnist.inference.predictor import Predictor
+from fmnist.models.layers import evaluating
 
 
 class TargetOutput(nn.Module):
@@ -164,18 +164,6 @@ def map_sizes(network: nn.Module) -> dict[str, tuple[int, int]]:
 def upsample(maps: Tensor) -> Tensor:
     """Return maps (n, h, w) at the size of the images, (n, 28, 28), by bilinear interpolation."""
     return F.interpolate(maps[:, None], (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear")[:, 0]
-
-
-@contextlib.contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode, and each of its modules back into its own afterwards."""
-    training = [module for module in network.modules() if module.training]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _find_layer(network: nn.Module, name: str | None) -> str:

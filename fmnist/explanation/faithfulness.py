@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.images import to_input
-from fmnist.explanation.attribution import TargetOutput, evaluating, upsample
+from fmnist.explanation.attribution import TargetOutput, upsample
+from fmnist.models.layers import evaluating
 
 Explanation = Callable[[Tensor, Tensor], Tensor]
 """Of images (n, 1, 28, 28) and coefficients (n, 10); gives maps (n, h, w)."""

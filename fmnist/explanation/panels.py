@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from fmnist.core.calibration import find_temperature
+from fmnist.core.calibration import calibrated_probabilities
 from fmnist.core.constants import CLASSES
 from fmnist.core.runs import Run
-from fmnist.core.statistics import softmax
 from fmnist.core.tables import counted, rounded_down
 from fmnist.explanation.attribution import Explainer, inapplicable, upsample
 from fmnist.explanation.methods import METHODS
@@ -174,7 +173,7 @@ def _answers(run: Run, explained: Explained) -> list[str]:
     names = [CLASSES[label] for label in explained.predicted]
     if run.score_type.startswith("decision"):
         return names
-    probabilities = softmax(explained.logits, find_temperature(run) or 1.0).max(1)
+    probabilities = calibrated_probabilities(run, explained.logits).max(1)
     return [f"{name} {rounded_down(share)}" for name, share in zip(names, probabilities, strict=True)]
 
 

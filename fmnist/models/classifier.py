@@ -236,7 +236,8 @@ class Classifier(LightningModule):
             return
         logits, labels, indices = map(self._gather, self._epoch_buffers[stage].columns())
         self._epoch_buffers[stage].clear()
-        if stage != "train" and (fault := scores_fault(logits.float().cpu().numpy(), len(labels))):
+        scores = None if stage == "train" else logits.cpu().numpy()
+        if scores is not None and (fault := scores_fault(scores, len(labels))):
             self._check_finite(self.state_dict())
             raise InputError(f"--model {type(self).__name__}: gives {fault} of the {stage} set")
         metrics: Any = self.metrics[f"{stage}_"]
@@ -244,8 +245,8 @@ class Classifier(LightningModule):
         # plain cross entropy in every stage, so that training and validation can be compared
         results: dict[str, Tensor] = {"loss": F.cross_entropy(logits, labels), **metrics.compute()}
         metrics.reset()
-        if stage != "train":  # a metric of the table that torchmetrics has not computed
-            more = logged_metrics(logits.cpu().numpy(), labels.cpu().numpy(), known=results)
+        if scores is not None:  # a metric of the table that torchmetrics has not computed
+            more = logged_metrics(scores, labels.cpu().numpy(), known=results)
             results |= {name: logits.new_tensor(value) for name, value in more.items()}
         self.results[stage] = results
         self.log_dict({f"{stage}/{name}": value for name, value in results.items() if not value.ndim})

@@ -1,6 +1,7 @@
 """Layers that several networks share."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,18 @@ def check_widths(flag: str, widths: Sequence[int]) -> None:
         raise InputError(f"--model.{flag} {', '.join(map(str, widths))}: must be at least 1")
 
 
+@contextlib.contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode, and each of its modules back into its own afterwards."""
+    training = [module for module in network.modules() if module.training]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
 def embedding(network: nn.Module) -> Callable[[Tensor], Tensor] | None:
     """Return the method ``features`` of a network, which maps images (N, 1, 28, 28) to vectors (N, D).
 
@@ -49,15 +62,11 @@ def embedding(network: nn.Module) -> Callable[[Tensor], Tensor] | None:
     if not callable(features):
         return None
     device = next((parameter.device for parameter in network.parameters()), None)
-    training = network.training
     try:
-        with torch.no_grad():
-            network.eval()
+        with evaluating(network), torch.no_grad():
             vectors = features(torch.zeros(2, 1, IMAGE_SIZE, IMAGE_SIZE, device=device))
     except Exception:  # whatever it wants, it is not images
         return None
-    finally:
-        network.train(training)
     return features if isinstance(vectors, Tensor) and vectors.ndim == 2 and len(vectors) == 2 else None
 
 
@@ -86,17 +95,14 @@ def check_logits(network: nn.Module) -> None:
     Raises:
         InputError: It takes other images, or gives something else.
     """
-    images, training = torch.zeros(2, 1, IMAGE_SIZE, IMAGE_SIZE), network.training
     wanted = f"must map images (2, 1, {IMAGE_SIZE}, {IMAGE_SIZE}) to logits (2, {len(CLASSES)})"
     try:
-        with torch.no_grad():
-            logits = network.eval()(images)
+        with evaluating(network), torch.no_grad():
+            logits = network(torch.zeros(2, 1, IMAGE_SIZE, IMAGE_SIZE))
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"--model: its network {type(network).__name__} {wanted}: {one_line(error)}"
         ) from None
-    finally:
-        network.train(training)
     if getattr(logits, "shape", None) != (2, len(CLASSES)):
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(f"--model: its network {type(network).__name__} {wanted}, gives {shape}")
@@ -106,8 +112,6 @@ def multiply_adds(network: nn.Module) -> int:
     """Count the multiply-adds of convolutions and dense layers for one image, float32 (1, 1, 28, 28)."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    training = network.training
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.eval()(torch.zeros(1, 1, IMAGE_SIZE, IMAGE_SIZE))
-    network.train(training)
+    with evaluating(network), FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 1, IMAGE_SIZE, IMAGE_SIZE))
     return counter.get_total_flops() // 2

@@ -13,12 +13,11 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from fmnist import figures
-from fmnist.core.calibration import find_temperature
+from fmnist.core.calibration import calibrated_probabilities
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import is_unwritable
 from fmnist.core.images import to_input
 from fmnist.core.runs import Predictions, Run, describe
-from fmnist.core.statistics import softmax
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.classifier import Classifier
 from fmnist.models.layers import embedding
@@ -45,7 +44,7 @@ def draw_figures(run: Run, test: Predictions, data: FashionMNISTDataModule) -> d
         drawn["curves"] = figures.learning_curves(history)
     with optional("the figures of the test set"):
         images = data.data.test_images.numpy()[test.indices]
-        probabilities = softmax(test.logits, find_temperature(run) or 1.0)
+        probabilities = calibrated_probabilities(run, test.logits)
         drawn |= figures.outcome_figures(images, test.labels, probabilities, CLASSES, run.record["name"])
     with optional("the augmented images"):
         drawn["augmented"] = figures.augmented_grid(*augmented_images(data))

@@ -7,11 +7,13 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from fmnist.baselines.trial import SIZES, try_out
 from fmnist.core.errors import InputError
@@ -32,6 +34,8 @@ X = (Y[:, None] + np.random.default_rng(0).normal(size=(600, 300))).astype(np.fl
 )
 def test_what_may_be_due_to_the_few_images_is_left_to_the_fit(pipeline: Any) -> None:
     try_out(pipeline, X, Y)
+    with pytest.raises(NotFittedError):  # it stays as it is
+        check_is_fitted(pipeline[-1])
 
 
 @pytest.mark.parametrize(
