@@ -22,7 +22,7 @@ from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.errors import InputError
 from fmnist.core.images import to_input
 from fmnist.data.streams import Draws, Streams
-from fmnist.data.textures import draw_textures
+from fmnist.data.textures import draw_smooth_noise, draw_textures
 
 MIN_ERASED_AREA = 0.02  # share of the image
 MAX_ERASED_ASPECT = 3.3  # ratio of the sides; 1/3.3 is the smallest
@@ -32,6 +32,9 @@ MAX_BRIGHTNESS = 0.4  # added to levels in [0, 1]
 MAX_BLUR_ALONG, MAX_BLUR_ACROSS = 6.0, 1.5  # standard deviations of the Gaussian, pixels
 MAX_NOISE = 0.35  # standard deviation, of levels in [0, 1]
 MAX_IMPULSES = 0.3  # share of the pixels
+MAX_WARP = 0.16  # standard deviation of the displacement; 2 is the side of the image
+WARP_SCALE, OUTLINE_SCALE = 5.0, 1.6  # standard deviations of the Gaussian that smooths noise, pixels
+MAX_OUTLINE = 0.6  # standard deviation of what is added to the cover of the garment, in [0, 1]
 NOISE_BANK_SIZE = 512  # height and width, pixels
 TEXTURE_COUNT = 400
 
@@ -53,7 +56,19 @@ def affine(images: Tensor, u: Draws, settings: "Augmentation") -> Tensor:
     # (B, 2, 3): the inverse map of (x, y) in [-1, 1], from where a pixel lands to where it is read
     theta = torch.cat([linear, -linear @ moved], 2)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    if settings.warp:
+        grid = grid + _displacement(u, _happens("warp", u, settings))
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _displacement(u: Draws, warped: Tensor) -> Tensor:
+    """Return smooth random displacements (B, 28, 28, 2) of where pixels are read; 2 is the side of the image."""
+    noise = u.bank(
+        "smooth noise", lambda generator: draw_smooth_noise(NOISE_BANK_SIZE, WARP_SCALE, generator)
+    )
+    first = torch.zeros_like(u("warp_y"))  # a bank holds one large image
+    shifts = [_crops(noise, first, u(f"{name}_y"), u(f"{name}_x")) for name in ("warp", "warp_along")]
+    return MAX_WARP * _per_image(u("warp_size") * warped) * torch.cat(shifts, 1).permute(0, 2, 3, 1)
 
 
 def mix(images: Tensor, others: Tensor, u: Draws, settings: "Augmentation") -> tuple[Tensor, Tensor]:
@@ -115,6 +130,37 @@ def photometric(images: Tensor, u: Draws, settings: "Augmentation") -> Tensor:
     return images
 
 
+def change_cloth(images: Tensor, original: Tensor, u: Draws) -> Tensor:
+    """Give garments other cloth: fade or negate their grey levels, and add a texture, everywhere or as a print."""
+    garment = foreground(original, gain=5, gap=3)
+    textures = u.bank("textures", lambda generator: draw_textures(TEXTURE_COUNT, generator))
+    keep, low, high = u.signed("cloth_keep"), u("cloth_low"), u("cloth_high")
+    levels = F.max_pool2d(images, 3, stride=1, padding=1)  # of cloth on the outline, too
+    levels = torch.where(_per_image(keep) < 0, 1 - levels, torch.lerp(levels, images, garment))
+    cloth = _per_image(low) + _per_image(high - low) * _crops(
+        textures, u("cloth"), u("cloth_y"), u("cloth_x")
+    )
+    relief = _crops(textures, u("print"), u("cloth_x"), u("cloth_y"))
+    prints = (8 * (relief - _per_image(u("print_share")))).clamp_(0, 1)
+    cover = (1 - _per_image(keep.abs())) * torch.where(_per_image(u("print_kind")) < 0.5, 1.0, prints)
+    changed = garment * torch.lerp(levels, cloth, cover)
+    return changed / changed.amax((2, 3), keepdim=True).clamp(min=0.2)
+
+
+def change_outline(images: Tensor, original: Tensor, u: Draws) -> Tensor:
+    """Move the outlines of garments at random, as a careless cut-out does: parts are lost, others are added."""
+    garment = F.avg_pool2d(foreground(original, gain=5, gap=3), 3, stride=1, padding=1)
+    fine = u.bank(
+        "fine noise", lambda generator: draw_smooth_noise(NOISE_BANK_SIZE, OUTLINE_SCALE, generator)
+    )
+    first = torch.zeros_like(u("outline_y"))
+    noise = _crops(fine, first, u("outline_y"), u("outline_x"))
+    moved = garment + MAX_OUTLINE * _per_image(u("outline_size")) * noise
+    cover = (4 * (moved - 0.5) + 0.5).clamp_(0, 1)
+    around = torch.where(garment > 0.5, images, F.max_pool2d(images, 5, stride=1, padding=2))
+    return cover * around
+
+
 def change_contrast(images: Tensor, original: Tensor, u: Draws) -> Tensor:
     """Scale the grey levels around a pivot, add brightness, and clip.
 
@@ -148,13 +194,13 @@ def add_background(images: Tensor, original: Tensor, u: Draws) -> Tensor:
     return torch.lerp(background, images, foreground(original))
 
 
-def foreground(images: Tensor) -> Tensor:
-    """Return how much of each pixel belongs to the garment, in [0, 1]: 1 from a grey level of 0.05 on.
+def foreground(images: Tensor, gain: float = 20, gap: int = 5) -> Tensor:
+    """Return how much of each pixel belongs to the garment, in [0, 1]: 1 from a grey level of 1 / gain on.
 
-    Dark gaps of up to 4 pixels are closed, because cloth can be as dark as the background.
+    Dark gaps of less than ``gap`` pixels are closed, because cloth can be as dark as the background.
     """
-    covered = F.max_pool2d((20 * images).clamp_(max=1), 5, stride=1, padding=2)
-    return -F.max_pool2d(-covered, 5, stride=1, padding=2)
+    covered = F.max_pool2d((gain * images).clamp_(max=1), gap, stride=1, padding=gap // 2)
+    return -F.max_pool2d(-covered, gap, stride=1, padding=gap // 2)
 
 
 def gaussian_blur(images: Tensor, original: Tensor, u: Draws) -> Tensor:
@@ -261,6 +307,12 @@ class Augmentation:
     ratio 0.3 to 3.3)."""
     erase_area: float = setting(0.33, lowest=MIN_ERASED_AREA)
     """Largest share of the image that is erased; the smallest is 0.02."""
+    warp: float = setting(0.0)
+    """Probability that an image is warped smoothly, as cloth that does not lie flat."""
+    cloth: float = probability(change_cloth)
+    """Probability that the cloth changes: faded, negated, with a texture or a print."""
+    outline: float = probability(change_outline)
+    """Probability that the outline is moved as a careless cut-out does."""
     contrast: float = probability(change_contrast)
     """Probability that contrast and brightness change."""
     invert: float = probability(negate)
@@ -336,6 +388,6 @@ class Augmenter:
         if settings.flip:
             images = torch.where((u("flip") < 0.5)[:, None, None], images.flip(2), images)
         images = to_input(images)
-        if settings.rotate or settings.scale or settings.shear or settings.shrink:
+        if settings.rotate or settings.scale or settings.shear or settings.shrink or settings.warp:
             images = affine(images, u, settings)
         return images

@@ -20,6 +20,14 @@ def draw_textures(count: int, generator: Generator) -> np.ndarray:
     return ((textures - low) / (high - low)).astype(np.float32)
 
 
+def draw_smooth_noise(size: int, scale: float, generator: Generator) -> np.ndarray:
+    """Draw Gaussian noise smoothed by a Gaussian of ``scale`` pixels; float32 (1, size, size) of variance 1."""
+    noise = ndimage.gaussian_filter(
+        generator.standard_normal((1, size, size)), (0, scale, scale), mode="wrap"
+    )
+    return (noise / noise.std()).astype(np.float32)
+
+
 def ramp(generator: Generator) -> np.ndarray:
     """Draw grey levels that increase in one direction."""
     return _along(generator.uniform(0, 2 * np.pi))
