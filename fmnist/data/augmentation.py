@@ -32,6 +32,8 @@ MAX_BRIGHTNESS = 0.4  # added to levels in [0, 1]
 MAX_BLUR_ALONG, MAX_BLUR_ACROSS = 6.0, 1.5  # standard deviations of the Gaussian, pixels
 MAX_NOISE = 0.35  # standard deviation, of levels in [0, 1]
 MAX_IMPULSES = 0.3  # share of the pixels
+MAX_STRETCH = 0.6  # logarithm of the ratio of width to height
+MAX_LIFT, SLEEVE = 1.0, 0.3  # of sleeves; the distance from the middle where they begin; 1 is half the side
 MAX_WARP = 0.16  # standard deviation of the displacement; 2 is the side of the image
 WARP_SCALE, OUTLINE_SCALE = 5.0, 1.6  # standard deviations of the Gaussian that smooths noise, pixels
 MAX_OUTLINE = 0.6  # standard deviation of what is added to the cover of the garment, in [0, 1]
@@ -57,18 +59,28 @@ def affine(images: Tensor, u: Draws, settings: "Augmentation") -> Tensor:
     theta = torch.cat([linear, -linear @ moved], 2)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     if settings.warp:
-        grid = grid + _displacement(u, _happens("warp", u, settings))
+        grid = grid + _displacement(grid, u, _happens("warp", u, settings))
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _displacement(u: Draws, warped: Tensor) -> Tensor:
-    """Return smooth random displacements (B, 28, 28, 2) of where pixels are read; 2 is the side of the image."""
-    noise = u.bank(
-        "smooth noise", lambda generator: draw_smooth_noise(NOISE_BANK_SIZE, WARP_SCALE, generator)
-    )
+def _displacement(grid: Tensor, u: Draws, warped: Tensor) -> Tensor:
+    """Return how far, (B, 28, 28, 2), the places where pixels are read move when garments are warped.
+
+    Cloth does not lie flat, so all places move smoothly. Garments that lie spread out are wider, or less wide,
+    and their sleeves are lifted or lowered: what is far from the middle column moves up or down.
+    """
+    size = NOISE_BANK_SIZE
+    noise = u.bank("smooth noise", lambda generator: draw_smooth_noise(size, WARP_SCALE, generator))
     first = torch.zeros_like(u("warp_y"))  # a bank holds one large image
     shifts = [_crops(noise, first, u(f"{name}_y"), u(f"{name}_x")) for name in ("warp", "warp_along")]
-    return MAX_WARP * _per_image(u("warp_size") * warped) * torch.cat(shifts, 1).permute(0, 2, 3, 1)
+    smooth = MAX_WARP * _per_image(u("warp_size") ** 2) * torch.cat(shifts, 1).permute(0, 2, 3, 1)
+    x, y = grid.unbind(3)
+    stretch = torch.exp(u.signed("warp_stretch") * MAX_STRETCH)[:, None, None]  # of the width, by the height
+    zoom = stretch.clamp(min=1)  # what would leave the frame is made smaller
+    x, y = x * zoom / stretch, y * zoom
+    lift = (MAX_LIFT * u.signed("warp_lift"))[:, None, None] * (x.abs() - SLEEVE).clamp(min=0)
+    moved = torch.stack([x, y + lift], 3)
+    return _per_image(warped) * (moved - grid + smooth)
 
 
 def mix(images: Tensor, others: Tensor, u: Draws, settings: "Augmentation") -> tuple[Tensor, Tensor]:
