@@ -32,8 +32,9 @@ MAX_BRIGHTNESS = 0.4  # added to levels in [0, 1]
 MAX_BLUR_ALONG, MAX_BLUR_ACROSS = 6.0, 1.5  # standard deviations of the Gaussian, pixels
 MAX_NOISE = 0.35  # standard deviation, of levels in [0, 1]
 MAX_IMPULSES = 0.3  # share of the pixels
-MAX_STRETCH = 0.6  # logarithm of the ratio of width to height
-MAX_LIFT, SLEEVE = 1.0, 0.3  # of sleeves; the distance from the middle where they begin; 1 is half the side
+LOG_WIDTHS = -0.1, 0.7  # of warped images, the logarithm of the ratio of width to height
+LIFTS, SLEEVE = (-0.3, 1.0), 0.3  # of sleeves; the distance from the middle where they begin; 1 is half the side
+SPREADS, WAIST = (0.0, 0.4), 0.2  # of legs and hems; the distance above the middle where they begin
 MAX_WARP = 0.16  # standard deviation of the displacement; 2 is the side of the image
 WARP_SCALE, OUTLINE_SCALE = 5.0, 1.6  # standard deviations of the Gaussian that smooths noise, pixels
 MAX_OUTLINE = 0.6  # standard deviation of what is added to the cover of the garment, in [0, 1]
@@ -66,21 +67,25 @@ def affine(images: Tensor, u: Draws, settings: "Augmentation") -> Tensor:
 def _displacement(grid: Tensor, u: Draws, warped: Tensor) -> Tensor:
     """Return how far, (B, 28, 28, 2), the places where pixels are read move when garments are warped.
 
-    Cloth does not lie flat, so all places move smoothly. Garments that lie spread out are wider, or less wide,
-    and their sleeves are lifted or lowered: what is far from the middle column moves up or down.
+    Garments that lie spread out are wider than those of the data set, which hang; their sleeves are lifted,
+    and their legs and hems apart. Cloth does not lie flat, so all places move smoothly besides.
     """
     size = NOISE_BANK_SIZE
     noise = u.bank("smooth noise", lambda generator: draw_smooth_noise(size, WARP_SCALE, generator))
     first = torch.zeros_like(u("warp_y"))  # a bank holds one large image
     shifts = [_crops(noise, first, u(f"{name}_y"), u(f"{name}_x")) for name in ("warp", "warp_along")]
     smooth = MAX_WARP * _per_image(u("warp_size") ** 2) * torch.cat(shifts, 1).permute(0, 2, 3, 1)
+
+    def between(low: float, high: float, name: str) -> Tensor:
+        return (low + (high - low) * u(name))[:, None, None]
+
     x, y = grid.unbind(3)
-    stretch = torch.exp(u.signed("warp_stretch") * MAX_STRETCH)[:, None, None]  # of the width, by the height
-    zoom = stretch.clamp(min=1)  # what would leave the frame is made smaller
-    x, y = x * zoom / stretch, y * zoom
-    lift = (MAX_LIFT * u.signed("warp_lift"))[:, None, None] * (x.abs() - SLEEVE).clamp(min=0)
-    moved = torch.stack([x, y + lift], 3)
-    return _per_image(warped) * (moved - grid + smooth)
+    width = torch.exp(between(*LOG_WIDTHS, "warp_width"))  # by the height
+    zoom = width.clamp(min=1)  # what would leave the frame is made smaller
+    x, y = x * zoom / width, y * zoom
+    moved_y = y + between(*LIFTS, "warp_lift") * (x.abs() - SLEEVE).clamp(min=0)
+    moved_x = x - between(*SPREADS, "warp_spread") * (y + WAIST).clamp(min=0) * torch.tanh(8 * x)
+    return _per_image(warped) * (torch.stack([moved_x, moved_y], 3) - grid + smooth)
 
 
 def mix(images: Tensor, others: Tensor, u: Draws, settings: "Augmentation") -> tuple[Tensor, Tensor]:

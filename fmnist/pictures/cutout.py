@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from fmnist.core.errors import InputError
 from fmnist.pictures.geometry import border_mask
-from fmnist.pictures.segmentation import garment_probability
+from fmnist.pictures.segmentation import segment
 
 CUT_OUTS = ("border", "grabcut")
 TRIMS = 5  # rounds of the trimmed regression
@@ -75,19 +75,13 @@ def cut_out_garment(picture: np.ndarray, opacity: np.ndarray | None, cut_out: st
             return _cut_out_opaque(picture, opacity)
         backdrop = fit_background(picture, border & (opacity > 0.5), degree=2)
         picture = _composite(picture, opacity, backdrop)
-    import os
-    mode = os.environ.get("FMNIST_CUT", "always")
     background, objects = _split_smooth_background(picture, border)
     paper = _find_paper(picture, border)
-    if mode == "always":
-        objects = garment_probability(picture) > 0.5
-        around = ~ndimage.binary_dilation(objects, iterations=3)
-        background = fit_background(picture, around if around.any() else border, degree=2)
-    elif mode == "rough" and paper is not None and (_is_rough(objects, border) or _is_paper(objects, paper)):
+    if paper is not None and (_is_rough(objects, border) or _is_paper(objects, paper)):
         background = np.full_like(picture, picture[paper & border].mean(0))
         objects = _differs(picture, background, paper & border)
     elif _is_rough(objects, border):
-        objects = garment_probability(picture) > 0.5
+        objects = segment(picture)
     return CutOut(picture, background, *_most_central(objects))
 
 
