@@ -116,11 +116,11 @@ def _prepare_file(task: tuple[int, Path], cut_out: str, stages: Path | None, thu
         return PreparedFile(file, str(error).removeprefix(f"{file}: "))
     if NOTHING_FOUND in prepared.flags:
         return PreparedFile(file, NOTHING_FOUND, prepared.flags)
-    small = _make_thumbnail(picture) if thumbnail else None
+    small = make_thumbnail(picture) if thumbnail else None
     return PreparedFile(file, OK, prepared.flags, prepared.image, small)
 
 
-def _make_thumbnail(picture: np.ndarray) -> np.ndarray:
+def make_thumbnail(picture: np.ndarray) -> np.ndarray:
     """Return a small copy, uint8 (H, W, 3): tiny pictures are enlarged, transparent parts are light grey."""
     image = Image.fromarray(picture).convert("RGBA")
     zoom = max(THUMBNAIL // max(image.size), 1)
