@@ -208,8 +208,7 @@ def _save_page(
                 "cards": photograph_tables.cards(measured),
                 "tables": photograph_tables.run_tables(measured),
                 "sheets": [
-                    page.embed_png(path, f"{measured['name']}: {path.stem}")
-                    for path in find_sheets(run, measured["name"])
+                    page.embed_png(path, title) for title, path in find_sheets(run, measured["name"]).items()
                 ],
             }
             for measured in photographs

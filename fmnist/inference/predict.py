@@ -24,7 +24,7 @@ KEYS = (
 )  # fmt: skip
 OUTPUTS = (".csv", ".json")
 SHEET_CARDS = 60
-OTHERS_NAMED = 3  # files of folders that are no pictures
+OTHERS_NAMED = 20  # files of folders that are no pictures
 LONGEST_NAME = 48  # characters of a file's path in the terminal
 
 
@@ -181,7 +181,7 @@ def write_sheet(answers: Sequence[Answer], title: str, path: str) -> None:
         for answer in answered[:SHEET_CARDS]
         if (file := answer.picture).thumbnail is not None and file.image is not None
     ]
-    failed = [f"{answer.picture.file}: {answer.picture.status}" for answer in answers if not answer.choices]
+    failed = [(answer.picture.file, answer.picture.status) for answer in answers if not answer.choices]
     if len(cards) < len(answered):
         title += f"; the first {len(cards)} are shown"
     with reports_unwritable(f"--sheet {quoted(path)}"):

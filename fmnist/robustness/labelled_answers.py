@@ -110,14 +110,14 @@ class LabelledAnswers:
             chosen += places[steps.astype(int)].tolist()
         return chosen
 
-    def worst_errors(self, size: int) -> list[int]:
-        """Return the most confident errors: wrong classes and foreign garments that pass.
+    def errors(self) -> list[int]:
+        """Return the errors: wrong classes, and foreign garments that are not refused.
 
         Those that are sure come first, then the more probable ones.
         """
         is_error = self.answered & np.where(self.known, ~self.right, ~self.refused)
         errors = np.flatnonzero(is_error)
-        return errors[np.lexsort((-self.probability[errors], self.refused[errors]))][:size].tolist()
+        return errors[np.lexsort((-self.probability[errors], self.refused[errors]))].tolist()
 
     def unanswered(self) -> list[Row]:
         """Return ``file`` and ``reason`` of each photograph without an answer."""

@@ -15,7 +15,7 @@ from fmnist.core.commands import shell_command
 from fmnist.core.errors import exits_on_sigterm, quoted, reports_unwritable
 from fmnist.core.files import to_json, write_file
 from fmnist.core.runs import Run
-from fmnist.core.tables import Table
+from fmnist.core.tables import Table, counted
 from fmnist.figures.contact_sheet import Card, contact_sheet
 from fmnist.inference.answers import picture_classifier
 from fmnist.inference.predict import others_note
@@ -31,7 +31,8 @@ from fmnist.robustness import photograph_tables as tables
 from fmnist.robustness.labelled_answers import LabelledAnswers
 
 FOLDER = "photographs"  # in the run folder
-SHEETS = ("sample", "errors")
+SHEETS = {"sample": "A sample", "errors": "The most confident errors, sure ones first"}
+"""Contact sheets by the ends of their names."""
 SHEET_CARDS = 18
 
 
@@ -106,8 +107,13 @@ def write_photographs(run: Run, photographs: PhotographSet, root: str = "data") 
         write_file(_path(run, f"{photographs.name}.json"), to_json(measured))
         rows = answers.rows()
         write_file(_path(run, f"{photographs.name}.csv"), Table(FOLDER, "Answers", (), rows).csv())
-        for kind, sheet in _draw_sheets(answers, f"{run.record.get('name')} on {photographs.name}").items():
-            figures.save(sheet, _path(run, f"{photographs.name}-{kind}.png"))
+        sheets = _draw_sheets(answers, f"{run.record.get('name')} on {photographs.name}")
+        for kind in SHEETS:
+            path = _path(run, f"{photographs.name}-{kind}.png")
+            if kind in sheets:
+                figures.save(sheets[kind], path)
+            else:
+                path.unlink(missing_ok=True)
     return measured
 
 
@@ -117,13 +123,13 @@ def _path(run: Run, name: str) -> Path:
 
 def _draw_sheets(answers: LabelledAnswers, name: str) -> dict[str, Figure]:
     """Draw a sample, with all files without an answer, and the most confident errors."""
-    failed = [f"{row['file']}: {row['reason']}" for row in answers.unanswered()]
+    failed = [(row["file"], row["reason"]) for row in answers.unanswered()]
     sample = [_card(answers, number) for number in answers.sample(SHEET_CARDS)]
-    errors = [_card(answers, number) for number in answers.worst_errors(SHEET_CARDS)]
+    errors = answers.errors()
+    worst = [_card(answers, number) for number in errors[:SHEET_CARDS]]
+    title = f"{name}: the {len(worst)} most confident of {counted(len(errors), 'error')}"
     sheets = {"sample": contact_sheet(sample, f"{name}: a sample", failed)}
-    if errors:
-        sheets["errors"] = contact_sheet(errors, f"{name}: the most confident errors")
-    return sheets
+    return sheets | ({"errors": contact_sheet(worst, title)} if worst else {})
 
 
 def _card(answers: LabelledAnswers, number: int) -> Card:
@@ -158,6 +164,7 @@ def read_photographs(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
     return measured, damaged
 
 
-def find_sheets(run: Run, name: str) -> list[Path]:
-    """Return the contact sheets of a set that are there."""
-    return [path for kind in SHEETS if (path := _path(run, f"{name}-{kind}.png")).is_file()]
+def find_sheets(run: Run, name: str) -> dict[str, Path]:
+    """Return the contact sheets of a set that are there, by their titles."""
+    paths = {title: _path(run, f"{name}-{kind}.png") for kind, title in SHEETS.items()}
+    return {title: path for title, path in paths.items() if path.is_file()}

@@ -61,7 +61,7 @@ def test_the_sheet_shows_the_first_pictures(tmp_path: Path, monkeypatch: pytest.
     ((cards, title, failed),) = drawn
     assert [(card.name, card.doubts, card.notes) for card in cards] == [("b.png", DOUBTS, [FLAGS[1]])]
     assert title == "cnn; the first 1 are shown"
-    assert failed == [f"{'c' * 99}: is empty (0 bytes)"]
+    assert failed == [("c" * 99, "is empty (0 bytes)")]
     assert (tmp_path / "sheet.png").stat().st_size
 
 
