@@ -17,6 +17,12 @@ own in five severities, and, for a quarter of the images, on photographs of them
 of five backgrounds. It also measures how well OOD images are told from test images. This writes shifts.json,
 shifts.csv and a heat map, and adds a section to the report. No accuracies were published for that grid of
 corruptions.
+
+--photographs FOLDER also measures the run on labelled photographs, whose subfolders are classes: named as
+those of the data set, or "foreign" for garments of no class, or mapped by --classes FILE.yaml in lines like
+"pants: Trouser", "longsleeve: [Pullover, Shirt]", "hat: foreign" and "shoes: null", which leaves a subfolder
+out. They are prepared and classified as predict.py does. This writes photographs/NAME.json, .csv and two
+contact sheets, and adds a section to the report. NAME is that of the mapping, else of the folder.
 """
 
 
@@ -39,16 +45,29 @@ def main(args: Sequence[str] | None = None) -> None:
     add("runs", nargs="+", metavar="RUN", help="a run folder, or logs/NAME for its newest finished run")
     add("--shifts", nargs="?", type=images, const=2000, default=False, metavar="N", help=shifts)
     add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
+    add(
+        "--photographs", metavar="FOLDER", help="also measure on labelled photographs: subfolders are classes"
+    )
+    add("--classes", metavar="FILE.yaml", help="maps the subfolders of --photographs to classes, see below")
     options = parser.parse_args(args)
+    if options.classes and not options.photographs:
+        raise InputError("--classes: maps the subfolders of --photographs FOLDER; name that folder, too")
 
+    from fmnist.core.commands import shipped_path
     from fmnist.core.runs import Run
     from fmnist.data.arrays import images_of
     from fmnist.data.of_run import data_of
     from fmnist.evaluation.report import write_report
+    from fmnist.robustness import photograph_tables
     from fmnist.robustness.measure import ShiftedTestSet
+    from fmnist.robustness.real_photographs import prepare_photographs, write_photographs
     from fmnist.robustness.shifts import write_shifts
     from fmnist.robustness.tables import summary
 
+    photographs = None
+    if options.photographs:
+        classes = options.classes and shipped_path(options.classes)
+        photographs = prepare_photographs(options.photographs, classes)
     test_set: ShiftedTestSet | None = None
     failed = []
     for path in options.runs:
@@ -59,6 +78,10 @@ def main(args: Sequence[str] | None = None) -> None:
                 if test_set is None:  # data_of refuses runs with other data, so it serves all of them
                     test_set = ShiftedTestSet(images_of(data, "test"), options.shifts, progress=True)
                 print(*summary(write_shifts(run, data, test_set)), "", sep="\n")
+            if photographs is not None:
+                measured = write_photographs(run, photographs, options.root)
+                print(photograph_tables.folder_table(measured).text(), "", sep="\n")
+                print(*photograph_tables.summary(measured), *measured["notes"], "", sep="\n")
             metrics, lines = write_report(run, options.root)
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)

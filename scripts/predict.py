@@ -16,11 +16,11 @@ An answer is "unsure" for one or more of these reasons:
 Probabilities are calibrated on the run's validation images, so they hold for pictures like those of the data
 set. An estimator without probabilities (an SVM) only ranks the classes.
 
-Pictures may be PNG, JPEG, WebP, AVIF, JPEG 2000, BMP, TIFF, PPM, QOI or GIF files (the first frame), and
-HEIC with the package pillow-heif. Any other picture, or one that cannot be read, gets a row with the reason
-and the way to read it; one in which there is nothing gets "nothing found". The first prediction of a run
-needs the data set, and stores in the run folder what later ones need. Exit status: 0 if at least one picture
-was classified, 2 if none was.
+Pictures may be PNG, JPEG, WebP, AVIF, JPEG 2000, BMP, TIFF, PPM, QOI or GIF files, and HEIC with the package
+pillow-heif; of several pages or frames, the first is taken, and the row says so. Any other picture, or one
+that cannot be read, gets a row with the reason and the way to read it; one in which there is nothing gets
+"nothing found". The first prediction of a run needs the data set, and stores in the run folder what later
+ones need. Exit status: 0 if at least one picture was classified, 2 if none was.
 """
 
 

@@ -1,5 +1,7 @@
 """How good probabilities are: log loss, Brier score, temperature scaling, calibration error."""
 
+from typing import Any
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 
@@ -9,6 +11,7 @@ from fmnist.core.statistics import softmax
 BINS = 15
 EDGES = np.linspace(0, 1, BINS + 1)
 SIMULATIONS = 200
+COVERAGES = (0.5, 0.8, 0.9, 0.95, 1.0)
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -108,3 +111,10 @@ def risk_by_coverage(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
     errors = np.bincount(level, ~right) / np.bincount(level)
     ranks = np.repeat(np.arange(len(levels)), np.bincount(level))
     return errors[ranks].cumsum() / np.arange(1, len(confidence) + 1)
+
+
+def risk_at_coverages(confidence: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+    """Return ``area``, under the risk-coverage curve, and ``risk_at_coverage``, by coverage."""
+    risk = risk_by_coverage(confidence, right)
+    at = {f"{share:g}": float(risk[max(1, round(share * len(risk))) - 1]) for share in COVERAGES}
+    return {"area": float(risk.mean()), "risk_at_coverage": at}

@@ -142,6 +142,6 @@ def rounded_down(probability: float, in_percent: bool = False) -> str:
     return f"{thousandths / 10:.1f} %" if in_percent else f"{thousandths / 1000:.3f}"
 
 
-def percent(share: float) -> str:
+def percent(share: float, digits: int = 2) -> str:
     """Return a share in per cent."""
-    return f"{100 * share:.2f} %"
+    return f"{100 * share:.{digits}f} %"

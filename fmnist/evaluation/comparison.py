@@ -27,7 +27,9 @@ from fmnist.evaluation.comparison_tables import (
 from fmnist.evaluation.groups import SeedGroup, collect, nothing_found
 from fmnist.evaluation.published import table_key
 from fmnist.evaluation.results import CONVOLUTIONAL, DENSE, runs_table
+from fmnist.robustness import photograph_tables
 from fmnist.robustness import tables as robustness_tables
+from fmnist.robustness.real_photographs import read_photographs
 from fmnist.robustness.shifts import read_shifts
 
 ALL_WRONG, ONLY_RIGHT = 30, 12  # pictures shown at most
@@ -70,7 +72,9 @@ def write_comparison(
         left = ", ".join(group.label for group in groups if group not in shared)
         warnings = [*warnings, f"left out of pairs, images and agreement, for other test images: {left}"]
     shifted, unmeasured, damaged = _read_shifts(shared)
-    skipped = [*skipped, *damaged]
+    photographs, damaged_photographs = _read_photographs(groups)
+    skipped = [*skipped, *damaged, *damaged_photographs]
+    photographs_tables = photograph_tables.comparison_tables(photographs)
     shift_matrices = {"shifts": robustness_tables.comparison_heat_map(shifted)} if shifted else {}
     tables = {
         table.name: table
@@ -82,6 +86,7 @@ def write_comparison(
             published_table(groups),
             runs_table((group.label, result) for group in groups for result in group.results),
             *robustness_tables.comparison_tables(shifted, reference, unmeasured),
+            *photographs_tables,
         )
     }
     with reports_unwritable(f"--output {quoted(output)}"):
@@ -96,6 +101,7 @@ def write_comparison(
                 "tables": {name: table.rows for name, table in tables.items()},
             },
             tables=tables,
+            photographs=photographs_tables,
             unmeasured=unmeasured,
             warnings=warnings,
             skipped=skipped,
@@ -128,6 +134,22 @@ def _read_shifts(groups: Sequence[SeedGroup]) -> tuple[dict[str, dict[str, Any]]
     without = [str(group.first_seed.run.path) for group in groups if group.label not in measured]
     command = shell_command("evaluate", *without, "--shifts") if without else ""
     return measured, command, damaged
+
+
+def _read_photographs(groups: Sequence[SeedGroup]) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
+    """Return what was measured on labelled photographs, of all seeds, by the group's label.
+
+    Returns:
+        Also lines on damaged files.
+    """
+    measured: dict[str, list[dict[str, Any]]] = {}
+    lines = []
+    for group in groups:
+        for result in group.results:
+            contents, damaged = read_photographs(result.run)
+            measured.setdefault(group.label, []).extend(contents)
+            lines += [f"skipped {line}" for line in damaged]
+    return measured, lines
 
 
 def _charts(groups: Sequence[SeedGroup], tables: Mapping[str, Table]) -> dict[str, charts.Chart]:

@@ -94,9 +94,14 @@ def embed_explanations(folder: Path) -> tuple[list[Picture], str]:
     for path in paths[:EXPLANATIONS]:
         budget -= path.stat().st_size
         if budget >= 0:
-            pictures.append(Picture(_data_uri(path.read_bytes()), path.stem.replace("_", " ")))
+            pictures.append(embed_png(path, path.stem.replace("_", " ")))
     left = len(paths) - len(pictures)
     return pictures, f"{left} more in {quoted(folder)}" if left else ""
+
+
+def embed_png(path: Path, title: str) -> Picture:
+    """Embed a PNG file as it is."""
+    return Picture(_data_uri(path.read_bytes()), title)
 
 
 def _data_uri(png: bytes) -> str:

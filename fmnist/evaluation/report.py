@@ -1,6 +1,6 @@
 """What `scripts/evaluate.py` leaves in a run folder: metrics as JSON, text and CSV, PNGs, and a page."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,9 @@ from fmnist.evaluation.results import RunResult, runs_table
 from fmnist.evaluation.summary import summarise
 from fmnist.figures import reliability_diagram
 from fmnist.figures import risk_coverage as risk_coverage_figure
+from fmnist.robustness import photograph_tables
 from fmnist.robustness import tables as robustness_tables
+from fmnist.robustness.real_photographs import find_sheets, read_photographs
 from fmnist.robustness.shifts import read_shifts
 
 PAIRS, IMAGES_OF_PAIR, LABEL_ERRORS = 4, 8, 24  # shown at most
@@ -108,6 +110,8 @@ def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str
         shifted = read_shifts(run)
     except InputError as error:
         lines.append(f"no section on shifted images: {error}")
+    photographs, damaged = read_photographs(run)
+    lines += [f"no section on photographs: {line}" for line in damaged]
     evaluation = Evaluation(RunResult(run, test), metrics, images)
     with reports_unwritable(quoted(run.path)):
         write_file(run.path / "metrics.json", to_json(metrics))
@@ -116,7 +120,7 @@ def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str
         write_file(run.path / "classification_report.txt", test.report())
         for name, figure in _figures(evaluation).items():
             figures.save(figure, run.path / "figures" / f"{name}.png")
-        _save_page(evaluation, pictures_note, shifted)
+        _save_page(evaluation, pictures_note, shifted, photographs)
     return metrics, [*lines, *([pictures_note] if pictures_note else [])]
 
 
@@ -140,7 +144,12 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
     return drawn
 
 
-def _save_page(evaluation: Evaluation, pictures_note: str, shifted: dict[str, Any] | None) -> None:
+def _save_page(
+    evaluation: Evaluation,
+    pictures_note: str,
+    shifted: dict[str, Any] | None,
+    photographs: Sequence[dict[str, Any]],
+) -> None:
     run, summary = evaluation.result.run, evaluation.summary
     name, curves = evaluation.result.name, evaluation.result.curves
     tables = [
@@ -149,6 +158,7 @@ def _save_page(evaluation: Evaluation, pictures_note: str, shifted: dict[str, An
         content.errors_table(evaluation.test, evaluation.probabilities),
         runs_table([(name, evaluation.result)]),
         *(robustness_tables.run_tables(shifted) if shifted else []),
+        *(table for measured in photographs for table in photograph_tables.run_tables(measured)),
     ]
     explanations, explanations_note = page.embed_explanations(run.path / "figures" / "explanations")
     confusion = {
@@ -164,6 +174,10 @@ def _save_page(evaluation: Evaluation, pictures_note: str, shifted: dict[str, An
             "matrices": {
                 "confusion": confusion,
                 **({"shifts": robustness_tables.heat_map(shifted)} if shifted else {}),
+                **{
+                    f"photographs-{measured['name']}": photograph_tables.confusion(measured)
+                    for measured in photographs
+                },
             },
             "tables": {table.name: table.rows for table in tables},
             "metrics": summary,
@@ -187,6 +201,18 @@ def _save_page(evaluation: Evaluation, pictures_note: str, shifted: dict[str, An
         pictures_note=pictures_note,
         shifts=robustness_tables.summary(shifted) if shifted else [],
         photographed=f"{shifted['photographs']['images']:,}" if shifted else "",
+        photographs=[
+            {
+                "name": measured["name"],
+                "sentences": photograph_tables.summary(measured),
+                "cards": photograph_tables.cards(measured),
+                "tables": photograph_tables.run_tables(measured),
+                "sheets": [
+                    page.embed_png(path, title) for title, path in find_sheets(run, measured["name"]).items()
+                ],
+            }
+            for measured in photographs
+        ],
         explanations=explanations,
         explanations_note=explanations_note,
     )

@@ -10,8 +10,6 @@ from fmnist.core.metrics import METRICS, PROBABILISTIC, of_probabilities
 from fmnist.core.runs import Predictions
 from fmnist.core.statistics import class_scores, confusion_counts, softmax
 
-COVERAGES = (0.5, 0.8, 0.9, 0.95, 1.0)
-
 
 def summarise(
     test: Predictions, val: Predictions | None = None, score_type: str = "logits"
@@ -47,7 +45,9 @@ def summarise(
         "raw": None if raw is None else of_probabilities(raw, labels),
         "scaled": None if scaled is None else of_probabilities(scaled, labels),
         "calibration_error_by_chance": None if best is None else calibration.error_by_chance(best.max(1)),
-        "risk_coverage": None if best is None else risk_at_coverages(best, labels),
+        "risk_coverage": (
+            None if best is None else calibration.risk_at_coverages(*calibration.confidences(best, labels))
+        ),
         "likely_label_errors": (
             None if best is None else test.indices[likely_label_errors(best, labels)].tolist()
         ),
@@ -81,13 +81,6 @@ def confused_pairs(counts: np.ndarray) -> list[dict[str, Any]]:
     ]
     known = ("T-shirt/top", "Shirt")
     return sorted(pairs, key=lambda pair: ((pair["one"], pair["other"]) != known, -pair["confused"]))
-
-
-def risk_at_coverages(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Return the area under the risk-coverage curve, and the risk at some coverages."""
-    risk = calibration.risk_by_coverage(*calibration.confidences(probabilities, labels))
-    at = {f"{share:g}": float(risk[max(1, round(share * len(risk))) - 1]) for share in COVERAGES}
-    return {"area": float(risk.mean()), "risk_at_coverage": at}
 
 
 def likely_label_errors(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -1,14 +1,17 @@
 """Classify prepared pictures: the likeliest classes, their probabilities, and reasons not to trust them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import numpy as np
 
+from fmnist.core.calibration import find_temperature
 from fmnist.core.constants import CLASSES, IMAGE_SIZE
+from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
-from fmnist.inference.detection import Detector, run_model
+from fmnist.inference.detection import Detector, find_detector, run_model
 from fmnist.inference.predictor import Predictor
 from fmnist.pictures import PreparedFile
 from fmnist.pictures.preparation import CUT_OFF, LOW_CONTRAST, SEVERAL_OBJECTS, TOO_LARGE
@@ -18,6 +21,7 @@ BATCH = 64
 TOP = 3
 LEAST_PROBABILITY = 0.6
 UNLIKE = "unlike anything it was trained on"
+CLOSE_CALL = "close call"  # followed by the two classes
 DOUBTFUL_FLAGS = (LOW_CONTRAST, SEVERAL_OBJECTS, CUT_OFF, TOO_LARGE)
 """Problems of a picture that make its answer unsure; the others do not change what the model sees."""
 
@@ -43,6 +47,49 @@ class Answer:
     def notes(self) -> list[str]:
         """The picture's problems that are no reason to doubt the answer."""
         return [flag for flag in self.picture.flags if flag not in self.unsure]
+
+
+def picture_classifier(
+    run: Run, root: str = "data", threshold: float = LEAST_PROBABILITY
+) -> tuple[Callable[[Iterable[PreparedFile]], Iterator[Answer]], list[str]]:
+    """Return a finished run as a function from prepared pictures to answers, and notes on what it lacks.
+
+    Its probabilities are calibrated, and its detector knows the training images, as far as the run and the
+    data set allow.
+
+    Args:
+        run: The run.
+        root: Folder of the data set.
+        threshold: Least probability of an answer that is sure.
+
+    Raises:
+        InputError: The run's model cannot be loaded.
+    """
+    predictor = Predictor(run)
+    temperature, detector = find_temperature(run), find_detector(predictor, root)
+    classifier = partial(
+        classify, predictor, temperature=temperature or 1.0, detector=detector, threshold=threshold
+    )
+    return classifier, _notes(run, temperature, detector)
+
+
+def _notes(run: Run, temperature: float | None, detector: Detector | None) -> list[str]:
+    notes = []
+    if run.score_type.startswith("decision"):
+        notes.append(
+            "this estimator has no probabilities; those shown rank the classes, and are much the same for "
+            "every picture"
+        )
+    if temperature is None:
+        notes.append("this run has no validation images, so its probabilities are not calibrated")
+    if detector is None:
+        notes.append(
+            "there are neither data nor validation images, so pictures unlike the training images are not "
+            "recognised"
+        )
+    elif detector.note:
+        notes.append(detector.note)
+    return notes
 
 
 def classify(
@@ -91,6 +138,6 @@ def _answer(
     if detector is not None and distance > detector.threshold:
         reasons.append(UNLIKE)
     if choices[0][1] < threshold:
-        reasons.append(f"close call between {choices[0][0]} and {choices[1][0]}")
+        reasons.append(f"{CLOSE_CALL} between {choices[0][0]} and {choices[1][0]}")
     reasons += [flag for flag in picture.flags if flag in DOUBTFUL_FLAGS]
     return Answer(picture, choices, tuple(reasons), float(distance) if detector else None)

@@ -9,15 +9,12 @@ from typing import Any
 from tqdm import tqdm
 
 from fmnist import figures
-from fmnist.core.calibration import find_temperature
 from fmnist.core.errors import InputError, exits_on_sigterm, quoted, reports_unwritable
 from fmnist.core.files import to_json, write_file
 from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Row, Table, counted, rounded_down
 from fmnist.figures.contact_sheet import Card, contact_sheet
-from fmnist.inference.answers import LEAST_PROBABILITY, Answer, classify
-from fmnist.inference.detection import Detector, find_detector
-from fmnist.inference.predictor import Predictor
+from fmnist.inference.answers import LEAST_PROBABILITY, Answer, picture_classifier
 from fmnist.pictures import find_other_files, find_pictures, prepare_files, printable
 from fmnist.pictures.parallel import OK
 
@@ -27,7 +24,7 @@ KEYS = (
 )  # fmt: skip
 OUTPUTS = (".csv", ".json")
 SHEET_CARDS = 60
-OTHERS_NAMED = 3  # files of folders that are no pictures
+OTHERS_NAMED = 20  # files of folders that are no pictures
 LONGEST_NAME = 48  # characters of a file's path in the terminal
 
 
@@ -60,16 +57,14 @@ def predict(
     """
     paths = find_pictures([Path(path) for path in pictures])
     _check_flags(threshold, output, sheet, stages, paths)
-    predictor = Predictor(run)
-    temperature, detector = find_temperature(run), find_detector(predictor, root)
-    for note in _notes(run, temperature, detector, find_other_files([Path(path) for path in pictures])):
+    classifier, notes = picture_classifier(run, root, threshold)
+    for note in others_note(find_other_files([Path(path) for path in pictures])) + notes:
         print(f"note: {note}", file=sys.stderr)
     with exits_on_sigterm():
         prepared = prepare_files(
             paths, cut_out, Path(stages) if stages else None, thumbnails=SHEET_CARDS if sheet else 0
         )
-        answering = classify(predictor, prepared, temperature or 1.0, detector, threshold)
-        answers = list(tqdm(answering, "predict", total=len(paths), unit="picture", disable=None))
+        answers = list(tqdm(classifier(prepared), "predict", total=len(paths), unit="picture", disable=None))
 
     answered = [answer for answer in answers if answer.choices]
     unsure = sum(bool(answer.unsure) for answer in answered)
@@ -116,29 +111,12 @@ def _check_file(flag: str, path: Path, suffixes: tuple[str, ...]) -> None:
         raise InputError(f"{flag}: {quoted(path.parent)} is not a folder that can be written")
 
 
-def _notes(
-    run: Run, temperature: float | None, detector: Detector | None, others: Sequence[Path]
-) -> list[str]:
-    notes = []
-    if others:
-        names = ", ".join(quoted(printable(path)) for path in others[:OTHERS_NAMED])
-        more = ", ..." * (len(others) > OTHERS_NAMED)
-        notes.append(f"not looked at, because of the names' endings: {names}{more} ({len(others):,} in all)")
-    if run.score_type.startswith("decision"):
-        notes.append(
-            "this estimator has no probabilities; those shown rank the classes, and are much the same for "
-            "every picture"
-        )
-    if temperature is None:
-        notes.append("this run has no validation images, so its probabilities are not calibrated")
-    if detector is None:
-        notes.append(
-            "there are neither data nor validation images, so pictures unlike the training images are not "
-            "recognised"
-        )
-    elif detector.note:
-        notes.append(detector.note)
-    return notes
+def others_note(others: Sequence[Path]) -> list[str]:
+    """Return a line on the files of folders that are no pictures, if any; the first ones by name."""
+    names = ", ".join(quoted(printable(path)) for path in others[:OTHERS_NAMED])
+    more = ", ..." * (len(others) > OTHERS_NAMED)
+    line = f"not looked at, because of the names' endings: {names}{more} ({len(others):,} in all)"
+    return [line] if others else []
 
 
 def table_of(answers: Sequence[Answer]) -> Table:
@@ -203,7 +181,7 @@ def write_sheet(answers: Sequence[Answer], title: str, path: str) -> None:
         for answer in answered[:SHEET_CARDS]
         if (file := answer.picture).thumbnail is not None and file.image is not None
     ]
-    failed = [f"{answer.picture.file}: {answer.picture.status}" for answer in answers if not answer.choices]
+    failed = [(answer.picture.file, answer.picture.status) for answer in answers if not answer.choices]
     if len(cards) < len(answered):
         title += f"; the first {len(cards)} are shown"
     with reports_unwritable(f"--sheet {quoted(path)}"):

@@ -81,6 +81,8 @@ except ImportError:
 else:
     register_heif_opener()
     READ["HEIF"] = HEIC.suffixes
+    damaged = "a HEIC file that is damaged, or newer than this pillow-heif,"
+    OTHERS = (HEIC._replace(name=damaged, remedy="save it as PNG or JPEG"), *OTHERS[1:])
 
 FORMATS = [name for name in READ if CODECS.get(name) in (None, *features.get_supported())]
 SUFFIXES = tuple(" ".join([*READ.values(), *(other.suffixes for other in OTHERS)]).split())

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from fmnist.core.errors import InputError
 from fmnist.pictures.preparation import NOTHING_FOUND, prepare, save_stages
-from fmnist.pictures.reading import printable, read_picture
+from fmnist.pictures.reading import printable, read_first_page
 
 OK = "ok"
 THUMBNAIL = 140  # pixels of the longest side
@@ -31,7 +31,7 @@ class PreparedFile:
     Attributes:
         file: Its path, in printable characters.
         status: ``"ok"``, or the reason why there is no image, e.g. ``"nothing found"`` in a blank picture.
-        flags: Problems of the picture, see ``Prepared``.
+        flags: Problems of the picture, see ``Prepared``, and a remark if the file has other pages.
         image: uint8 (28, 28), or ``None``.
         thumbnail: The picture itself, small, uint8 (H, W, 3), or ``None``.
     """
@@ -108,19 +108,20 @@ def _prepare_file(task: tuple[int, Path], cut_out: str, stages: Path | None, thu
     file = printable(path)
     steps: dict[str, np.ndarray] = {}
     try:
-        picture = read_picture(path)
+        picture, pages = read_first_page(path)
         prepared = prepare(picture, cut_out, steps)
         if stages is not None:
             save_stages(stages / f"{number:04d}-{path.stem:.100}", steps)
     except InputError as error:
         return PreparedFile(file, str(error).removeprefix(f"{file}: "))
-    if NOTHING_FOUND in prepared.flags:
-        return PreparedFile(file, NOTHING_FOUND, prepared.flags)
-    small = _make_thumbnail(picture) if thumbnail else None
-    return PreparedFile(file, OK, prepared.flags, prepared.image, small)
+    flags = (*prepared.flags, pages) if pages else prepared.flags
+    if NOTHING_FOUND in flags:
+        return PreparedFile(file, NOTHING_FOUND, flags)
+    small = make_thumbnail(picture) if thumbnail else None
+    return PreparedFile(file, OK, flags, prepared.image, small)
 
 
-def _make_thumbnail(picture: np.ndarray) -> np.ndarray:
+def make_thumbnail(picture: np.ndarray) -> np.ndarray:
     """Return a small copy, uint8 (H, W, 3): tiny pictures are enlarged, transparent parts are light grey."""
     image = Image.fromarray(picture).convert("RGBA")
     zoom = max(THUMBNAIL // max(image.size), 1)

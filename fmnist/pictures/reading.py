@@ -66,7 +66,12 @@ def _is_named_as_picture(file: Path) -> bool:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """Read a picture upright, as its EXIF orientation says; of an animation, the first frame.
+    """Read the picture of a file, see ``read_first_page``."""
+    return read_first_page(path)[0]
+
+
+def read_first_page(path: Path) -> tuple[np.ndarray, str]:
+    """Read a picture upright, as its EXIF orientation says; of several pages or frames, the first.
 
     Large pictures are reduced by a whole factor (their shorter side keeps 400 pixels or more), because the
     result of all further steps is 28 x 28.
@@ -75,7 +80,8 @@ def read_picture(path: Path) -> np.ndarray:
         path: A file of one of ``FORMATS``, recognised by its content.
 
     Returns:
-        uint8: grey (H, W); RGB (H, W, 3); RGBA (H, W, 4), not premultiplied, where it has transparency.
+        uint8: grey (H, W); RGB (H, W, 3); RGBA (H, W, 4), not premultiplied, where it has transparency. And
+        a remark on the other pages, e.g. ``"first of 3 pages"``; empty if there are none.
 
     Raises:
         InputError: It is no such file, is damaged, cannot be read, or is too large, too small or too narrow.
@@ -89,7 +95,7 @@ def read_picture(path: Path) -> np.ndarray:
             with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
                 if image.format == "TIFF" and path.suffix.lower() in RAW.suffixes.split():
                     raise UnidentifiedImageError  # only the preview would be read
-                return _decode(image, file)
+                return _decode(image, file), _pages_remark(image)
     except UnidentifiedImageError:
         raise InputError(f"{printable(path)}: {_unidentified(path)}") from None
     except Exception as error:  # a damaged file raises nearly anything
@@ -158,6 +164,16 @@ def _decode(image: ImageFile.ImageFile, file: BinaryIO) -> np.ndarray:
         ImageOps.exif_transpose(image, in_place=True)
     picture = _to_8_bit(image)
     return np.array(picture.reduce(max(min(picture.size) // DRAFT_SIDE, 1)))
+
+
+def _pages_remark(image: ImageFile.ImageFile) -> str:
+    """Return which of its pages or frames a decoded picture is; nothing if it is the only one."""
+    pages = 1
+    if image.format != "MPO":  # whose other pictures are previews, or of a second lens
+        with contextlib.suppress(Exception):  # of damaged pages, the first one is used
+            pages = getattr(image, "n_frames", 1)
+    noun = "pages" if image.format in ("TIFF", "HEIF") else "frames"
+    return f"first of {pages:,} {noun}" if pages > 1 else ""
 
 
 def _restore_low_bytes(image: Image.Image, file: BinaryIO, tiles: list[Any]) -> None:

@@ -106,7 +106,7 @@ def holds(sheet: np.ndarray, part: np.ndarray) -> bool:
 
 def test_a_sheet_draws_pixels_unchanged_and_writes_every_text() -> None:
     cards = [card(), card("dress.png", doubts=["low contrast"], notes=["object under 5 % of the area"])]
-    figure = contact_sheet(cards, "cnn: 2 of 3", ["broken.png: is empty (0 bytes)"])
+    figure = contact_sheet(cards, "cnn: 2 of 3", [("broken.png", "is empty (0 bytes)")])
     sheet = as_image(figure)
     assert holds(sheet, cards[1].picture)
     assert holds(sheet, np.kron(IMAGE[..., None], np.ones((ZOOM, ZOOM, 3), np.uint8)))
@@ -114,21 +114,28 @@ def test_a_sheet_draws_pixels_unchanged_and_writes_every_text() -> None:
     assert written[0] == "cnn: 2 of 3"
     assert "99.9 %" in written  # rounded down
     assert {"bag.png", "dress.png", "unsure: low contrast", "object under 5 % of the area"} <= set(written)
-    assert written[-2:] == ["No picture:", "broken.png: is empty (0 bytes)"]
+    assert written[-3:] == ["No picture:", "broken.png", "is empty (0 bytes)"]
 
 
 @pytest.mark.filterwarnings("error")
 def test_long_and_unusual_names_and_many_failures_fit_a_sheet() -> None:
-    cards = [card("a" * 100 + "z" * 100), card("$靴 $x_1$ 👢 ботинок.png"), *[card("WM" * 50 + ".png")] * 4]
-    failed = ["b" * 500, *["靴W" * 100 + ": is empty (0 bytes)"] * (MOST_FAILED + 6)]
+    wordy = card(doubts=["close calls, WORD BY WORD " * 9, "M" * 300], notes=["many Words " * 40])
+    long_class = Card("bag.png", wordy.picture, IMAGE, [("Waterproof Winter Boot", 0.9)])
+    names = ["a" * 100 + "z" * 100, "$靴 $x_1$ 👢 ботинок.png", *["WM" * 50 + ".png"] * 4]
+    cards = [*map(card, names), wordy, long_class]
+    failed = [("b" * 500, "is no picture, " * 50)] + [("靴W" * 100, "is empty (0 bytes)")] * (MOST_FAILED + 6)
     figure = contact_sheet(cards, "靴" + "M" * 200, failed)
     check_layout(figure)
     written = texts(figure)
     assert "$? $x_1$ ? ботинок.png" in written
     assert next(text for text in written if text.startswith("aaa")).endswith("zzz")
     assert all(text.endswith((".png", "zzz")) for text in written if text.startswith(("WM", "aaa")))
-    assert written[-1] == "and 7 more"
-    assert as_image(contact_sheet([], "cnn", ["a: b"])).size
+    assert {"Waterproof …", "is empty (0 bytes)"} <= set(written)
+    reason = next(text for text in written if text.startswith("is no picture"))
+    assert reason.endswith(("is …", "no …", "picture, …"))
+    assert any(text.startswith("many Words") and text.endswith((" many …", " Words …")) for text in written)
+    assert written[-2:] == ["and 7 more", ""]
+    assert as_image(contact_sheet([], "cnn", [("a", "b")])).size
 
 
 def test_a_panel_is_image_heat_map_and_overlay() -> None:

@@ -61,7 +61,7 @@ def test_the_sheet_shows_the_first_pictures(tmp_path: Path, monkeypatch: pytest.
     ((cards, title, failed),) = drawn
     assert [(card.name, card.doubts, card.notes) for card in cards] == [("b.png", DOUBTS, [FLAGS[1]])]
     assert title == "cnn; the first 1 are shown"
-    assert failed == [f"{'c' * 99}: is empty (0 bytes)"]
+    assert failed == [("c" * 99, "is empty (0 bytes)")]
     assert (tmp_path / "sheet.png").stat().st_size
 
 
@@ -90,7 +90,7 @@ def test_a_file_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: P
 def test_a_wrong_flag_is_refused_before_any_work(
     flag: str, value: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "Predictor", None)
+    monkeypatch.setattr(module, "picture_classifier", None)
     (tmp_path / "folder.png").mkdir()
     for name in ("file", "picture.png"):
         (tmp_path / name).touch()

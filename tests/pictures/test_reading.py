@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from fmnist.core.errors import InputError
+from fmnist.pictures import prepare_files
 from fmnist.pictures.file_types import FORMATS, OTHERS, READ
-from fmnist.pictures.reading import MAX_PIXELS, find_other_files, find_pictures, read_picture
+from fmnist.pictures.reading import MAX_PIXELS, find_other_files, find_pictures, read_first_page, read_picture
 
 ROWS, COLUMNS = 40, 30
 LEVELS = np.linspace(0, 255, ROWS).round().astype(np.uint8)
@@ -196,6 +197,29 @@ def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
     others = [Image.fromarray(RAMP[::-1].copy())]
     path = save(tmp_path / "a.gif", RAMP, save_all=True, append_images=others)
     assert np.array_equal(read_picture(path)[..., 0], RAMP)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "others", "remark"),
+    [
+        ("tiff", 2, "first of 3 pages"),
+        ("tiff", 0, ""),
+        ("gif", 3, "first of 4 frames"),
+        ("webp", 1, "first of 2 frames"),
+        ("png", 1, "first of 2 frames"),
+        ("mpo", 1, ""),  # a phone's second picture
+        ("jpg", 0, ""),
+    ],
+)
+def test_other_pages_are_mentioned(tmp_path: Path, suffix: str, others: int, remark: str) -> None:
+    pages = [Image.fromarray(np.roll(COLOURS, 9 * (number + 1), 0)) for number in range(others)]
+    more = {"save_all": True, "append_images": pages} if pages else {}
+    path = save(tmp_path / f"a.{suffix}", COLOURS, **more)
+    picture, said = read_first_page(path)
+    assert said == remark
+    assert np.abs(picture.astype(int) - COLOURS).mean() < 8
+    (prepared,) = prepare_files([path])
+    assert (remark in prepared.flags) is bool(remark)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fmnist.core.errors import quoted
 from fmnist.core.files import TEMPORARY_FILES
 from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.inference.answers import UNLIKE
+from fmnist.pictures.file_types import READ
 from fmnist.robustness.ood_images import noise_images
 from fmnist.robustness.photographs import PRODUCT, render
 from scripts import predict
@@ -101,20 +103,23 @@ def test_no_picture_of_a_folder_is_lost(
     Image.new("L", (100, 80), 200).save(good / "blank.png")
     levels = np.asarray(Image.open(good / "with space.jpg").convert("L")).astype(np.uint16)
     Image.fromarray(levels * 16).save(good / "twelve bits.tiff")
-    for name in ("notes.txt", "IMG_1", "a.mov", "z.txt"):
-        (good / name).touch()
+    others = [good / name for name in ("IMG_1", "a.mov", *(f"notes {number}.txt" for number in range(20)))]
+    for path in others:
+        path.touch()
+    (good / "c.heic").write_bytes(b"\0\0\0\x18ftypheic")
     call(run, synthetic_root, good, "--output", tmp_path / "a.csv")
     rows = rows_of(tmp_path / "a.csv")
-    assert len(rows) == 8
+    assert len(rows) == 9
+    assert ("pip install pillow-heif" in rows["c.heic"]["status"]) is ("HEIF" not in READ)
     assert "djxl" in rows["a.jxl"]["status"]
     assert "rsvg-convert" in rows["b.SVG"]["status"]
     assert (rows["blank.png"]["status"], rows["blank.png"]["class"]) == ("nothing found", "")
     assert rows["twelve bits.tiff"]["status"] == "ok"
     assert rows["twelve bits.tiff"]["class"] == rows["with space.jpg"]["class"]
     printed = capsys.readouterr()
-    names = ", ".join(str(good / name) for name in ("IMG_1", "a.mov", "notes.txt"))
-    assert f"not looked at, because of the names' endings: {names}, ... (4 in all)" in printed.err
-    assert "5 of 8 pictures done" in printed.out
+    names = ", ".join(map(quoted, sorted(others)[:20]))
+    assert f"not looked at, because of the names' endings: {names}, ... (22 in all)" in printed.err
+    assert "5 of 9 pictures done" in printed.out
 
 
 def test_csv_sheet_and_stages_are_written(

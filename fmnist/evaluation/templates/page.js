@@ -138,7 +138,7 @@ for (const chip of all("[data-class]")) {
 }
 
 /* Matrices: {rows, columns, values, unit: "images" | "share" | "accuracy" | "difference"} */
-function matrix(element, { rows, columns, values, unit }) {
+function matrix(element, { rows, columns, values, unit, right }) { // right: which cells are, if not the diagonal
   const table = document.createElement("table");
   const head = table.createTHead().insertRow();
   head.append(document.createElement("td"));
@@ -155,7 +155,7 @@ function matrix(element, { rows, columns, values, unit }) {
     const total = line.reduce((sum, value) => sum + value, 0);
     line.forEach((value, j) => {
       const cell = row.insertCell();
-      const [text, strength, good, title] = looks(unit, value, total, i === j);
+      const [text, strength, good, title] = looks(unit, value, total, right ? right[i][j] : i === j);
       cell.textContent = text;
       cell.title = `${rows[i]} → ${columns[j]}: ${title}`;
       cell.classList.toggle("zero", value === 0);
@@ -164,19 +164,19 @@ function matrix(element, { rows, columns, values, unit }) {
   });
   element.replaceChildren(table);
 }
-function looks(unit, value, total, diagonal) {
+function looks(unit, value, total, right) {
   if (unit === "accuracy") {
     if (value === null) return ["", 0, false, "one level only"];
     return [(100 * value).toFixed(0), 0.85 * (1 - value), false, `${(100 * value).toFixed(2)} %`];
   }
   if (unit === "share") return [(100 * value).toFixed(1), Math.max(0, (value - 0.8) * 3.5), true, `${(100 * value).toFixed(2)} %`];
   if (unit === "difference") {
-    const good = diagonal ? value > 0 : value < 0;
+    const good = right ? value > 0 : value < 0;
     return [value > 0 ? `+${value}` : `${value}`.replace("-", "−"), Math.min(0.75, Math.sqrt(Math.abs(value) / 150)), good, `${value} images`];
   }
   const share = total ? value / total : 0;
-  const strength = diagonal ? 0.65 * share : Math.min(0.75, Math.sqrt(share) * 1.5);
-  return [`${value}`, strength, diagonal, `${value} of ${total} images (${(100 * share).toFixed(1)} %)`];
+  const strength = right ? 0.65 * share : Math.min(0.75, Math.sqrt(share) * 1.5);
+  return [`${value}`, strength, right, `${value} of ${total} images (${(100 * share).toFixed(1)} %)`];
 }
 for (const element of all("[data-matrix]")) matrix(element, data.matrices[element.dataset.matrix]);
 
