@@ -33,8 +33,6 @@ def main(args: Sequence[str] | None = None) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    cut_out = "how the garment is cut out: by the border's colours, or in front of other things by OpenCV's "
-    cut_out += "GrabCut (default: %(default)s)"
     threshold = "least probability of an answer that is sure (default: %(default)s)"
     add = parser.add_argument
     add("run", metavar="RUN", help="a run folder, or logs/NAME for its newest finished run")
@@ -42,7 +40,6 @@ def main(args: Sequence[str] | None = None) -> None:
     add("--output", metavar="FILE", help="write the answers to a .csv or .json file, print no table")
     add("--sheet", metavar="FILE.png", help="draw each picture, the image that the model saw, and the answer")
     add("--stages", metavar="DIR", help="write the picture after each step of its preparation, as PNG")
-    add("--cut-out", choices=["border", "grabcut"], default="border", help=cut_out)
     add("--threshold", type=float, default=0.6, metavar="P", help=threshold)
     add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
     options = vars(parser.parse_args(args))

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from fmnist.core.errors import exits_cleanly, quoted
 
+CHECKED = 500  # scenes of validation images, at most
+
 EPILOG = """\
 Silhouettes of training images get other cloth and are put before drawn sheets, floors, carpets and walls; no
 photograph is used. The default repeats the weights of the package, which everything that prepares pictures
@@ -19,11 +21,24 @@ def main(args: Sequence[str] | None = None) -> None:
         prog="python scripts/train_segmentation.py", description=__doc__, epilog=EPILOG
     )
     add = parser.add_argument
-    add("--scenes", type=int, default=30_000, metavar="N", help="scenes to render (default: %(default)s)")
-    add("--steps", type=int, default=9_000, metavar="N", help="training steps of 32 scenes (default: %(default)s)")
+    add("--scenes", type=int, default=20_000, metavar="N", help="scenes to render (default: %(default)s)")
+    add(
+        "--steps",
+        type=int,
+        default=7_000,
+        metavar="N",
+        help="training steps of 32 scenes (default: %(default)s)",
+    )
     add("--seed", type=int, default=1, help="seed of scenes and weights (default: %(default)s)")
-    add("--output", default="segmentation.npz", metavar="FILE", help="file of the weights (default: %(default)s)")
+    add(
+        "--output",
+        default="segmentation.npz",
+        metavar="FILE",
+        help="file of the weights (default: %(default)s)",
+    )
     add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
+    val_size = "training images kept for checking (default: %(default)s)"
+    add("--data.val_size", dest="val_size", type=int, default=5000, metavar="N", help=val_size)
     options = parser.parse_args(args)
     for flag in ("scenes", "steps"):
         if getattr(options, flag) < 1:
@@ -37,16 +52,19 @@ def main(args: Sequence[str] | None = None) -> None:
     from fmnist.segmentation.scenes import Scenes
     from fmnist.segmentation.training import intersection_over_union, render_scenes, save, train
 
-    data = FashionMNISTDataModule(options.root)
+    data = FashionMNISTDataModule(options.root, val_size=options.val_size)
     images = images_of(data, "train")
     scenes = render_scenes(Scenes(images.images, images.labels, options.seed), options.scenes)
     network = train(scenes, options.steps, options.seed)
     with reports_unwritable(f"--output {quoted(options.output)}"):
         save(network, Path(options.output))
     unseen = images_of(data, "val")
-    checked = render_scenes(Scenes(unseen.images, unseen.labels, options.seed + 1), 500)
+    checked = render_scenes(
+        Scenes(unseen.images, unseen.labels, options.seed + 1), min(CHECKED, options.scenes)
+    )
     iou = intersection_over_union(network, checked)
-    print(f"intersection over union {iou:.3f} on 500 scenes of validation images; {quoted(options.output)}")
+    found = f"intersection over union {iou:.3f} on {len(checked)} scenes of validation images"
+    print(f"{found}; {quoted(options.output)}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     ("core",),
     ("data", "pictures", "models", "figures"),
-    ("training", "baselines"),
+    ("training", "baselines", "segmentation"),
     ("inference",),
     ("robustness", "explanation"),
     ("evaluation",),

@@ -33,7 +33,10 @@ MAX_BLUR_ALONG, MAX_BLUR_ACROSS = 6.0, 1.5  # standard deviations of the Gaussia
 MAX_NOISE = 0.35  # standard deviation, of levels in [0, 1]
 MAX_IMPULSES = 0.3  # share of the pixels
 LOG_WIDTHS = -0.1, 0.7  # of warped images, the logarithm of the ratio of width to height
-LIFTS, SLEEVE = (-0.3, 1.0), 0.3  # of sleeves; the distance from the middle where they begin; 1 is half the side
+LIFTS, SLEEVE = (
+    (-0.3, 1.0),
+    0.3,
+)  # of sleeves; the distance from the middle where they begin; 1 is half the side
 SPREADS, WAIST = (0.0, 0.4), 0.2  # of legs and hems; the distance above the middle where they begin
 MAX_WARP = 0.16  # standard deviation of the displacement; 2 is the side of the image
 WARP_SCALE, OUTLINE_SCALE = 5.0, 1.6  # standard deviations of the Gaussian that smooths noise, pixels
@@ -148,7 +151,7 @@ def photometric(images: Tensor, u: Draws, settings: "Augmentation") -> Tensor:
 
 
 def change_cloth(images: Tensor, original: Tensor, u: Draws) -> Tensor:
-    """Give garments other cloth: fade or negate their grey levels, and add a texture, everywhere or as a print."""
+    """Give garments other cloth: faded or negated grey levels, and a texture, everywhere or as a print."""
     garment = foreground(original, gain=5, gap=3)
     textures = u.bank("textures", lambda generator: draw_textures(TEXTURE_COUNT, generator))
     keep, low, high = u.signed("cloth_keep"), u("cloth_low"), u("cloth_high")
@@ -165,7 +168,7 @@ def change_cloth(images: Tensor, original: Tensor, u: Draws) -> Tensor:
 
 
 def change_outline(images: Tensor, original: Tensor, u: Draws) -> Tensor:
-    """Move the outlines of garments at random, as a careless cut-out does: parts are lost, others are added."""
+    """Move the outlines of garments at random, as a poor cut-out does: parts are lost, others are added."""
     garment = F.avg_pool2d(foreground(original, gain=5, gap=3), 3, stride=1, padding=1)
     fine = u.bank(
         "fine noise", lambda generator: draw_smooth_noise(NOISE_BANK_SIZE, OUTLINE_SCALE, generator)

@@ -21,7 +21,7 @@ def draw_textures(count: int, generator: Generator) -> np.ndarray:
 
 
 def draw_smooth_noise(size: int, scale: float, generator: Generator) -> np.ndarray:
-    """Draw Gaussian noise smoothed by a Gaussian of ``scale`` pixels; float32 (1, size, size) of variance 1."""
+    """Draw noise smoothed by a Gaussian of ``scale`` pixels; float32 (1, size, size) of variance 1."""
     noise = ndimage.gaussian_filter(
         generator.standard_normal((1, size, size)), (0, scale, scale), mode="wrap"
     )

@@ -35,7 +35,6 @@ def predict(
     output: str | None = None,
     sheet: str | None = None,
     stages: str | None = None,
-    cut_out: str = "border",
     threshold: float = LEAST_PROBABILITY,
     root: str = "data",
 ) -> None:
@@ -47,7 +46,6 @@ def predict(
         output: CSV or JSON file for the answers; without it, a table is printed.
         sheet: PNG file for the contact sheet.
         stages: Folder for the pictures after each step of the preparation.
-        cut_out: How garments are cut out, see ``fmnist.pictures.prepare``.
         threshold: Least probability of an answer that is sure.
         root: Folder of the data set.
 
@@ -62,7 +60,7 @@ def predict(
         print(f"note: {note}", file=sys.stderr)
     with exits_on_sigterm():
         prepared = prepare_files(
-            paths, cut_out, Path(stages) if stages else None, thumbnails=SHEET_CARDS if sheet else 0
+            paths, Path(stages) if stages else None, thumbnails=SHEET_CARDS if sheet else 0
         )
         answers = list(tqdm(classifier(prepared), "predict", total=len(paths), unit="picture", disable=None))
 

@@ -6,11 +6,9 @@ import numpy as np
 from numpy.polynomial import polynomial
 from scipy import ndimage
 
-from fmnist.core.errors import InputError
 from fmnist.pictures.geometry import border_mask
 from fmnist.pictures.segmentation import segment
 
-CUT_OUTS = ("border", "grabcut")
 TRIMS = 5  # rounds of the trimmed regression
 SAMPLE = 1500  # pixels that a fit uses
 TOLERANCE = 0.05
@@ -50,25 +48,18 @@ class CutOut:
     found: bool = True
 
 
-def cut_out_garment(picture: np.ndarray, opacity: np.ndarray | None, cut_out: str) -> CutOut:
+def cut_out_garment(picture: np.ndarray, opacity: np.ndarray | None) -> CutOut:
     """Separate the garment from its background.
 
     Transparency around the garment, where there is any, is its outline. Otherwise a smooth background (plain,
     a gradient, even with noise) is estimated from the border, and whatever differs from it is an object. If
     the border is not smooth, some of it may be plain paper, with a garment that is cropped tightly. Otherwise
-    the object is segmented by its place and its colours. Of several objects the most central one is the
-    garment.
+    a network finds the garment, see ``segment``. Of several objects the most central one is the garment.
 
     Args:
         picture: float32 (H, W, 3) in [0, 1].
         opacity: float32 (H, W) in [0, 1], or ``None``.
-        cut_out: One of ``CUT_OUTS``; ``"grabcut"`` segments with OpenCV where the border is not smooth.
-
-    Raises:
-        InputError: ``cut_out`` has another value, or OpenCV is needed and not installed.
     """
-    if cut_out not in CUT_OUTS:
-        raise InputError(f"cut_out {cut_out!r}: must be one of {', '.join(CUT_OUTS)}")
     border = border_mask(picture.shape)
     if opacity is not None:
         if opacity[border].mean() < 0.5:

@@ -45,7 +45,6 @@ class PreparedFile:
 
 def prepare_files(
     paths: Sequence[Path],
-    cut_out: str = "border",
     stages: Path | None = None,
     thumbnails: int = 0,
     processes: int | None = None,
@@ -54,7 +53,6 @@ def prepare_files(
 
     Args:
         paths: The files.
-        cut_out: See ``prepare``.
         stages: Folder for the pictures after each step, in a folder for each file.
         thumbnails: Number of pictures that keep a thumbnail: the first ones that were prepared.
         processes: Number of workers, by default one for each core. A few files are prepared in this process.
@@ -62,7 +60,7 @@ def prepare_files(
     Raises:
         InputError: A worker was killed.
     """
-    work = partial(_prepare_file, cut_out=cut_out, stages=stages, thumbnail=thumbnails > 0)
+    work = partial(_prepare_file, stages=stages, thumbnail=thumbnails > 0)
     tasks = enumerate(paths)
     if len(paths) <= FEW or processes == 1:
         yield from _limit_thumbnails(map(work, tasks), thumbnails)
@@ -102,14 +100,14 @@ def _limit_thumbnails(files: Iterator[PreparedFile], number: int) -> Iterator[Pr
         yield file if prepared <= number else replace(file, thumbnail=None)
 
 
-def _prepare_file(task: tuple[int, Path], cut_out: str, stages: Path | None, thumbnail: bool) -> PreparedFile:
+def _prepare_file(task: tuple[int, Path], stages: Path | None, thumbnail: bool) -> PreparedFile:
     """Prepare the file of a number and a path."""
     number, path = task
     file = printable(path)
     steps: dict[str, np.ndarray] = {}
     try:
         picture, pages = read_first_page(path)
-        prepared = prepare(picture, cut_out, steps)
+        prepared = prepare(picture, steps)
         if stages is not None:
             save_stages(stages / f"{number:04d}-{path.stem:.100}", steps)
     except InputError as error:

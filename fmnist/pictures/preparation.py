@@ -50,9 +50,7 @@ class Prepared:
     flags: tuple[str, ...]
 
 
-def prepare(
-    picture: np.ndarray, cut_out: str = "border", stages: dict[str, np.ndarray] | None = None
-) -> Prepared:
+def prepare(picture: np.ndarray, stages: dict[str, np.ndarray] | None = None) -> Prepared:
     """Prepare a picture by the steps of the data set's paper (Xiao et al. 2017, arXiv 1708.07747, section 2).
 
     The paper trims the border, resizes the longest edge to 28, sharpens, centres, negates and converts to
@@ -64,11 +62,10 @@ def prepare(
 
     Args:
         picture: uint8 (H, W), (H, W, 3) or (H, W, 4), upright, as ``read_picture`` returns it.
-        cut_out: ``"border"``, or ``"grabcut"`` for cluttered backgrounds (needs opencv-python-headless).
         stages: If given, the picture after each step is added to it by name, in order.
 
     Raises:
-        InputError: ``cut_out`` has another value, OpenCV is missing, or the picture is no such array.
+        InputError: The picture is no such array.
     """
     if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,), (4,)):
         raise InputError(
@@ -82,9 +79,9 @@ def prepare(
         return Prepared(native, "native", ())
 
     inside = remove_mat(picture)
-    cut = cut_out_garment(*working_copy(inside), cut_out)
+    cut = cut_out_garment(*working_copy(inside))
     if not cut.found and inside is not picture:  # the rectangle is no photograph, but the garment
-        cut = cut_out_garment(*working_copy(picture), cut_out)
+        cut = cut_out_garment(*working_copy(picture))
     levels, polarity = grey_levels(cut)
     soft_mask = ndimage.uniform_filter(cut.garment.astype(np.float32), 3)
     (bounding_box,) = ndimage.find_objects(cut.garment.astype(int))

@@ -1,7 +1,7 @@
-"""Find the pixels of a garment in front of any background: a small network, then the colours of the picture.
+"""Find the pixels of a garment in front of any background, by a small network and the colours of the picture.
 
-``fmnist.segmentation`` trains the network on rendered scenes. Here numpy runs it: without PyTorch, the processes
-that prepare pictures start quickly and need little memory.
+``fmnist.segmentation`` trains the network on rendered scenes. Here numpy runs it: without PyTorch, the
+processes that prepare pictures start quickly and need little memory.
 """
 
 from functools import cache
@@ -46,9 +46,9 @@ def garment_probability(picture: np.ndarray) -> np.ndarray:
 def _refine(picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """Return where the garment is, bool (H, W), by the network's probability, the colours and the neighbours.
 
-    A Markov random field over the pixels, solved by mean-field iteration. A colour that is more frequent inside
-    than outside is evidence of garment; neighbours count less across an edge. The constants were chosen on
-    photographs of garments (README says which) and on rendered ones.
+    A Markov random field over the pixels, solved by mean-field iteration. A colour that is more frequent
+    inside than outside is evidence of garment; neighbours count less across an edge. The constants were
+    chosen by the accuracy on real photographs and on rendered ones of training images.
     """
     small = to_float(shrink(to_uint8(picture), REFINED_SIDE))
     image = Image.fromarray(probability).resize((small.shape[1], small.shape[0]), Image.Resampling.BICUBIC)

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fmnist.pictures.segmentation import LEAST_DEVIATION, SIDE, Weights
 
@@ -53,17 +54,18 @@ def export_weights(network: SegmentationNetwork) -> Weights:
     """Return the weights for numpy, float16, with the batch normalisation of evaluation mode in them."""
     weights: Weights = {}
     for name, module in network.named_modules():
-        if isinstance(module, nn.Sequential) and isinstance(module[0], nn.Conv2d):
-            convolution, normalisation = module[0], module[1]
-            scale = normalisation.weight / torch.sqrt(normalisation.running_var + normalisation.eps)
-            weight = convolution.weight * scale[:, None, None, None]
-            bias = normalisation.bias - normalisation.running_mean * scale
-        elif name == "head":
-            weight, bias = module.weight, module.bias
-        else:
-            continue
-        weights[f"{name}.weight"] = _to_float16(weight.permute(2, 3, 1, 0))
-        weights[f"{name}.bias"] = _to_float16(bias)
+        match module:
+            case nn.Sequential() if isinstance(module[0], nn.Conv2d) and isinstance(
+                module[1], nn.BatchNorm2d
+            ):
+                convolution = fuse_conv_bn_eval(module[0], module[1])
+            case nn.Conv2d() if module.bias is not None:  # the head
+                convolution = module
+            case _:
+                continue
+        assert convolution.bias is not None
+        weights[f"{name}.weight"] = _to_float16(convolution.weight.permute(2, 3, 1, 0))
+        weights[f"{name}.bias"] = _to_float16(convolution.bias)
     return weights
 
 

@@ -1,12 +1,11 @@
 """Rendered scenes of a garment, with the mask of its pixels: what the segmentation network is trained on.
 
-Silhouettes come from training images of the data set. They are warped, and get other cloth: colours, patterns,
-prints, folds. Behind them are sheets, floors, carpets and walls, with shadows, hangers and other things. No
-photograph is used, and nothing here is shared with the photographs that ``fmnist.robustness`` renders for
-tests.
+Silhouettes come from training images of the data set. They are warped, and get other cloth: colours,
+patterns, prints, folds. Behind them are sheets, floors, carpets and walls, with shadows, hangers and other
+things. No photograph is used, and nothing here is shared with the photographs that ``fmnist.robustness``
+renders for tests.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +74,7 @@ class Scenes:
         scene = self._background(count)
         cloth = self._match(garment.cloth, scene)
         scene = self._put_things(scene)
-        scene = self.draw.sometimes(0.1, scene, lambda n, chosen: self._put_other_garment(n, scene[chosen]))
+        scene = self.draw.sometimes(0.1, scene, self._put_other_garment)
         hanger, colour = self._hanger(garment.places), self.draw.colours(count)
         scene = scene + (colour - scene) * hanger * self._flag(0.6, count)
         scene = self._cast_shadow(scene, garment.cover)
@@ -132,7 +131,9 @@ class Scenes:
         Size, place, rotation, shear, perspective; sleeves that are lifted and legs that are spread; folds.
         """
         draw = self.draw
-        size = torch.where(draw.chance(0.15, count), draw.uniform(0.25, 0.5, count), draw.uniform(0.5, 1.02, count))
+        size = torch.where(
+            draw.chance(0.15, count), draw.uniform(0.25, 0.5, count), draw.uniform(0.5, 1.02, count)
+        )
         turned = draw.chance(0.15, count)
         angle = torch.where(turned, draw.uniform(-0.8, 0.8, count), 0.08 * draw.normal(count))
         aspect, shear = torch.exp(0.13 * draw.normal(count)), 0.07 * draw.normal(count)
@@ -152,7 +153,9 @@ class Scenes:
         x = x - spread * (y + 0.2).clamp(min=0) * torch.tanh(8 * x)
         places = torch.stack([x, y], 3)
         for cells, largest in ((5, 0.09), (14, 0.03)):
-            bends = F.interpolate(draw.normal(count, 2, cells, cells), (SIDE, SIDE), mode="bicubic", align_corners=True)
+            bends = F.interpolate(
+                draw.normal(count, 2, cells, cells), (SIDE, SIDE), mode="bicubic", align_corners=True
+            )
             places = places + largest * (bends * self._uniform(0, 1, count, 2)).permute(0, 2, 3, 1)
         mirrored = column(draw.chance(0.5, count))
         return torch.where(mirrored, places * torch.tensor([-1.0, 1.0]), places)
@@ -166,7 +169,7 @@ class Scenes:
         side = column(torch.cos(angle) * sign) * draw.x + column(torch.sin(angle) * sign) * draw.y
         beyond = side > self._uniform(0.3, 1.0, count)
         return draw.sometimes(
-            0.3, surface, lambda n, chosen: torch.where(beyond[chosen], draw.textured(n), surface[chosen])
+            0.3, surface, lambda part, chosen: torch.where(beyond[chosen], draw.textured(len(part)), part)
         )
 
     def _match(self, cloth: Tensor, scene: Tensor) -> Tensor:
@@ -178,11 +181,11 @@ class Scenes:
     def _put_things(self, scene: Tensor) -> Tensor:
         """Put rectangles and ellipses into some scenes, most of them near the frame."""
         for _ in range(3):
-            scene = self.draw.sometimes(0.22, scene, lambda n, chosen, scene=scene: self._put_thing(n, scene[chosen]))
+            scene = self.draw.sometimes(0.22, scene, self._put_thing)
         return scene
 
-    def _put_thing(self, count: int, scene: Tensor) -> Tensor:
-        draw = self.draw
+    def _put_thing(self, scene: Tensor, _: Tensor) -> Tensor:
+        draw, count = self.draw, len(scene)
         direction, distance = draw.uniform(0, TAU, count), 1.2 * draw.uniform(0.75, 1.3, count)
         dx = draw.x - column(torch.cos(direction) * distance)
         dy = draw.y - column(torch.sin(direction) * distance)
@@ -194,19 +197,21 @@ class Scenes:
         cover = torch.sigmoid(20 * (1 - torch.where(self._flag(0.5, count) > 0, box, ellipse)))
         return scene + (draw.cloths(0.4, count) - scene) * cover
 
-    def _put_other_garment(self, count: int, scene: Tensor) -> Tensor:
+    def _put_other_garment(self, scene: Tensor, _: Tensor) -> Tensor:
         """Let another garment reach into the frame from one side."""
-        draw = self.draw
+        draw, count = self.draw, len(scene)
         other = self._garment(count)
         far = 2 * draw.uniform(0.6, 0.95, count) * torch.where(draw.chance(0.5, count), -1.0, 1.0)
         near, is_beside = 0.3 * draw.normal(count), draw.chance(0.5, count)
         shift = torch.stack([torch.where(is_beside, far, near), torch.where(is_beside, near, far)], 1)
         both = torch.cat([other.cloth, other.cover], 1)
-        cloth, cover = F.grid_sample(both, draw.grid + shift[:, None, None], align_corners=False).split([3, 1], 1)
+        cloth, cover = F.grid_sample(both, draw.grid + shift[:, None, None], align_corners=False).split(
+            [3, 1], 1
+        )
         return scene + (cloth - scene) * cover
 
     def _hanger(self, places: Tensor) -> Tensor:
-        """Return the cover of hangers, (B, 1, SIDE, SIDE), in some scenes: two arms, a hook, perhaps a rail."""
+        """Return the cover of hangers, (B, 1, SIDE, SIDE), in some scenes: two arms, a hook, maybe a rail."""
         count = len(places)
         x, y = places.split(1, dim=1)
         x, top = x.abs(), self._uniform(-1.0, -0.8, count)

@@ -17,7 +17,7 @@ TAU = 2 * math.pi
 
 
 def draw_noise(generator: np.random.Generator, number: int) -> np.ndarray:
-    """Draw a periodic field (256, 256) of mean 0 and variance 1: smooth, fractal, folds, or spots, in turn."""
+    """Draw a periodic field (256, 256), standardised: smooth, fractal, folds, or spots, in turn."""
     frequency = np.hypot(fft.fftfreq(BANK_SIZE)[:, None], fft.rfftfreq(BANK_SIZE)) + 1e-6
     spectrum = fft.rfft2(generator.standard_normal((BANK_SIZE, BANK_SIZE)))
 
@@ -65,11 +65,13 @@ class Surfaces:
         return torch.rand(count, generator=self.generator) < probability
 
     def sometimes(
-        self, probability: float, pictures: Tensor, make: Callable[[int, Tensor], Tensor]
+        self, probability: float, pictures: Tensor, change: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
-        """Replace a random share of a batch by what ``make(count, chosen)`` returns."""
+        """Replace a random share of a batch by ``change(the share, its positions in the batch)``."""
         chosen = self.chance(probability, len(pictures)).nonzero()[:, 0]
-        return pictures.index_copy(0, chosen, make(len(chosen), chosen)) if len(chosen) else pictures
+        if not len(chosen):
+            return pictures
+        return pictures.index_copy(0, chosen, change(pictures[chosen], chosen))
 
     def angle(self, count: int, upright: float) -> Tensor:
         """Return angles (count,); a share of them are along the rows or columns."""
@@ -157,4 +159,4 @@ class Surfaces:
 
     def cloths(self, textured: float, count: int) -> Tensor:
         """Return plain surfaces, a share of them textured."""
-        return self.sometimes(textured, self.plain(count), lambda number, _: self.textured(number))
+        return self.sometimes(textured, self.plain(count), lambda part, _: self.textured(len(part)))

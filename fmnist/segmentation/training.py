@@ -24,7 +24,7 @@ EMA_DECAY = 0.999
 
 
 def render_scenes(scenes: Scenes, count: int, progress: bool = True) -> Tensor:
-    """Return pictures and masks, uint8 (count, 4, 96, 96): red, green, blue, cover. It needs 37 KB a scene."""
+    """Return pictures and masks, uint8 (count, 4, 96, 96): red, green, blue, cover; 37 KB a scene."""
     rendered = torch.empty((count, 4, SIDE, SIDE), dtype=torch.uint8)
     for part in tqdm(rendered.split(RENDERED), "scenes", unit=f" x {RENDERED}", disable=not progress):
         part[:] = (255 * torch.cat(scenes.batch(len(part)), 1)).round()
@@ -34,7 +34,7 @@ def render_scenes(scenes: Scenes, count: int, progress: bool = True) -> Tensor:
 def train(scenes: Tensor, steps: int, seed: int, progress: bool = True) -> SegmentationNetwork:
     """Train a network on scenes uint8 (N, 4, 96, 96), and return its averaged weights, in evaluation mode."""
     torch.manual_seed(seed)
-    network = SegmentationNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = SegmentationNetwork().to(memory_format=torch.channels_last)
     average = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, steps, pct_start=0.1)
@@ -52,7 +52,7 @@ def train(scenes: Tensor, steps: int, seed: int, progress: bool = True) -> Segme
 
 
 def loss_of(logits: Tensor, covers: Tensor) -> Tensor:
-    """Return cross entropy and half the Dice loss (Milletari et al. 2016, arXiv 1606.04797) of (N, 1, H, W)."""
+    """Return cross entropy plus half the Dice loss (Milletari et al. 2016, arXiv 1606.04797)."""
     inside = logits.sigmoid()
     overlap = 2 * (inside * covers).sum((1, 2, 3)) + 1
     dice = overlap / (inside.sum((1, 2, 3)) + covers.sum((1, 2, 3)) + 1)
@@ -73,7 +73,7 @@ def intersection_over_union(network: SegmentationNetwork, scenes: Tensor) -> flo
 def save(network: SegmentationNetwork, path: Path) -> None:
     """Write the weights as numpy reads them."""
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **export_weights(network))
+        np.savez_compressed(file, allow_pickle=False, **export_weights(network))
 
 
 def _batches(scenes: Tensor, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -85,7 +85,7 @@ def _batches(scenes: Tensor, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _augment(scenes: Tensor) -> Tensor:
-    """Mirror, crop and stretch scenes (B, 4, 96, 96) in [0, 1]; exchange, negate and brighten their colours."""
+    """Mirror, crop and stretch scenes (B, 4, 96, 96) in [0, 1]; swap, negate and brighten colours."""
     count = len(scenes)
     scenes = torch.where(column(torch.rand(count) < 0.5), scenes.flip(3), scenes)
     size = 1 - 0.15 * torch.rand(count, 2)

@@ -1,15 +1,11 @@
 """Drawn shirts are cut out of backgrounds of every kind, smooth and cluttered."""
 
-import sys
-
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from fmnist.core.errors import InputError
 from fmnist.pictures.cutout import CutOut, cut_out_garment, fit_background
 from fmnist.pictures.geometry import border_mask
-from fmnist.pictures.segmentation import grabcut
 
 from .drawn import overlap, shirt, shirt_mask
 
@@ -23,8 +19,8 @@ NOISE = np.random.default_rng(0).normal((150, 140, 120), 20, (HEIGHT, WIDTH, 3))
 STRIPES = np.where(((X + Y) // 20 % 2 == 0)[..., None], (240, 240, 230), (120, 160, 120))
 
 
-def cut_out(picture: np.ndarray, opacity: np.ndarray | None = None, how: str = "border") -> CutOut:
-    return cut_out_garment(picture.astype(np.float32) / 255, opacity, how)
+def cut_out(picture: np.ndarray, opacity: np.ndarray | None = None) -> CutOut:
+    return cut_out_garment(picture.astype(np.float32) / 255, opacity)
 
 
 def clutter(seed: int) -> np.ndarray:
@@ -55,15 +51,12 @@ def test_a_shirt_is_cut_out(colour: tuple[int, ...], background: object) -> None
     assert cut.second < 0.1
 
 
-@pytest.mark.parametrize("method", ["border", "grabcut"])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_shirt_in_front_of_clutter_is_cut_out_the_same_each_time(method: str, seed: int) -> None:
-    if method == "grabcut":
-        pytest.importorskip("cv2")
+def test_a_shirt_in_front_of_clutter_is_cut_out_the_same_each_time(seed: int) -> None:
     picture = shirt((30, 30, 110), clutter(seed))
-    garment = cut_out(picture, how=method).garment
+    garment = cut_out(picture).garment
     assert overlap(garment, MASK) > 0.85
-    assert np.array_equal(cut_out(picture, how=method).garment, garment)
+    assert np.array_equal(cut_out(picture).garment, garment)
 
 
 def test_the_object_in_the_middle_is_the_garment() -> None:
@@ -170,11 +163,3 @@ def test_a_garment_that_is_cropped_tightly_on_paper_is_no_background(
 def test_a_white_garment_that_is_cut_off_before_a_dark_background_is_no_paper() -> None:
     mask = shirt_mask(top=140)
     assert overlap(cut_out(shirt((255, 255, 255), (40, 45, 50), mask)).garment, mask) > 0.95
-
-
-def test_methods_that_are_unknown_or_not_installed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="must be one of border, grabcut"):
-        cut_out(np.zeros((60, 50, 3)), how="scissors")
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(InputError, match="pip install opencv-python-headless"):
-        grabcut(np.zeros((60, 60, 3), np.float32))

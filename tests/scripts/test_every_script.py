@@ -11,11 +11,10 @@ import pytest
 from fmnist.explanation.methods import METHODS
 from fmnist.inference.answers import DOUBTFUL_FLAGS, LEAST_PROBABILITY, UNLIKE
 from fmnist.inference.formats import FORMATS
-from fmnist.pictures.cutout import CUT_OUTS
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "torchvision", "lightning", "matplotlib", "sklearn", "captum", "onnx"}
-REASONS = [UNLIKE, "close call between A and B", ", ".join(DOUBTFUL_FLAGS), ",".join(CUT_OUTS)]
+REASONS = [UNLIKE, "close call between A and B", ", ".join(DOUBTFUL_FLAGS)]
 
 
 @pytest.mark.parametrize(
@@ -28,6 +27,7 @@ REASONS = [UNLIKE, "close call between A and B", ", ".join(DOUBTFUL_FLAGS), ",".
         ("evaluate --help", ["python scripts/evaluate.py", "--shifts [N]"]),
         ("explain --help", ["--faithfulness [N]", *METHODS, *(method.title for method in METHODS.values())]),
         ("export --help", [f"{name} for {form.runtime} ({form.suffix})" for name, form in FORMATS.items()]),
+        ("train_segmentation --help", ["python scripts/train_segmentation.py", "--scenes N"]),
         ("predict --help", [*REASONS, f"(default: {LEAST_PROBABILITY})"]),
     ],
 )
