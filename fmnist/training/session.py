@@ -223,6 +223,7 @@ class Session:
             **recorded,
             data_sha256=command.data.data.sha256,
             split=command.data.split,
+            init=command.initial,
             classes=list(CLASSES),
             parameters=parameter_count(command.model.network),
             multiply_adds=multiply_adds(command.model.network),
