@@ -15,6 +15,7 @@ from fmnist.baselines import report as baseline_report
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.data.augmentation import Augmentation
+from fmnist.pictures import read_labelled_folder
 from fmnist.training import outputs
 from fmnist.training.command_line import Command, parse
 from fmnist.training.train import main
@@ -26,6 +27,7 @@ PUBLISHED = sorted((ROOT / "configs" / "published").glob("*.yaml"))
 RUNS = [*(ROOT / "configs").glob("*.yaml"), *(ROOT / "configs" / "baselines").glob("*.yaml"), *PUBLISHED]
 BASELINES = sorted(path for path in RUNS if path.read_text().startswith("# python scripts/baseline.py"))
 MODELS = sorted(set(RUNS) - set(BASELINES))
+MAPPINGS = sorted((ROOT / "configs" / "photographs").glob("*.yaml"))
 PRESETS = sorted((ROOT / "configs" / "debug").glob("*.yaml"))
 
 
@@ -85,7 +87,7 @@ def train(synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return run
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=name)
+@pytest.mark.parametrize("path", sorted({*(ROOT / "configs").rglob("*.yaml")} - {*MAPPINGS}), ids=name)
 def test_a_configuration_begins_with_its_command(path: Path) -> None:
     first = path.read_text().splitlines()[0]
     assert re.match(r"# python scripts/\w+\.py .*--config ", first)
@@ -94,6 +96,25 @@ def test_a_configuration_begins_with_its_command(path: Path) -> None:
     for word in words:
         assert "/" not in word or (ROOT / word).is_file(), f"{word} does not exist"
     assert not [key for key, value in flat(read(path)).items() if "flip_av" in key and value]
+
+
+@pytest.mark.parametrize("path", MAPPINGS, ids=name)
+def test_a_mapping_begins_with_its_command_and_source_and_maps_every_subfolder(
+    path: Path, tmp_path: Path
+) -> None:
+    command, source = path.read_text().splitlines()[:2]
+    words = shlex.split(command)
+    assert words[1:3] == ["python", "scripts/evaluate.py"]
+    assert words[-1] == f"configs/{name(path)}"
+    assert "https://" in source
+    assert "CC0" in source
+    subfolders = ["dress", "hat", "longsleeve", "outwear", "pants"]
+    subfolders += ["shirt", "shoes", "shorts", "skirt", "t-shirt"]
+    for subfolder in subfolders:
+        (tmp_path / subfolder).mkdir()
+        (tmp_path / subfolder / "1.jpg").touch()
+    folder = read_labelled_folder(tmp_path, path, "--photographs", "--classes")
+    assert sorted([*folder.answers, *folder.left_out]) == subfolders
 
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=name)

@@ -1,4 +1,4 @@
-"""Reading the YAML files that ``--config`` names."""
+"""Reading the YAML files that flags name."""
 
 import re
 from pathlib import Path
@@ -26,12 +26,13 @@ def as_written(value: Any) -> Any:
     return None if value == "None" else value
 
 
-def read_yaml(path: str, example: str) -> dict[str, Any]:
+def read_yaml(path: str, example: str, flag: str = "--config") -> dict[str, Any]:
     """Read a YAML file of keys.
 
     Args:
         path: The file, as the user wrote it.
         example: A key that such files hold, for the message about others.
+        flag: The flag that named it.
 
     Raises:
         InputError: The file cannot be read, is no YAML, or holds no keys.
@@ -39,9 +40,9 @@ def read_yaml(path: str, example: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(Path(path).read_text())
     except OSError as error:
-        raise InputError(f"--config {quoted(path)}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{flag} {quoted(path)}: cannot be read ({error.strerror})") from None
     except (ValueError, yaml.YAMLError) as error:
-        raise InputError(f"--config {quoted(path)}: is no YAML ({one_line(error)})") from None
+        raise InputError(f"{flag} {quoted(path)}: is no YAML ({one_line(error)})") from None
     if not isinstance(content, dict):
-        raise InputError(f"--config {quoted(path)}: must hold keys like '{example}:', holds {content!r:.40}")
+        raise InputError(f"{flag} {quoted(path)}: must hold keys like '{example}:', holds {content!r:.40}")
     return as_written(content)
