@@ -144,7 +144,8 @@ def _parse(args: list[str]) -> Command:
     resolve_classes(config.trainer)
     cli.build()
     check_logits(cli.model.network)
-    check_parts(vars(cli.config_init.trainer), config.trainer, cli.model)
+    photographs = config.data.photographs is not None and config.data.photograph_val > 0
+    check_parts(vars(cli.config_init.trainer), config.trainer, cli.model, photographs)
     begins_afresh = resumed is None and config.init is not None
     initial = load_initial_weights(cli.model, config.init) if begins_afresh else None
     return Command(

@@ -34,7 +34,9 @@ def load_initial_weights(model: Classifier, path: str) -> dict[str, Any]:
         raise InputError(f"--init {error}") from None
     if type(trained) is not type(model):
         wanted = f"{type(trained).__module__}.{type(trained).__name__}"
-        raise InputError(f"--model {type(model).__name__}: --init {quoted(run.path)} is a {wanted}; take that")
+        raise InputError(
+            f"--model {type(model).__name__}: --init {quoted(run.path)} is a {wanted}; take that"
+        )
     try:
         model.load_state_dict(trained.state_dict())
     except RuntimeError as error:
