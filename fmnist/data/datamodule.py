@@ -16,7 +16,7 @@ from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
 from fmnist.data import source
 from fmnist.data.augmentation import Augmentation, Augmenter
-from fmnist.data.loaders import EvalLoader, TrainLoader
+from fmnist.data.loaders import EvalLoader, TrainLoader, set_images
 from fmnist.data.photograph_set import FLAG, PhotographSet, load_photographs
 
 PHOTOGRAPH_SHARE, PHOTOGRAPH_VAL = 0.4, 0.1
@@ -231,10 +231,11 @@ class FashionMNISTDataModule(LightningDataModule):
     def train_dataloader(self) -> TrainLoader:
         rank, world_size = self._process()
         self.check_processes(world_size)
-        if (size := len(self.train_indices)) < world_size:
+        size, per_batch, copies = len(self.train_indices), self.photographs_per_batch, 1
+        if (images_per_batch := set_images(size, self.batch_size, per_batch, world_size)) < world_size:
             raise InputError(f"--data.train_size {size}: must be at least {world_size}, an image a process")
         images, labels = self._tensors("train")
-        added, per_batch, copies = self.photograph_indices[0], self.photographs_per_batch, 1
+        added = self.photograph_indices[0]
         if self.photographs is not None:
             photographs, answers = (
                 torch.from_numpy(values[added]).to(images.device)
@@ -242,8 +243,7 @@ class FashionMNISTDataModule(LightningDataModule):
             )
             images = torch.cat([images, photographs])
             labels = torch.cat([F.one_hot(labels, len(CLASSES)).to(answers.dtype), answers])
-            # as often as an epoch shows each photograph
-            copies = math.ceil(size * per_batch / min(self.batch_size - per_batch, size) / len(added))
+            copies = math.ceil(size // images_per_batch * per_batch / len(added))  # shown in an epoch
         augmenter = Augmenter(
             images, labels, self.augmentation, self.train_indices, self.seed, len(added), copies
         )

@@ -42,6 +42,14 @@ class EpochOrder:
         return torch.from_numpy(order).to(self.indices.device) + first
 
 
+def set_images(size: int, batch_size: int, photographs: int = 0, world_size: int = 1) -> int:
+    """Return how many images of each batch are of the data set; all but its photographs.
+
+    A training set, of ``size`` images, that is smaller makes one batch, as large as all processes can share.
+    """
+    return min(batch_size - photographs, size - (size + photographs) % world_size)
+
+
 class TrainLoader:
     """Shuffled, augmented batches of equal size; the remainder at the end of an epoch is dropped.
 
@@ -71,21 +79,19 @@ class TrainLoader:
     ) -> None:
         self.augmenter, self.photographs = augmenter, photographs
         self.sampler = EpochOrder(indices.to(augmenter.labels.device), augmenter, seed)
-        # a set smaller than a batch is one batch, as large as all processes can share
-        left_over = (len(indices) + photographs) % world_size
-        self.from_set = min(batch_size - photographs, len(indices) - left_over)  # images of each batch
+        self.set_images = set_images(len(indices), batch_size, photographs, world_size)
         self.rank, self.world_size = rank, world_size
         self._position = self._start = _NO_POSITION
 
     def __len__(self) -> int:
-        return len(self.sampler.indices) // self.from_set
+        return len(self.sampler.indices) // self.set_images
 
     def __iter__(self) -> Iterator[Batch]:
         steps, epoch = len(self), self.sampler.epoch
-        order = self.sampler.permutation()[: steps * self.from_set].view(steps, -1)
+        order = self.sampler.permutation()[: steps * self.set_images].view(steps, -1)
         added = self.sampler.photographs(steps * self.photographs).view(steps, self.photographs)
         order = torch.cat([order, added], 1)
-        own = len(range(self.rank, self.from_set, self.world_size))  # of the data set, in this process
+        own = len(range(self.rank, self.set_images, self.world_size))  # of the data set, in this process
         first = self._start["step"] if self._start["epoch"] == epoch else 0
         self._start = _NO_POSITION
         for step in range(first, steps):

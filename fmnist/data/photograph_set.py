@@ -174,7 +174,7 @@ def _prepare(files: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
 def _read_cache(path: Path, count: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Return what ``_write_cache`` has written, or None where it is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             images, statuses = arrays["images"], arrays["statuses"]
     except Exception:  # a damaged archive raises nearly anything
         return None
