@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fmnist.core.constants import IMAGE_SIZE
+from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.data.source import SUMS
 
 SCALE = 8  # template pixels per image pixel
@@ -142,3 +142,26 @@ def _template(shapes: Sequence[Shape]) -> np.ndarray:
         array = np.apply_along_axis(np.convolve, axis, array, kernel, mode="same")
     array[[0, -1]] = array[:, [0, -1]] = 0  # whatever is sampled beyond the edge is background
     return array
+
+
+def write_photographs(folder: Path, counts: dict[str, int], seed: int = 0) -> Path:
+    """Draw labelled photographs: images of the data set, which the preparation leaves as they are.
+
+    Args:
+        folder: Folder to write into; created.
+        counts: Number of pictures in each subfolder; one that is named as a class shows that class, any
+            other all classes in turn.
+        seed: The same seed gives the same pictures.
+
+    Returns:
+        ``folder``.
+    """
+    generator = np.random.default_rng([seed, 2])
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        labels = np.arange(count) % len(CLASSES)
+        if name in CLASSES:
+            labels[:] = CLASSES.index(name)
+        for number, image in enumerate(draw(labels, generator)):
+            Image.fromarray(image).save(folder / name / f"{number}.png")
+    return folder

@@ -15,7 +15,8 @@ from tests.test_setup import requirements
 ROOT = Path(__file__).parents[1]
 FLOORS = (
     ("core",),
-    ("data", "pictures", "models", "figures"),
+    ("pictures",),
+    ("data", "models", "figures"),
     ("training", "baselines", "segmentation"),
     ("inference",),
     ("robustness", "explanation"),

@@ -358,14 +358,24 @@ class Augmenter:
 
     Args:
         images: uint8 (N, 28, 28), on the device of the batches.
-        labels: int64 (N,), on the same device.
+        labels: int64 (N,), or float32 targets (N, 10), on the same device.
         settings: What to do.
         partners: int64 (n,), indices of the images that may be mixed into others: the training set's.
         seed: Seed of all random numbers.
+        photographs: So many of the last images are photographs: they are not mixed with others.
+        copies: Indices of each photograph. The first is its position; from N on, indices go through all
+            photographs again, and each gives them other random numbers.
     """
 
     def __init__(
-        self, images: Tensor, labels: Tensor, settings: Augmentation, partners: Tensor, seed: int
+        self,
+        images: Tensor,
+        labels: Tensor,
+        settings: Augmentation,
+        partners: Tensor,
+        seed: int,
+        photographs: int = 0,
+        copies: int = 1,
     ) -> None:
         pad = settings.shift
         padded = F.pad(images, (pad, pad, pad, pad))
@@ -373,7 +383,8 @@ class Augmenter:
         self.shifted = padded.unfold(1, IMAGE_SIZE, 1).unfold(2, IMAGE_SIZE, 1)
         self.labels, self.settings = labels, settings
         self.partners = partners.to(images.device)
-        self.streams = Streams(len(labels), seed, labels.device)
+        self.photographs, self.first_photograph = photographs, len(labels) - photographs
+        self.streams = Streams(len(labels) + (copies - 1) * photographs, seed, labels.device)
 
     def set_epoch(self, epoch: int) -> None:
         """Make the random numbers of every image those of ``epoch``, counted from 0."""
@@ -383,20 +394,33 @@ class Augmenter:
         """Return the augmented images at ``indices``, int64 (B,).
 
         Returns:
-            float32 (B, 1, 28, 28) in [0, 1], and int64 labels (B,), or float32 class shares (B, 10)
-            where images are mixed.
+            float32 (B, 1, 28, 28) in [0, 1], and int64 labels (B,), or float32 targets (B, 10) where
+            images are mixed or the data set has targets.
         """
         u, settings = Draws(self.streams, indices), self.settings
-        images, labels = self._geometric(u), self.labels[indices]
+        images, labels = self._geometric(u), self.labels[self._positions(indices)]
         if settings.mixup or settings.cutmix:
             partners = self.partners[(u("mix_partner") * len(self.partners)).long()]
             others = self._geometric(Draws(self.streams, partners))
-            images, share = mix(images, others, u, settings)
-            own, other = (F.one_hot(self.labels[chosen], len(CLASSES)) for chosen in (indices, partners))
-            labels = share[:, None] * own + (1 - share[:, None]) * other
+            mixed, share = mix(images, others, u, settings)
+            if self.photographs:
+                whole = indices >= self.first_photograph
+                mixed, share = torch.where(_per_image(whole), images, mixed), share.masked_fill(whole, 1)
+            own, other = (
+                each if each.ndim == 2 else F.one_hot(each, len(CLASSES))
+                for each in (labels, self.labels[partners])
+            )
+            images, labels = mixed, share[:, None] * own + (1 - share[:, None]) * other
         if settings.erase:
             images = erase(images, u, settings)
         return photometric(images, u, settings), labels
+
+    def _positions(self, indices: Tensor) -> Tensor:
+        """Return the positions among the images, int64 (B,), of indices, which repeat the photographs."""
+        if not self.photographs:
+            return indices
+        repeated = (indices - self.first_photograph) % self.photographs + self.first_photograph
+        return torch.where(indices < self.first_photograph, indices, repeated)
 
     def _geometric(self, u: Draws) -> Tensor:
         """Return shifted, flipped and affinely mapped images, float32 (B, 1, 28, 28) in [0, 1]."""
@@ -404,7 +428,7 @@ class Augmenter:
         y = x = torch.zeros_like(u.indices)
         if settings.shift:
             y, x = ((u(name) * (2 * settings.shift + 1)).long() for name in ("shift_y", "shift_x"))
-        images = self.shifted[u.indices, y, x]
+        images = self.shifted[self._positions(u.indices), y, x]
         if settings.flip:
             images = torch.where((u("flip") < 0.5)[:, None, None], images.flip(2), images)
         images = to_input(images)

@@ -1,6 +1,7 @@
 """Fashion-MNIST as a LightningDataModule: the split, and loaders of the set in memory, on the device."""
 
 import contextlib
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,16 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
+from torch.nn import functional as F
 
+from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
 from fmnist.data import source
 from fmnist.data.augmentation import Augmentation, Augmenter
-from fmnist.data.loaders import EvalLoader, TrainLoader
+from fmnist.data.loaders import EvalLoader, TrainLoader, set_images
+from fmnist.data.photograph_set import FLAG, PhotographSet, load_photographs
+
+PHOTOGRAPH_SHARE, PHOTOGRAPH_VAL = 0.4, 0.1
 
 
 def stratified_split(
@@ -72,6 +78,13 @@ class FashionMNISTDataModule(LightningDataModule):
         split_seed: Seed of the split, apart from ``seed``, so that all models get the same one.
         seed: Seed of order and augmentation; ``scripts/train.py`` sets it to ``--seed_everything``.
         augmentation: Switches and strengths of the augmentation; null is none.
+        photographs: Folder of labelled photographs for training, a subfolder for each class; they are
+            prepared as for prediction, once, and kept in ``root``.
+        photograph_classes: YAML file that maps these subfolders to classes, e.g.
+            ``configs/photographs/six.yaml``; null takes their names.
+        photograph_share: Share of each training batch that are photographs.
+        photograph_val: Share of the photographs of each subfolder that is kept for validation, logged as
+            ``val/photographs``.
 
     Raises:
         InputError: A value lies outside its range.
@@ -87,6 +100,10 @@ class FashionMNISTDataModule(LightningDataModule):
         split_seed: int = 0,
         seed: int = 0,
         augmentation: Augmentation | None = None,
+        photographs: str | None = None,
+        photograph_classes: str | None = None,
+        photograph_share: float = PHOTOGRAPH_SHARE,
+        photograph_val: float = PHOTOGRAPH_VAL,
     ) -> None:
         super().__init__()
         for flag, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
@@ -95,6 +112,25 @@ class FashionMNISTDataModule(LightningDataModule):
         for flag, value in {"split_seed": split_seed, "seed": seed}.items():
             if value < 0:
                 raise InputError(f"--data.{flag} {value}: must be 0 or more")
+        if not 0 < photograph_share < 1:
+            raise InputError(f"--data.photograph_share {photograph_share}: must be above 0 and below 1")
+        if not 0 <= photograph_val < 1:
+            raise InputError(f"--data.photograph_val {photograph_val}: must be at least 0 and below 1")
+        if photographs is None:
+            given = {"classes": photograph_classes, "share": photograph_share, "val": photograph_val}
+            defaults = {"classes": None, "share": PHOTOGRAPH_SHARE, "val": PHOTOGRAPH_VAL}
+            for name in given:
+                if given[name] != defaults[name]:
+                    raise InputError(f"--data.photograph_{name} {given[name]}: needs {FLAG} FOLDER")
+        self.photograph_folder, self.photograph_classes = photographs, photograph_classes
+        self.photograph_share, self.photograph_val = photograph_share, photograph_val
+        self.photographs_per_batch = round(photograph_share * batch_size) if photographs else 0
+        if photographs and not 0 < self.photographs_per_batch < batch_size:
+            raise InputError(
+                f"--data.batch_size {batch_size}: must leave room for photographs and other images; a "
+                f"--data.photograph_share of {photograph_share} makes {self.photographs_per_batch} of them "
+                "photographs"
+            )
         self.root = Path(root)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.val_size, self.train_size, self.split_seed, self.seed = val_size, train_size, split_seed, seed
@@ -104,6 +140,7 @@ class FashionMNISTDataModule(LightningDataModule):
     def prepare_data(self) -> None:
         """Download the files if they are not on this machine."""
         source.fetch(self.root)
+        _ = self.photographs
 
     def setup(self, stage: str | None = None) -> None:
         """Read, verify and split the data, once.
@@ -111,7 +148,7 @@ class FashionMNISTDataModule(LightningDataModule):
         Raises:
             InputError: The files are missing or altered, or the sizes do not fit them.
         """
-        _ = self._indices
+        _ = self._indices, self.photographs
 
     @cached_property
     def data(self) -> source.FashionMNIST:
@@ -139,6 +176,30 @@ class FashionMNISTDataModule(LightningDataModule):
         """int64 (n,), ascending: all test images."""
         return torch.arange(len(self.data.test_labels))
 
+    @cached_property
+    def photographs(self) -> PhotographSet | None:
+        """The photographs that are added to the training images."""
+        if self.photograph_folder is None:
+            return None
+        return load_photographs(self.photograph_folder, self.photograph_classes, self.root)
+
+    @cached_property
+    def photograph_indices(self) -> tuple[np.ndarray, np.ndarray]:
+        """int64 (n,), ascending: the training and the validation photographs among the prepared ones."""
+        if self.photographs is None:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        _, subfolder = np.unique(self.photographs.subfolders, return_inverse=True)
+        val_size = min(round(self.photograph_val * len(subfolder)), len(subfolder) - 1)
+        return stratified_split(subfolder, val_size, None, self.split_seed)
+
+    @cached_property
+    def photograph_record(self) -> dict[str, Any] | None:
+        """The photographs in numbers and digests, for a run's record; None without photographs."""
+        if self.photographs is None:
+            return None
+        per_batch = {"share": self.photograph_share, "per_batch": self.photographs_per_batch}
+        return self.photographs.record(*self.photograph_indices) | per_batch
+
     @property
     def split(self) -> dict[str, Any]:
         """The split in numbers, for a run's record."""
@@ -151,7 +212,7 @@ class FashionMNISTDataModule(LightningDataModule):
         }
 
     def check_processes(self, world_size: int) -> None:
-        """Refuse a batch that cannot be divided evenly over ``world_size`` processes.
+        """Refuse a batch that cannot be divided evenly over ``world_size`` processes, with images for each.
 
         Raises:
             InputError: It cannot.
@@ -161,20 +222,46 @@ class FashionMNISTDataModule(LightningDataModule):
                 f"--data.batch_size {self.batch_size}: is the batch of all {world_size} processes together "
                 f"and must be a multiple of {world_size}"
             )
+        if (images := self.batch_size - self.photographs_per_batch) < world_size:
+            raise InputError(
+                f"--data.photograph_share {self.photograph_share}: leaves {images} other images of "
+                f"--data.batch_size {self.batch_size}, and each of the {world_size} processes needs one"
+            )
 
     def train_dataloader(self) -> TrainLoader:
         rank, world_size = self._process()
         self.check_processes(world_size)
-        if (size := len(self.train_indices)) < world_size:
+        size, per_batch, copies = len(self.train_indices), self.photographs_per_batch, 1
+        if (images_per_batch := set_images(size, self.batch_size, per_batch, world_size)) < world_size:
             raise InputError(f"--data.train_size {size}: must be at least {world_size}, an image a process")
         images, labels = self._tensors("train")
-        augmenter = Augmenter(images, labels, self.augmentation, self.train_indices, self.seed)
-        return TrainLoader(augmenter, self.train_indices, self.batch_size, self.seed, rank, world_size)
+        added = self.photograph_indices[0]
+        if self.photographs is not None:
+            photographs, answers = (
+                torch.from_numpy(values[added]).to(images.device)
+                for values in (self.photographs.images, self.photographs.targets)
+            )
+            images = torch.cat([images, photographs])
+            labels = torch.cat([F.one_hot(labels, len(CLASSES)).to(answers.dtype), answers])
+            copies = math.ceil(size // images_per_batch * per_batch / len(added))  # shown in an epoch
+        augmenter = Augmenter(
+            images, labels, self.augmentation, self.train_indices, self.seed, len(added), copies
+        )
+        return TrainLoader(
+            augmenter, self.train_indices, self.batch_size, self.seed, rank, world_size, per_batch
+        )
 
     def val_dataloader(self) -> EvalLoader | list[EvalLoader]:
-        if not len(self.val_indices):
-            return []  # Lightning skips validation
-        return EvalLoader(*self._tensors("train"), self.val_indices, self.eval_batch_size, *self._process())
+        """Return the loader of the validation images, that of known garments' photographs, or both."""
+        size, process = self.eval_batch_size, self._process()
+        loaders = [EvalLoader(*self._tensors("train"), self.val_indices, size, *process)]
+        if self.photographs is not None:
+            val = self.photograph_indices[1]
+            chosen = torch.from_numpy(val[self.photographs.known[val]])
+            images, answers = map(torch.from_numpy, (self.photographs.images, self.photographs.targets))
+            loaders.append(EvalLoader(images, answers, chosen, size, *process))
+        loaders = [loader for loader in loaders if len(loader)]
+        return loaders[0] if len(loaders) == 1 else loaders  # Lightning skips validation where there is none
 
     def test_dataloader(self) -> EvalLoader:
         return EvalLoader(*self._tensors("test"), self.test_indices, self.eval_batch_size, *self._process())
@@ -187,6 +274,8 @@ class FashionMNISTDataModule(LightningDataModule):
         # Lightning's own raises, as the loaders are no instances of DataLoader
         names = ("batch_size", "val_size", "train_size", "split_seed", "seed", "augmentation")
         settings = ", ".join(f"{name}={getattr(self, name)}" for name in names)
+        if self.photograph_folder is not None:
+            settings += f", photographs={self.photograph_folder!r}"
         return f"{type(self).__name__}({str(self.root)!r}, {settings})"
 
     def _process(self) -> tuple[int, int]:

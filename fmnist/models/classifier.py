@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from lightning.pytorch import LightningModule
@@ -20,10 +20,11 @@ from fmnist.models.layers import memory_format
 from fmnist.models.metrics import EpochBuffer, classification_metrics
 from fmnist.models.optimization import OptimizerName, ScheduleName, build_optimizer, schedule_factor
 
-Stage = Literal["train", "val", "test"]
+Stage = Literal["train", "val", "test", "photographs"]
 Batch = Sequence[Tensor]
-"""Images float32 (N, 1, 28, 28) in [0, 1]; labels int64 (N,), in training also class shares (N, 10);
-and, optionally, the images' indices int64 (N,)."""
+"""Images float32 (N, 1, 28, 28) in [0, 1]; labels int64 (N,), or targets (N, 10), see ``fixed_targets``; and,
+optionally, the images' indices int64 (N,), and in training the classes int64 (n,) of the first images, which
+alone count for the training accuracy."""
 Outputs = tuple[Tensor, Tensor, Tensor]
 """Logits float32 (N, 10), labels int64 (N,), indices int64 (N,)."""
 
@@ -52,9 +53,11 @@ class Classifier(LightningModule):
         compile: Compile the network with ``torch.compile``; needs a C++ compiler on CPU.
 
     Attributes:
-        results: By stage (``train``, ``val``, ``test``), the last epoch's ``loss`` and metrics.
-        predictions: For ``val`` and ``test``, the last epoch's logits, labels and indices of all
-            processes, sorted by index.
+        results: By stage (``train``, ``val``, ``test``), the last epoch's ``loss`` and metrics; of
+            validation batches with targets, ``photographs``: the ``accuracy``, logged as
+            ``val/photographs``.
+        predictions: For ``val``, ``test`` and ``photographs``, the last epoch's logits, labels (of
+            ``photographs`` targets) and indices of all processes, sorted by index.
 
     Raises:
         InputError: A value lies outside its range.
@@ -89,7 +92,7 @@ class Classifier(LightningModule):
         self.metrics = nn.ModuleDict({"train_": training, "val_": evaluation, "test_": evaluation.clone()})
         self.results: dict[str, dict[str, Tensor]] = {}
         self.predictions: dict[str, Outputs] = {}
-        self._epoch_buffers = {stage: EpochBuffer() for stage in ("train", "val", "test")}
+        self._epoch_buffers = {stage: EpochBuffer() for stage in get_args(Stage)}
         self._restored: list[Tensor] = []  # of the epoch that a checkpoint interrupts, from all processes
         self._seed, self._total_steps = 0, 1
 
@@ -180,13 +183,15 @@ class Classifier(LightningModule):
         logits = _at_least_float32(self(images))
         classes = labels
         if labels.ndim == 2:
-            classes = labels.argmax(1)  # a mixed image counts as its larger part
-            labels = labels.to(logits.dtype)
-        self._epoch_buffers["train"].append(logits.detach(), classes, indices)
+            # a mixed image counts as its larger part
+            classes = batch[3] if len(batch) > 3 else labels.argmax(1)
+            labels = fixed_targets(labels.to(logits.dtype), logits)
+        counted = len(classes)
+        self._epoch_buffers["train"].append(logits[:counted].detach(), classes, indices[:counted])
         return F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate("val", batch)
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._evaluate("val" if batch[1].ndim == 1 else "photographs", batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate("test", batch)
@@ -213,6 +218,7 @@ class Classifier(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._epoch_buffers["val"].clear()
+        self._epoch_buffers["photographs"].clear()
 
     def on_test_epoch_start(self) -> None:
         self._epoch_buffers["test"].clear()
@@ -222,6 +228,7 @@ class Classifier(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self._summarise("val")
+        self._summarise_photographs()
 
     def on_test_epoch_end(self) -> None:
         self._summarise("test")
@@ -254,6 +261,19 @@ class Classifier(LightningModule):
             order = indices.argsort()
             self.predictions[stage] = logits[order], labels[order], indices[order]
 
+    def _summarise_photographs(self) -> None:
+        """Compute and log the accuracy on photographs: right is any class that its targets name."""
+        buffer = self._epoch_buffers["photographs"]
+        if not buffer:
+            return
+        logits, targets, indices = map(self._gather, buffer.columns())
+        buffer.clear()
+        accuracy = (targets.gather(1, logits.argmax(1, keepdim=True)) > 0).float().mean()
+        self.results["photographs"] = {"accuracy": accuracy}
+        self.log("val/photographs", accuracy)
+        order = indices.argsort()
+        self.predictions["photographs"] = logits[order], targets[order], indices[order]
+
     def _gather(self, values: Tensor) -> Tensor:
         """Concatenate the values (n, ...) of all processes, which may differ in n."""
         return torch.cat(gather_all_tensors(values)) if self.trainer.world_size > 1 else values
@@ -279,6 +299,22 @@ class Classifier(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._restored = checkpoint.get("train_rows", [])
+
+
+def fixed_targets(targets: Tensor, logits: Tensor) -> Tensor:
+    """Return targets of cross entropy, each row a distribution, float (N, 10).
+
+    A row that sums to more than 1 means that any of its classes is right. The loss is then minus the
+    logarithm of the sum of their probabilities. Cross entropy against the current probabilities of these
+    classes, made to sum to 1, has the same gradient.
+
+    Args:
+        targets: Distributions, or 1 for each class that is right, (N, 10).
+        logits: Of the network, (N, 10).
+    """
+    several = targets.sum(1, keepdim=True) > 1.5  # two at least; rounding moves a sum of 1 less
+    among = logits.detach().masked_fill(targets == 0, -torch.inf).softmax(1)
+    return torch.where(several, among, targets)
 
 
 def total_steps(trainer: Any) -> float:

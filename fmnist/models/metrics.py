@@ -38,13 +38,17 @@ def classification_metrics() -> MetricCollection:
     )
 
 
-def logged_names() -> list[str]:
-    """Return the names of everything that a training logs after an epoch, e.g. ``val/accuracy``."""
+def logged_names(photographs: bool = False) -> list[str]:
+    """Return the names of everything that a training logs after an epoch, e.g. ``val/accuracy``.
+
+    Args:
+        photographs: Whether it validates on photographs, too.
+    """
     metrics = classification_metrics()
     metrics.update(torch.zeros(len(CLASSES), len(CLASSES)), torch.arange(len(CLASSES)))
     names = [name for name, value in metrics.compute().items() if not value.ndim]
     names += [metric.name for metric in METRICS if metric.logged and metric.name not in names]
-    validation = [f"val/{name}" for name in ("loss", *names)]
+    validation = [f"val/{name}" for name in ("loss", *names, *["photographs"] * photographs)]
     return [*validation, "train/loss", "train/accuracy", "learning_rate", "images_per_second", "seconds"]
 
 

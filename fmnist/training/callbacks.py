@@ -255,9 +255,12 @@ class EpochLines(Callback):
             return
         of = "" if trainer.max_epochs == -1 else f"/{trainer.max_epochs}"
         parts = [f"epoch {trainer.current_epoch:3d}{of}"]
-        for stage in ("train", "val") if self._validated == trainer.current_epoch - 1 else ("train",):
+        validated = self._validated == trainer.current_epoch - 1
+        for stage in ("train", "val") if validated and "val/loss" in metrics else ("train",):
             loss, accuracy = metrics[f"{stage}/loss"], metrics[f"{stage}/accuracy"]
             parts.append(f"{stage} loss {loss:.4f} accuracy {accuracy:.4f}")
+        if validated and "val/photographs" in metrics:
+            parts.append(f"photographs {metrics['val/photographs']:.4f}")
         parts.append(f"{metrics['images_per_second']:,.0f} images/s")
         parts.append(f"{metrics['seconds']:.0f} s")
         bar = trainer.progress_bar_callback

@@ -26,6 +26,7 @@ from fmnist.models import shipped_networks
 from fmnist.models.classifier import Classifier
 from fmnist.models.layers import check_logits
 from fmnist.training import help_text
+from fmnist.training.initial import load_initial_weights
 from fmnist.training.messages import explain
 from fmnist.training.precision import choose_precision
 from fmnist.training.resume import (
@@ -65,6 +66,7 @@ class Command:
         config_yaml: The same, as ``config.yaml`` holds it.
         model: Built from it.
         data: Likewise.
+        initial: Of the run whose weights training begins with, what ``run.json`` records; ``None`` for none.
         trainer_arguments: Of ``Trainer``; callbacks, loggers and plugins are built.
         precision_reason: Why the precision is what it is.
         resumed: The run to continue, if any.
@@ -76,6 +78,7 @@ class Command:
     config_yaml: str
     model: Classifier
     data: FashionMNISTDataModule
+    initial: dict[str, Any] | None
     trainer_arguments: dict[str, Any]
     precision_reason: str
     resumed: Run | None
@@ -141,13 +144,17 @@ def _parse(args: list[str]) -> Command:
     resolve_classes(config.trainer)
     cli.build()
     check_logits(cli.model.network)
-    check_parts(vars(cli.config_init.trainer), config.trainer, cli.model)
+    photographs = config.data.photographs is not None and config.data.photograph_val > 0
+    check_parts(vars(cli.config_init.trainer), config.trainer, cli.model, photographs)
+    begins_afresh = resumed is None and config.init is not None
+    initial = load_initial_weights(cli.model, config.init) if begins_afresh else None
     return Command(
         shell_command("train", *args),
         config,
         cli.dump(),
         cli.model,
         cli.datamodule,
+        initial,
         vars(cli.config_init.trainer),
         precision_reason,
         resumed,

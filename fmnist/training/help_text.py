@@ -47,6 +47,12 @@ RUN_FLAGS = (
     Flag("name", "Name of the run: its folder is LOGS/NAME/VERSION.", "run"),
     Flag("logs", "Folder of all runs.", "logs"),
     Flag(
+        "init",
+        "Begin with the weights of the finished run in RUN, a network of the same flags.",
+        None,
+        str | None,
+    ),
+    Flag(
         "ema",
         "Decay of the moving average of the weights, less at first; null for none.",
         None,

@@ -144,12 +144,14 @@ def hyperparameters(
     return {
         "network": type(model.network).__name__,
         "seed": data.seed,
-        **{name: config.get(name) for name in ("ema", "early_stopping")},
+        **{name: config.get(name) for name in ("ema", "early_stopping", "init")},
         **{name: config.get("trainer", {}).get(name) for name in trainer},
         "batch_size": data.batch_size,
         "val_size": data.val_size,
         "train_size": data.train_size,
         "split_seed": data.split_seed,
+        "photographs": data.photograph_folder,
+        "photograph_share": data.photograph_share if data.photograph_folder else None,
         **asdict(data.augmentation),
         **model.hparams,
     }

@@ -19,6 +19,9 @@ END_FLAGS = {
 }
 """What may end a run, and the flag that lets it go on beyond that."""
 
+MAY_LIE_ELSEWHERE = ("data.photographs", "data.photograph_classes")
+"""Paths whose content is checked instead, see ``check_same_photographs``."""
+
 
 def run_to_resume(path: Path) -> Run:
     """Open the run that ``--resume`` names: a run folder, or ``logs/<name>`` for its newest unfinished one.
@@ -86,6 +89,8 @@ def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, An
     may_move = END_FLAGS.values() if run.status == "finished" else ()
     moved = {key: old.get(key) for key in may_move if old.get(key) != new.get(key)}
     for key in dict.fromkeys([*old, *new]):
+        if key in MAY_LIE_ELSEWHERE and old.get(key) and new.get(key):
+            continue
         if key not in moved and old.get(key) != new.get(key):
             raise InputError(
                 f"--{key.replace('.init_args', '')} {new.get(key)}: {quoted(run.path)} was started with "
@@ -127,6 +132,26 @@ def check_same_data(run: Run, data_sha256: Any, split: dict[str, Any]) -> None:
         if run.record.get(name) != now:
             raise InputError(
                 f"--resume {quoted(run.path)}: was started with {name} {run.record.get(name)}, now is {now}"
+            )
+
+
+def check_same_photographs(run: Run, folder: str | None, now: dict[str, Any] | None) -> None:
+    """Refuse to continue a run with other photographs, wherever they lie.
+
+    Args:
+        run: The run that is resumed.
+        folder: As ``--data.photographs`` names it.
+        now: Their record, as ``run.json`` would hold it.
+
+    Raises:
+        InputError: They differ; what differs is named.
+    """
+    before, now = run.record.get("photographs") or {}, now or {}
+    for name in dict.fromkeys([*before, *now]):
+        if name != "folder" and before.get(name) != now.get(name):
+            raise InputError(
+                f"--data.photographs {quoted(folder)}: {quoted(run.path)} was started with others: {name} "
+                f"{before.get(name)!s:.200}, now {now.get(name)!s:.200}; restore them, or train anew"
             )
 
 

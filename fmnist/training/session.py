@@ -43,10 +43,12 @@ from fmnist.training.checkpoints import (
 )
 from fmnist.training.command_line import Command
 from fmnist.training.epoch_table import EpochTable
-from fmnist.training.resume import check_same_data, warn_of_other_versions
+from fmnist.training.resume import check_same_data, check_same_photographs, warn_of_other_versions
 from fmnist.training.signals import StopSignals, job_id, slurm_environment
 from fmnist.training.threads import yields
 from fmnist.training.trainer_parts import as_list, raised_by_lightning, trainer_error
+
+LEFT_OUT_NAMED = 3  # photographs that could not be prepared
 
 
 class Session:
@@ -134,6 +136,8 @@ class Session:
         resumed, data = self.command.resumed, self.command.data
         if resumed is not None:
             check_same_data(resumed, data.data.sha256, data.split)
+            if data.photographs is not None:
+                check_same_photographs(resumed, data.photograph_folder, data.photograph_record)
         run = None
         if self.trainer.is_global_zero:
             run = self._create_run() if resumed is None else resumed
@@ -223,6 +227,8 @@ class Session:
             **recorded,
             data_sha256=command.data.data.sha256,
             split=command.data.split,
+            photographs=command.data.photograph_record,
+            init=command.initial,
             classes=list(CLASSES),
             parameters=parameter_count(command.model.network),
             multiply_adds=multiply_adds(command.model.network),
@@ -262,6 +268,9 @@ class Session:
         network, split = self.command.model.network, self.command.data.split
         layout = ", channels last" * (memory_format(network) == torch.channels_last)
         yielding = " that yield to other programs" if yields() else ""
+        initial, photographs = run.record.get("init"), run.record.get("photographs")
+        if initial is not None:
+            print(f"begins with the weights of {initial['run']}, version {initial['version']}")
         print(
             f"{type(network).__name__}, {counted(parameter_count(network), 'parameter')}, on "
             f"{self.trainer.world_size} x {self.trainer.strategy.root_device.type}, "
@@ -270,6 +279,8 @@ class Session:
             f"{split['train']:,} training and {counted(split['val'], 'validation image')}; "
             f"run folder {quoted(run.path)}"
         )
+        if photographs is not None:
+            print(_photographs_line(photographs, self.command.data.batch_size))
 
     def _progress(self) -> dict[str, Any]:
         steps = self.trainer.global_step
@@ -303,6 +314,25 @@ class Session:
                 f"{shutil.disk_usage(folder).free:,} bytes are free there"
             )
         return error
+
+
+def _photographs_line(photographs: dict[str, Any], batch_size: int) -> str:
+    """Return in words which photographs are added to the training images, and which are left out."""
+    counts = photographs["counts"].values()
+    train, val = (sum(count[part] for count in counts) for part in ("train", "val"))
+    line = (
+        f"{counted(train, 'training photograph')}, {photographs['per_batch']} of {batch_size} images a "
+        f"batch, and {val:,} for validation"
+    )
+    if left_out := photographs["left_out"]:
+        named = ", ".join(
+            f"{quoted(file)} ({reason})" for file, reason in list(left_out.items())[:LEFT_OUT_NAMED]
+        )
+        more = ", ..." * (len(left_out) > LEFT_OUT_NAMED)
+        line += f"; {len(left_out):,} left out: {named}{more}"
+    if folders := photographs["left_out_folders"]:
+        line += f"; subfolders left out: {', '.join(map(quoted, folders))}"
+    return line
 
 
 def _reopen(run: Run, earlier_end: dict[str, Any]) -> None:

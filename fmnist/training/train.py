@@ -57,7 +57,7 @@ def _test(session: Session) -> None:
     model, data = session.command.model, session.command.data
     session.stop_logging()
     session.load_best()
-    if data.val_size:
+    if data.val_dataloader():
         session.trainer.validate(model, data, verbose=False)
     session.trainer.test(model, data, verbose=False)
 
@@ -72,6 +72,9 @@ def _save(session: Session, run: Run) -> None:
             predictions[part] = Predictions(*(values.cpu().numpy() for values in model.predictions[part]))
             run.save_predictions(part, predictions[part])
             metrics[part] = {"images": len(predictions[part].labels), **plain_metrics(model.results[part])}
+    if "photographs" in model.results:
+        photographs, accuracy = model.predictions["photographs"][0], model.results["photographs"]["accuracy"]
+        metrics["photographs"] = {"images": len(photographs), "accuracy": round(accuracy.item(), 7)}
     run.update(metrics=metrics)
     with outputs.optional("the results in loggers of your own"):
         session.log_results(metrics)

@@ -77,13 +77,16 @@ def resolve_classes(trainer: jsonargparse.Namespace) -> None:
             trainer[flag] = jsonargparse.Namespace(class_path=path, init_args=jsonargparse.Namespace())
 
 
-def check_parts(arguments: dict[str, Any], trainer: jsonargparse.Namespace, model: Classifier) -> None:
+def check_parts(
+    arguments: dict[str, Any], trainer: jsonargparse.Namespace, model: Classifier, photographs: bool
+) -> None:
     """Refuse what would fail, or have no effect, only after the training has begun.
 
     Args:
         arguments: Of the Trainer, the parts built.
         trainer: The same as configured.
         model: What is trained.
+        photographs: Whether there is a validation on photographs.
 
     Raises:
         InputError: A part does not go with a run; its flag is named.
@@ -113,14 +116,15 @@ def check_parts(arguments: dict[str, Any], trainer: jsonargparse.Namespace, mode
         and not torch.cuda.is_available()
     ):
         raise InputError("--trainer.profiler.emit_nvtx true: needs an NVIDIA GPU")
-    _check_monitored(as_list(arguments["callbacks"]), model, validates=trainer.limit_val_batches != 0)
+    validates = trainer.limit_val_batches != 0
+    names = [name for name in logged_names(photographs) if validates or not name.startswith("val/")]
+    _check_monitored(as_list(arguments["callbacks"]), model, names)
 
 
-def _check_monitored(parts: list[Any], model: Classifier, validates: bool) -> None:
+def _check_monitored(parts: list[Any], model: Classifier, known: list[str]) -> None:
     """Refuse callbacks that watch what nothing logs; code of the user's own may log anything."""
     if not all(type(part).__module__.startswith(("lightning.", "fmnist.")) for part in (model, *parts)):
         return
-    known = [name for name in logged_names() if validates or not name.startswith("val/")]
     for part in parts:
         monitor = getattr(part, "monitor", None)
         if isinstance(monitor, str) and monitor not in (*known, "epoch", "step"):

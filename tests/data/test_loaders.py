@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 import pytest
@@ -24,43 +25,55 @@ def train_loader(
     indices: Tensor = TRAIN,
     seed: int = 0,
     epoch: int = 0,
+    photographs: int = 0,
 ) -> TrainLoader:
-    augmenter = Augmenter(IMAGES, LABELS, Augmentation(shift=1), indices, seed)
-    loader = TrainLoader(augmenter, indices, batch_size, seed, rank, world_size)
+    images, labels = IMAGES, LABELS
+    if photographs:
+        images, labels = torch.cat([images, IMAGES[:7] // 2]), torch.eye(10)[[*LABELS, *LABELS[:7]]]
+    added = len(images) - SIZE
+    augmenter = Augmenter(images, labels, Augmentation(shift=1), indices, seed, added, copies=20)
+    loader = TrainLoader(augmenter, indices, batch_size, seed, rank, world_size, photographs)
     loader.sampler.set_epoch(epoch)
     return loader
 
 
 def order(loader: TrainLoader) -> list[int]:
-    return [index for _, _, indices in loader for index in indices.tolist()]
+    return [index for _, _, indices, *_ in loader for index in indices.tolist()]
 
 
+@pytest.mark.parametrize(("photographs", "steps"), [(0, 5), (7, 7)])
 @pytest.mark.parametrize("world_size", [1, 2, 4])
-def test_the_processes_together_see_the_batches_of_one(world_size: int) -> None:
-    whole = list(train_loader())
-    ranks = [list(train_loader(rank, world_size)) for rank in range(world_size)]
-    assert {len(batches) for batches in ranks} == {len(whole)} == {5}
-    for step, (images, labels, indices) in enumerate(whole):
+def test_the_processes_together_see_the_batches_of_one(world_size: int, photographs: int, steps: int) -> None:
+    whole = list(train_loader(photographs=photographs))
+    ranks = [list(train_loader(rank, world_size, photographs=photographs)) for rank in range(world_size)]
+    assert {len(batches) for batches in ranks} == {len(whole)} == {steps}
+    for step, (images, labels, indices, *classes) in enumerate(whole):
         parts = [batches[step] for batches in ranks]
         assert {len(part[2]) for part in parts} == {20 // world_size}
+        if photographs:
+            shares = [part[3].tolist() for part in parts]
+            assert classes[0].tolist() == [c for turn in zip_longest(*shares) for c in turn if c is not None]
+        parts = [part[:3] for part in parts]
         for joined, expected in zip(zip(*parts, strict=True), (images, labels, indices), strict=True):
             rows = torch.stack(joined, 1).flatten(0, 1)  # the processes take turns
             assert torch.equal(rows, expected)
 
 
+@pytest.mark.parametrize("photographs", [0, 7])
 @pytest.mark.parametrize("done", [0, 2, 5])
-def test_an_epoch_continues_where_it_stopped(done: int) -> None:
-    whole = train_loader(epoch=3)
+def test_an_epoch_continues_where_it_stopped(done: int, photographs: int) -> None:
+    whole = train_loader(epoch=3, photographs=photographs)
     batches = iter(whole)
     for _ in range(done):
         next(batches)
-    again = train_loader(epoch=3)
+    again = train_loader(epoch=3, photographs=photographs)
     again.load_state_dict(whole.state_dict())
-    assert order(again) == order(train_loader(epoch=3))[20 * done :]
-    assert order(again) == order(train_loader(epoch=3))  # once only
-    other = train_loader(epoch=4)
+    expected = order(train_loader(epoch=3, photographs=photographs))
+    assert order(again) == expected[20 * done :]
+    assert order(again) == expected  # once only
+    other = train_loader(epoch=4, photographs=photographs)
     other.load_state_dict(whole.state_dict())
-    assert order(other) == order(train_loader(epoch=4))
+    assert order(other) == order(train_loader(epoch=4, photographs=photographs)) != expected
 
 
 def test_order_is_a_function_of_seed_and_epoch() -> None:
@@ -74,9 +87,14 @@ def test_order_is_a_function_of_seed_and_epoch() -> None:
     assert order(train_loader(seed=1)) != first
 
 
-@pytest.mark.parametrize(("world_size", "expected"), [(1, 7), (2, 6), (4, 4)])
-def test_a_set_smaller_than_a_batch_is_one_batch(world_size: int, expected: int) -> None:
-    loaders = [train_loader(rank, world_size, indices=torch.arange(7)) for rank in range(world_size)]
+@pytest.mark.parametrize(
+    ("world_size", "photographs", "expected"), [(1, 0, 7), (2, 0, 6), (4, 0, 4), (2, 5, 12), (4, 7, 12)]
+)
+def test_a_set_smaller_than_a_batch_is_one_batch(world_size: int, photographs: int, expected: int) -> None:
+    loaders = [
+        train_loader(rank, world_size, indices=torch.arange(7), photographs=photographs)
+        for rank in range(world_size)
+    ]
     assert [len(loader) for loader in loaders] == [1] * world_size
     seen = [index for loader in loaders for index in order(loader)]
     assert len(seen) == len(set(seen)) == expected

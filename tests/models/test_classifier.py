@@ -11,11 +11,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from sklearn import metrics as reference
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from fmnist.core.calibration import calibration_error, confidences
 from fmnist.core.errors import InputError
 from fmnist.data.datamodule import FashionMNISTDataModule
+from fmnist.models.classifier import fixed_targets
 from fmnist.models.mlp import LitMLP
 from fmnist.models.optimization import OptimizerName, schedule_factor
 from tests.models.fitting import images_and_labels, mlp, trainer
@@ -232,3 +233,39 @@ def test_bf16_logits_are_kept_in_float32(data: FashionMNISTDataModule) -> None:
 def test_values_out_of_range_name_the_flag(name: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"^--model\.{name} {value}: must (lie|be) "):
         LitMLP(**{name: value})
+
+
+def test_several_right_answers_have_the_gradient_of_the_sum_of_their_probabilities() -> None:
+    logits = torch.randn(3, 10, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    targets = torch.zeros(3, 10).double()
+    targets[0, [2, 4, 6]] = 1
+    targets[1, 3] = 1
+    targets[2] = 0.1  # a foreign garment
+    probabilities = logits.softmax(1)
+    wanted = -probabilities[0, [2, 4, 6]].sum().log() - probabilities[1, 3].log()
+    wanted = wanted - 0.1 * probabilities[2].log().sum()
+    (expected,) = torch.autograd.grad(wanted / 3, logits)
+    fixed = fixed_targets(targets, logits)
+    (gradient,) = torch.autograd.grad(F.cross_entropy(logits, fixed), logits)
+    torch.testing.assert_close(gradient, expected)
+    assert torch.equal(fixed[1:], targets[1:])
+    torch.testing.assert_close(
+        F.cross_entropy(logits[2:], fixed[2:], label_smoothing=0.3), F.cross_entropy(logits[2:], fixed[2:])
+    )
+
+
+def test_training_accuracy_counts_the_first_images_of_a_batch() -> None:
+    class Photographs(Dataset[Any]):
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, number: int) -> tuple[Tensor, ...]:
+            images, labels = images_and_labels(40)
+            targets = torch.cat([F.one_hot(labels[:30], 10), F.one_hot((labels[30:] + 1) % 10, 10)])
+            return images, targets.float(), torch.arange(40) + 40 * number, labels[:30]
+
+    model, fit = mlp(learning_rate=1e-9), trainer(max_epochs=1)
+    fit.fit(model, DataLoader(Photographs(), batch_size=None))
+    images, labels = images_and_labels(40)
+    right = model.eval()(images[:30]).argmax(1) == labels[:30]
+    assert model.results["train"]["accuracy"].item() == pytest.approx(right.float().mean().item())
