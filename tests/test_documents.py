@@ -49,9 +49,7 @@ class Block(NamedTuple):
 
 def blocks(page: Path) -> list[Block]:
     """Return the fenced blocks of a page, in order."""
-    found = re.findall(
-        r"^(?:<!-- not run: (.+?) -->\n)?```(\w*)\n(.*?)^```", page.read_text(), re.S | re.M
-    )
+    found = re.findall(r"^(?:<!-- not run: (.+?) -->\n)?```(\w*)\n(.*?)^```", page.read_text(), re.S | re.M)
     return [Block(page, language, text, reason or None) for reason, language, text in found]
 
 
@@ -76,9 +74,13 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 COMMANDS = list(dict.fromkeys(tuple(words) for page in PAGES for words in commands(page)))
 TRAININGS = [words for words in COMMANDS if "scripts/train.py" in words]
-WHOLE = [words for words in TRAININGS if not {"--help", "--resume", "WandbLogger", "MLFlowLogger"} & set(words)]
+WHOLE = [
+    words for words in TRAININGS if not {"--help", "--resume", "WandbLogger", "MLFlowLogger"} & set(words)
+]
 OTHERS = [words for words in COMMANDS if words[0] == "python" and words[1] != "scripts/train.py"]
-RUN = [page for page in PAGES if any(block.language == "python" and not block.not_run for block in blocks(page))]
+RUN = [
+    page for page in PAGES if any(block.language == "python" and not block.not_run for block in blocks(page))
+]
 
 
 @pytest.fixture
