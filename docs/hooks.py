@@ -1,4 +1,4 @@
-"""MkDocs hook: put a script's help text where a page says ``<!-- help: python scripts/NAME.py --help -->``."""
+"""MkDocs hook: put a help text where a page says ``<!-- help: python scripts/NAME.py --help -->``."""
 
 import os
 import re

@@ -258,3 +258,15 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     for text in html:
         assert not re.findall(r'<(?:script|img|iframe)[^>]*src="?(https?:[^" ]+)', text)
         assert not re.findall(r'<link[^>]*rel="?stylesheet"?[^>]*href="?(https?:[^" ]+)', text)
+
+
+def test_the_example_runs(large_enough: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FMNIST_DATA", str(large_enough))
+    source = (ROOT / "examples" / "quickstart.py").read_text()
+    whole, small = "= 5000, 5000, 5\n", "= 500, 200, 4\n"
+    assert whole in source
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(source.replace(whole, small), "quickstart.py", "exec"), namespace)
+    assert namespace["right"]["LeNet-5"].mean() > 0.5
+    assert (tmp_path / "quickstart.png").stat().st_size > 10_000
