@@ -50,11 +50,10 @@ for name, model in models.items():
 # %%
 images, labels = data.data.test_images.numpy(), data.data.test_labels.numpy()
 probabilities = softmax(logits["LeNet-5"])
-for image in range(3):
-    answer = probabilities[image].argmax()
-    print(
-        f"test image {image}: {CLASSES[answer]} {probabilities[image, answer]:.2f}, is {CLASSES[labels[image]]}"
-    )
+for index in range(3):
+    answer = probabilities[index].argmax()
+    percent = 100 * probabilities[index, answer]
+    print(f"test image {index}: {CLASSES[answer]} {percent:.0f} %, is {CLASSES[labels[index]]}")
 
 # %% [markdown]
 # ## Compare
@@ -73,19 +72,18 @@ print(
 # %% [markdown]
 # ## Explain
 #
-# Grad-CAM of the most confident mistake, for the class that was predicted and for the true one.
+# Grad-CAM of the least certain answer: what speaks for the likeliest class, and what for the next?
 
 # %%
-mistakes = np.flatnonzero(~right["LeNet-5"])
-worst = mistakes[probabilities[mistakes].max(1).argmax()]
-predicted, true = probabilities[worst].argmax(), labels[worst]
-wanted = np.eye(10, dtype=np.float32)[[predicted, true]]  # (2, 10), a class an image
-maps = Explainer(models["LeNet-5"].network, "gradcam").maps(images[[worst, worst]], wanted)
+doubtful = probabilities.max(1).argmin()
+likeliest = probabilities[doubtful].argsort()[::-1][:2]  # two classes
+wanted = np.eye(10, dtype=np.float32)[likeliest]  # (2, 10), a class an image
+maps = Explainer(models["LeNet-5"].network, "gradcam").maps(images[[doubtful, doubtful]], wanted)
 evidence = upsample(torch.from_numpy(maps)).numpy()  # (2, 28, 28)
 panels = [
-    Panel(images[worst], evidence[place], f"is {CLASSES[true]}", f"for {CLASSES[label]}")
-    for place, label in enumerate((predicted, true))
+    Panel(images[doubtful], evidence[place], f"is {CLASSES[labels[doubtful]]}", f"for {CLASSES[label]}")
+    for place, label in enumerate(likeliest)
 ]
-figure = panel_grid(panels, f"Grad-CAM of test image {worst}, predicted {CLASSES[predicted]}")
+figure = panel_grid(panels, f"Grad-CAM of LeNet-5, test image {doubtful}")
 save(figure, "quickstart.png")
 figure

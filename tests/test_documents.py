@@ -23,7 +23,6 @@ from fmnist.training.command_line import TrainCLI
 from fmnist.training.train import main
 from scripts import export
 from tests.baselines.network import write_network
-from tests.synthetic import write_synthetic
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -147,20 +146,29 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors, f"{target}: there is no such section"
 
 
-@pytest.fixture(scope="module")
-def large_enough(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A drawn data set that holds the default number of validation images, and 500 more."""
-    return write_synthetic(tmp_path_factory.mktemp("data"), train_size=5500, test_size=200)
+SMALL = {
+    "FashionMNISTDataModule(": "FashionMNISTDataModule(val_size=100, ",
+    'main(["--config"': 'main(["--data.val_size", "100", "--config"',
+    "= 5000, 5000, 5": "= 500, 100, 4",  # the example's parameters
+}
+"""What is replaced in Python that runs here: the drawn data set has 600 training images."""
+
+
+def run(code: str, file: str, namespace: dict[str, Any]) -> None:
+    """Run Python of a page on the drawn data set."""
+    for whole, small in SMALL.items():
+        code = code.replace(whole, small)
+    exec(compile(code, file, "exec"), namespace)
 
 
 @pytest.mark.parametrize("page", RUN, ids=name)
 def test_the_python_of_a_page_runs(
-    page: Path, clone: Path, large_enough: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, clone: Path, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All blocks of a page run in order, in one namespace."""
-    monkeypatch.setenv("FMNIST_DATA", str(large_enough))
+    monkeypatch.setenv("FMNIST_DATA", str(synthetic_root))
     for run_name in ("cnn", "lenet5"):
-        write_network(large_enough, clone / "logs", run_name)
+        write_network(synthetic_root, clone / "logs", run_name)
     if page.stem == "export":  # whose commands write what its Python reads
         pytest.importorskip("onnxscript")
         for line in commands(page):
@@ -172,7 +180,7 @@ def test_the_python_of_a_page_runs(
     try:
         for block in blocks(page):
             if block.language == "python" and not block.not_run:
-                exec(compile(block.text, name(page), "exec"), namespace)
+                run(block.text, name(page), namespace)
     finally:
         METRICS[:] = known
 
@@ -184,12 +192,12 @@ def test_a_new_model_is_one_file_and_one_yaml(
     trainer = ["--trainer.precision", "32-true", "--trainer.accelerator", "cpu"]
     outcome = main(["--config", "my_model.yaml", "--logs", str(clone / "logs"), *data, *trainer])
     assert outcome is not None
-    run = Run(outcome.path)
-    assert run.path.parts[-2:] == ("linear", "version_0")
-    assert run.status == "finished"
-    assert run.record["parameters"] == 785 * 10
-    assert run.record["metrics"]["test"]["accuracy"] > 0.5
-    assert (run.path / "figures" / "confusion_matrix.png").exists()
+    made = Run(outcome.path)
+    assert made.path.parts[-2:] == ("linear", "version_0")
+    assert made.status == "finished"
+    assert made.record["parameters"] == 785 * 10
+    assert made.record["metrics"]["test"]["accuracy"] > 0.5
+    assert (made.path / "figures" / "confusion_matrix.png").exists()
     assert capsys.readouterr().out.startswith("Linear, 7,850 parameters")
 
 
@@ -260,13 +268,11 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         assert not re.findall(r'<link[^>]*rel="?stylesheet"?[^>]*href="?(https?:[^" ]+)', text)
 
 
-def test_the_example_runs(large_enough: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_runs(synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FMNIST_DATA", str(large_enough))
-    source = (ROOT / "examples" / "quickstart.py").read_text()
-    whole, small = "= 5000, 5000, 5\n", "= 500, 200, 4\n"
-    assert whole in source
+    monkeypatch.setenv("FMNIST_DATA", str(synthetic_root))
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(source.replace(whole, small), "quickstart.py", "exec"), namespace)
+    run((ROOT / "examples" / "quickstart.py").read_text(), "quickstart.py", namespace)
+    assert len(namespace["data"].val_indices) == 100
     assert namespace["right"]["LeNet-5"].mean() > 0.5
     assert (tmp_path / "quickstart.png").stat().st_size > 10_000
