@@ -64,7 +64,7 @@ def name(page: Path) -> str:
 def commands(page: Path) -> Iterator[list[str]]:
     """Yield the words of every command: the lines of shell blocks, and whole commands in the text."""
     shell = [block.text for block in blocks(page) if block.language == "bash"]
-    inline = re.findall(r"`((?:make|python scripts/\S+) [^`]+)`", prose(page))
+    inline = re.findall(r"`((?:make|python scripts/[\w.]+) [^`]+)`", prose(page))
     for line in [*"".join(shell).replace("\\\n", " ").splitlines(), *inline]:
         for part in re.split(r"; (?:do |done)?", line):  # a shell loop is its commands
             if words := shlex.split(part, comments=True):
@@ -101,7 +101,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_what_a_command_names_exists(words: tuple[str, ...], clone: Path) -> None:
-    for word in words:
+    for word in (word.rpartition("=")[2] for word in words):  # CONFIG=configs/cnn.yaml
         if re.match(r"(configs|fmnist|scripts|tests|examples)/", word) or word.endswith((".yaml", ".py")):
             assert (clone / word).exists(), f"{word} does not exist"
 
