@@ -101,7 +101,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_what_a_command_names_exists(words: tuple[str, ...], clone: Path) -> None:
-    for word in (word.rpartition("=")[2] for word in words):  # CONFIG=configs/cnn.yaml
+    for word in re.split("[ =]", " ".join(words)):  # CONFIG=configs/cnn.yaml
         if re.match(r"(configs|fmnist|scripts|tests|examples)/", word) or word.endswith((".yaml", ".py")):
             assert (clone / word).exists(), f"{word} does not exist"
 
