@@ -3,7 +3,8 @@
 import csv
 import importlib
 import json
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +40,30 @@ def read_mlflow(folder: Path) -> Logged:
     return run.data.params, {name: [metric.value for metric in found] for name, found in histories.items()}
 
 
+def wandb_records(path: Path) -> Iterator[bytes]:
+    """Yield the records of a file of Weights & Biases: LevelDB's log format after a header of 7 bytes."""
+    content, place, record = path.read_bytes(), 7, b""
+    while place + 7 <= len(content):
+        if (left := 32_768 - place % 32_768) < 7:  # a block's end is padded
+            place += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", content, place)
+        record += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield record
+            record = b""
+
+
 def read_wandb(folder: Path) -> Logged:
     """Read the file that Weights & Biases would upload."""
     from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
 
     (path,) = folder.glob("**/offline-run-*/run-*.wandb")
-    store = DataStore()
-    store.open_for_scan(str(path))
     hyperparameters: dict[str, Any] = {}
     metrics: dict[str, list[float]] = {}
-    while data := store.scan_data():
-        record = Record()
-        record.ParseFromString(data)
+    for content in wandb_records(path):
+        record = Record.FromString(content)
         for item in (*record.run.config.update, *record.config.update):
             hyperparameters[item.key or item.nested_key[-1]] = json.loads(item.value_json)
         for item in record.history.item:
