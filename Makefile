@@ -21,7 +21,7 @@ $$apt update || true; (cd "$$folder" && $$apt download python3-pip-whl && dpkg-d
 PYTHONPATH=$$(echo "$$folder"/usr/share/python-wheels/pip-*.whl) $(RUN) -m pip install --quiet pip
 endef
 
-.PHONY: help venv data train test faults lint format benchmark baselines published tensorboard clean
+.PHONY: help venv data train test faults lint format benchmark baselines published tensorboard docs clean
 
 help:  ## Show this list
 	@echo "make TARGET [VENV=.venv] [PYTHON=python3] [CONFIG=configs/cnn.yaml] [ARGS=\"flags passed on\"]"
@@ -44,7 +44,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	elif command -v dpkg-deb >/dev/null; then $(BOOTSTRAP); \
 	else echo "error: $(PYTHON) can't create virtual environments: install its venv module, or uv" >&2; exit 1; fi; \
 	echo "Installing into $(VENV): a few minutes and about 6 GB, if it is new"; \
-	$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[dev,fast,export,heif]" -c constraints.txt; \
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[dev,docs,export,fast,heif]" -c constraints.txt; \
 	echo "$(CURDIR)" > "$(INSTALLED)"
 
 data: venv  ## Find or download Fashion-MNIST, and verify it
@@ -82,6 +82,10 @@ published: data  ## Train every published system that has no finished run, then 
 tensorboard: venv  ## Show all runs in TensorBoard
 	@"$(BIN)/tensorboard" --logdir logs $(ARGS)
 
+docs: venv  ## Build the documentation into site/, which needs no network
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
+	@echo "Open site/index.html in a browser."
+
 clean:  ## Remove caches and builds; environment, data and runs stay
-	@rm -rf build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	@rm -rf build site *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	@find fmnist scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

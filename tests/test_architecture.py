@@ -1,4 +1,4 @@
-"""Imports: they go down only as in README's map, in no circle, and name what the set-up requires."""
+"""Imports: they go down only as in the map of docs/, in no circle, and name what the set-up requires."""
 
 import ast
 import graphlib

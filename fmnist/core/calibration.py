@@ -29,7 +29,7 @@ def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the temperature that minimises the log loss of validation logits (N, C).
 
-    Source: Guo et al., "On Calibration of Modern Neural Networks", arXiv 1706.04599, section 4.2.
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599, section 4.2.
     """
     optimum = minimize_scalar(
         lambda power: log_loss(softmax(logits, np.exp(power)), labels),
@@ -82,7 +82,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray) -> dict[str, np.ndarr
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     """Return the expected calibration error (ECE) in 15 bins of equal width.
 
-    Source: Naeini et al. 2015; Guo et al., arXiv 1706.04599, equation 3.
+    Source: Naeini et al. 2015; Guo et al. 2017, arXiv 1706.04599, equation 3.
     """
     bins = reliability(confidence, right)
     gaps = np.nan_to_num(np.abs(bins["accuracy"] - bins["confidence"]))
@@ -105,7 +105,7 @@ def risk_by_coverage(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
 
     Equal confidences have no order, so their errors are spread evenly over their ranks.
 
-    Source: Geifman and El-Yaniv, "Selective Classification for Deep Neural Networks", arXiv 1705.08500.
+    Source: Geifman and El-Yaniv 2017, "Selective Classification for Deep Neural Networks", arXiv 1705.08500.
     """
     levels, level = np.unique(-confidence, return_inverse=True)
     errors = np.bincount(level, ~right) / np.bincount(level)

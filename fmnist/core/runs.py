@@ -38,6 +38,7 @@ class Predictions:
 
     @property
     def accuracy(self) -> float:
+        """Share of the images whose highest logit is that of their label."""
         return float((self.logits.argmax(1) == self.labels).mean())
 
     @property

@@ -46,10 +46,12 @@ class Evaluation:
 
     @property
     def summary(self) -> dict[str, Any]:
+        """The part of ``metrics.json`` on the test set."""
         return self.metrics["test"]
 
     @property
     def test(self) -> Predictions:
+        """The run's predictions of the test set."""
         return self.result.test
 
     @cached_property

@@ -49,10 +49,12 @@ class RunResult:
 
     @property
     def name(self) -> str:
+        """The run's name, ``--name``."""
         return str(self.run.record.get("name") or self.run.path.parent.name)
 
     @property
     def seed(self) -> int | None:
+        """The seed of the training; None where it is not recorded."""
         return self.run.record.get("seed")
 
     @property

@@ -87,9 +87,9 @@ def likely_label_errors(probabilities: np.ndarray, labels: np.ndarray) -> np.nda
     """Return the rows that the model confidently puts into another class than their label.
 
     A class counts for an image where its probability reaches the mean that the images labelled so get;
-    of several, the most probable one. This is the off-diagonal of the confident joint of Northcutt et al.,
-    "Confident Learning: Estimating Uncertainty in Dataset Labels", arXiv 1911.00068, equation 1, less the
-    images on which the model agrees with the label after all, as in their library cleanlab.
+    of several, the most probable one. This is the off-diagonal of the confident joint of Northcutt et al.
+    2021, "Confident Learning: Estimating Uncertainty in Dataset Labels", arXiv 1911.00068, equation 1, less
+    the images on which the model agrees with the label after all, as in their library cleanlab.
 
     Args:
         probabilities: Out of sample, (N, C).

@@ -125,12 +125,18 @@ def _occlusion(output: nn.Module, layer: None, images: Tensor, coefficients: Ten
 
 
 METHODS = {
-    "gradcam": Method("Grad-CAM", "arXiv 1610.02391", _grad_cam, 250, needs_layer=True),
-    "hirescam": Method("HiResCAM", "arXiv 2011.08891", _hires_cam, 250, needs_layer=True),
-    "layercam": Method("LayerCAM", "doi 10.1109/TIP.2021.3089943", _layer_cam, 250, needs_layer=True),
+    "gradcam": Method(
+        "Grad-CAM", "Selvaraju et al. 2017, arXiv 1610.02391", _grad_cam, 250, needs_layer=True
+    ),
+    "hirescam": Method(
+        "HiResCAM", "Draelos and Carin 2020, arXiv 2011.08891", _hires_cam, 250, needs_layer=True
+    ),
+    "layercam": Method(
+        "LayerCAM", "Jiang et al. 2021, doi 10.1109/TIP.2021.3089943", _layer_cam, 250, needs_layer=True
+    ),
     "guided-gradcam": Method(
         "Guided Grad-CAM",
-        "arXiv 1610.02391",
+        "Selvaraju et al. 2017, arXiv 1610.02391",
         _guided_grad_cam,
         250,
         needs_layer=True,
@@ -138,11 +144,22 @@ METHODS = {
         caveat="guided backpropagation draws edges nearly whatever was learned: see --sanity",
     ),
     "integrated-gradients": Method(
-        "Integrated gradients", "arXiv 1703.01365", _integrated_gradients, 5, zero_on_black=True
+        "Integrated gradients",
+        "Sundararajan et al. 2017, arXiv 1703.01365",
+        _integrated_gradients,
+        5,
+        zero_on_black=True,
     ),
-    "smoothgrad": Method("SmoothGrad", "arXiv 1706.03825, of absolute gradients", _smooth_grad, 50),
+    "smoothgrad": Method(
+        "SmoothGrad", "Smilkov et al. 2017, arXiv 1706.03825, of absolute gradients", _smooth_grad, 50
+    ),
     "occlusion": Method(
-        "Occlusion", "arXiv 1311.2901", _occlusion, 25, needs_gradients=False, zero_on_black=True
+        "Occlusion",
+        "Zeiler and Fergus 2014, arXiv 1311.2901",
+        _occlusion,
+        25,
+        needs_gradients=False,
+        zero_on_black=True,
     ),
 }
 """By name on the command line. The CAM methods keep only the positive part, as their papers do; integrated

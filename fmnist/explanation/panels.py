@@ -39,6 +39,7 @@ class Explained:
 
     @property
     def predicted(self) -> np.ndarray:
+        """The class of each image's highest logit, int64 (N,)."""
         return self.logits.argmax(1)
 
     @property

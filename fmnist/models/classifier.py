@@ -47,7 +47,8 @@ class Classifier(LightningModule):
         schedule: How the learning rate changes after the warm-up, step by step: ``constant``; ``linear`` or
             ``cosine`` to zero; or ``onecycle``.
         warmup: Share of all steps in which the learning rate rises to its peak.
-        label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016, section 7).
+        label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016,
+            arXiv 1512.00567, section 7).
         flip_average: Average the logits of each image and its mirror image in validation, test and
             prediction.
         compile: Compile the network with ``torch.compile``; needs a C++ compiler on CPU.

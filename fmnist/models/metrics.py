@@ -97,4 +97,5 @@ class EpochBuffer:
         return [column[: self._size] for column in self._columns]
 
     def clear(self) -> None:
+        """Forget all of them; the memory stays for the next epoch."""
         self._size = 0

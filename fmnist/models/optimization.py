@@ -19,8 +19,9 @@ def schedule_factor(name: ScheduleName, progress: float, warmup: float) -> float
     """Return the learning rate relative to its peak.
 
     Args:
-        name: ``constant``, ``linear`` or ``cosine`` after a linear rise from 0; ``onecycle`` (Smith and
-            Topin 2018, arXiv 1708.07120) rises and falls along half cosines.
+        name: ``constant``, ``linear`` or ``cosine`` (Loshchilov and Hutter 2017, arXiv 1608.03983) after a
+            linear rise from 0; ``onecycle`` (Smith and Topin 2018, arXiv 1708.07120) rises and falls along
+            half cosines.
         progress: Share of the steps done, from 0 to 1.
         warmup: Share of the steps that the rise takes.
     """
@@ -56,8 +57,10 @@ def build_optimizer(
 
     Args:
         network: Any module; frozen parameters are left out.
-        name: ``muon`` updates matrices and convolutions by Muon; by AdamW, vectors and the network's head,
-            which is the last ``nn.Linear`` in the order of ``network.modules()``.
+        name: ``adam`` (Kingma and Ba 2015, arXiv 1412.6980), ``adamw`` (Loshchilov and Hutter 2019,
+            arXiv 1711.05101), ``sgd`` with Nesterov's momentum, or ``muon``, which updates matrices and
+            convolutions by Muon; by AdamW, vectors and the network's head, which is the last ``nn.Linear``
+            in the order of ``network.modules()``.
         learning_rate: Peak learning rate; with muon, of what Muon updates.
         weight_decay: Of matrices and convolutions; biases and normalisation have none, and with muon
             nothing that AdamW updates.

@@ -39,6 +39,8 @@ class CutOut:
         garment: bool (H, W); all of the picture if nothing was found.
         second: Area of the next largest object, relative to the garment's.
         found: Whether there is any object in front of the background.
+        lies_flat: Whether the background is a scene, such as a bed or a floor, so that the garment lies or
+            hangs spread out.
     """
 
     picture: np.ndarray
@@ -46,6 +48,7 @@ class CutOut:
     garment: np.ndarray
     second: float
     found: bool = True
+    lies_flat: bool = False
 
 
 def cut_out_garment(picture: np.ndarray, opacity: np.ndarray | None) -> CutOut:
@@ -72,7 +75,7 @@ def cut_out_garment(picture: np.ndarray, opacity: np.ndarray | None) -> CutOut:
         background = np.full_like(picture, picture[paper & border].mean(0))
         objects = _differs(picture, background, paper & border)
     elif _is_rough(objects, border):
-        objects = segment(picture)
+        return CutOut(picture, background, *_most_central(segment(picture)), lies_flat=True)
     return CutOut(picture, background, *_most_central(objects))
 
 

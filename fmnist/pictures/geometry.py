@@ -47,15 +47,16 @@ def remove_mat(picture: np.ndarray) -> np.ndarray:
     return picture[box] if min(side.mean() for side in sides) >= STRAIGHT else picture
 
 
-def resize(picture: np.ndarray, side: int) -> np.ndarray:
+def resize(picture: np.ndarray, side: int, width: float = 1) -> np.ndarray:
     """Bring the longest side to ``side`` pixels; each new pixel is the mean of those that it covers.
 
     The picture is float32 (H, W), or uint8 (H, W), (H, W, 3) or (H, W, 4). Colours are weighted by their
-    opacity, so the colour of transparent pixels does not matter.
+    opacity, so the colour of transparent pixels does not matter. The picture is first made ``width`` times as
+    wide.
     """
     image = Image.fromarray(picture)
-    scale = side / max(image.size)
-    size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
+    sides = image.width * width, image.height
+    size = tuple(max(round(length * side / max(sides)), 1) for length in sides)
     return np.asarray(image.resize(size, Image.Resampling.BOX))
 
 

@@ -20,6 +20,9 @@ PAPER = 0.85
 COLOURED = 0.06
 """Mean spread of a garment's channels from which a picture counts as coloured, so as no negative."""
 SHARPENING = 0.5
+FLAT_WIDTH = 0.85
+"""Width given to a garment that lies flat: in photographs it is 1.2 to 1.6 times as wide, by its height, as
+in the data set (medians of 2,433 photographs of six classes). Of 1 to 0.6, it gave the best accuracy there."""
 
 NOTHING_FOUND = "nothing found"
 LOW_CONTRAST = "low contrast"
@@ -86,7 +89,7 @@ def prepare(picture: np.ndarray, stages: dict[str, np.ndarray] | None = None) ->
     soft_mask = ndimage.uniform_filter(cut.garment.astype(np.float32), 3)
     (bounding_box,) = ndimage.find_objects(cut.garment.astype(int))
     trimmed = (levels * soft_mask)[bounding_box]
-    resized = resize(trimmed, IMAGE_SIZE)
+    resized = resize(trimmed, IMAGE_SIZE, width=FLAT_WIDTH if cut.lies_flat else 1)
     sharpened = sharpen(resized)
     image = centre(to_uint8(sharpened / max(float(sharpened.max()), 1e-3)))
     stages |= {

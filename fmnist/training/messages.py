@@ -67,7 +67,7 @@ def _wrong_value(message: str) -> str:
         reasons = [f"must be one of {', '.join(names)}" if choices else f"must be {' or '.join(types)}"]
     if keys == ["model"]:
         kind = "subclass of Classifier"
-        reasons = [f"is no {kind}; README, 'Add a model', wraps one" if kind in r else r for r in reasons]
+        reasons = [f"is no {kind}; docs/how-to/own-network.md wraps one" if kind in r else r for r in reasons]
     return f"{flag}{' ' + value[1] if value else ''}: {'; '.join(reasons)}"
 
 

@@ -65,11 +65,14 @@ def test_the_seed_has_the_name_that_it_has_in_train_py_too(path: str, flags: lis
 
 
 def test_hints_name_runs_as_they_are_on_the_disk() -> None:
-    """Every run that a message, a help text, a YAML or the README names is made by a configuration."""
+    """Every run that a message, help text, YAML or page names is made by a configuration, or by `--name`."""
     root = Path(__file__).parents[2]
     names = {yaml.safe_load(path.read_text()).get("name") for path in root.glob("configs/**/*.yaml")}
     placeholders = {"NAME", "A", "B", "comparison", "seed-1", "name", ""}
-    files = [root / "README.md", *root.glob("fmnist/**/*.py"), *root.glob("scripts/*.py")]
+    pages = [root / "README.md", *root.glob("docs/**/*.md")]
+    made = {name for page in pages for name in re.findall(r"(?:--name|name:) ([\w-]+)", page.read_text())}
+    placeholders |= made | {"first-comparison"}
+    files = [*pages, *root.glob("fmnist/**/*.py"), *root.glob("scripts/*.py")]
     for file in [*files, *root.glob("configs/**/*.yaml")]:
         named = set(re.findall(r"\blogs/<?([\w.-]*)", file.read_text()))
         assert named - placeholders <= names, file

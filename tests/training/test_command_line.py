@@ -63,7 +63,7 @@ def refusal(
         (["--data.seed", "3"], "--data.seed: cannot be set apart, it is --seed_everything"),
         (["--model", "fmnist.models.mlp.LitMPL"], "has no attribute 'LitMPL'"),
         (["--model", "Nonsense"], "--model Nonsense: "),
-        (["--model", "torch.nn.Linear"], "torch.nn.Linear: is no subclass of Classifier; README, 'Add a"),
+        (["--model", "torch.nn.Linear"], "is no subclass of Classifier; docs/how-to/own-network.md"),
         (["--model.learning_rate", "fast"], "--model.learning_rate fast: must be float"),
         (["--model.widths", "[a]"], "--model.widths a: must be int"),
         (["--model.widths", "[8, -8]"], "--model.widths 8, -8: must be at least 1"),
