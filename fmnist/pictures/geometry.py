@@ -8,7 +8,7 @@ BORDER = 0.04
 
 MAT_TOLERANCE = 12  # levels within which a mat is plain; JPEG changes it so much
 MAT_DIRT = 0.01  # share of a row or column of the mat that may differ
-MAT_EDGE = 0.006  # of the longest side: the edge of the photograph may be so blurred
+MAT_EDGE = 0.01  # of the longest side: so far JPEG blurs the edge of the photograph
 STRAIGHT = 0.95  # least share of each side of a rectangle that is no mat
 LEAST_INSIDE = 0.1  # of the area
 

@@ -11,14 +11,14 @@ from scipy import ndimage
 from torch import Tensor
 
 from fmnist.core.errors import InputError
-from fmnist.data.augmentation import Augmentation, Augmenter, probability
+from fmnist.data.augmentation import LIFTS, LOG_WIDTHS, Augmentation, Augmenter, probability
 from fmnist.data.streams import Draws, Streams
 
 SIZE = 64
 EVERYTHING: dict[str, Any] = {
     **{"shift": 2, "flip": True, "rotate": 10.0, "scale": 0.1, "shear": 0.5, "p_affine": 0.8, "shrink": 0.5},
     **{"mixup": 0.4, "cutmix": 1.0, "p_clean": 0.2, "erase": 0.5},
-    **dict.fromkeys(("contrast", "invert", "background", "blur", "noise"), 0.3),
+    **dict.fromkeys(("warp", "cloth", "outline", "contrast", "invert", "background", "blur", "noise"), 0.3),
 }
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (SIZE, 28, 28), np.uint8))
 BEFORE = IMAGES.clone()
@@ -115,6 +115,22 @@ def test_a_probability_divides_the_images(name: str, without: Any, with_it: Any)
     plain = drawn if name == "p_clean" else ~drawn
     torch.testing.assert_close(images[plain], make(**without).batch(ALL)[0][plain], rtol=0, atol=1e-5)
     torch.testing.assert_close(images[~plain], make(**with_it).batch(ALL)[0][~plain])
+
+
+def test_a_warp_makes_garments_wider_by_the_drawn_factor() -> None:
+    images = torch.zeros(8, 28, 28, dtype=torch.uint8)
+    images[:, 8:20, 10:18] = 255  # 12 high, 8 wide
+    augmenter = Augmenter(images, torch.zeros(8).long(), Augmentation(warp=1.0), torch.arange(8), 0)
+    uniform = augmenter.streams.uniform
+    for name in ("warp_size", "warp_spread"):
+        uniform(name).zero_()
+    uniform("warp_lift").fill_(-LIFTS[0] / (LIFTS[1] - LIFTS[0]))  # none
+    low, high = LOG_WIDTHS
+    uniform("warp_width").copy_(torch.linspace(0, 0.999, 8))
+    warped = augmenter.batch(torch.arange(8))[0]
+    width, height = warped[:, 0, 14].sum(1), warped[:, 0, :, 14].sum(1)
+    expected = torch.exp(low + (high - low) * torch.linspace(0, 0.999, 8)) * 8 / 12
+    torch.testing.assert_close(width / height, expected, rtol=0.05, atol=0)
 
 
 def test_an_erased_rectangle_has_the_drawn_area_and_lies_inside() -> None:

@@ -71,6 +71,55 @@ def test_a_background_lies_behind_the_garment_between_its_two_levels() -> None:
         assert outside.std() > 0
 
 
+def garments() -> Tensor:
+    """Return boxes of random levels, dark cloth in them, on black."""
+    levels = torch.zeros(NUMBER, 1, 28, 28)
+    levels[..., 6:22, 8:20] = 0.3 + 0.7 * images()[..., 6:22, 8:20]
+    return levels
+
+
+def test_other_cloth_covers_the_garment_and_nothing_else() -> None:
+    before = garments()
+    after = augmentation.change_cloth(before, before, draws())
+    assert after.min() >= 0
+    assert after.max() <= 1
+    assert torch.all(after[before == 0] == 0)
+    assert torch.all(after[..., 7:21, 9:19] > 0)  # negated and dark cloth, too, differs from black
+
+
+def test_cloth_that_is_kept_is_only_made_as_bright_as_can_be() -> None:
+    before = garments()
+    before[..., 6, :] = before[..., 21, :] = before[..., 8] = before[..., 19] = (
+        0  # a soft outline would differ
+    )
+    u = draws(cloth_keep=1 - 1e-7)
+    after = augmentation.change_cloth(before, before, u)
+    brightest = after.amax((2, 3), keepdim=True)
+    torch.testing.assert_close(brightest, torch.ones_like(brightest))
+    inside = (slice(None), slice(None), slice(8, 20), slice(10, 18))
+    ratio = after[inside] / before[inside]
+    torch.testing.assert_close(ratio, ratio[:, :, :1, :1].expand_as(ratio), rtol=1e-3, atol=1e-3)
+
+
+def test_a_negated_garment_is_dark_where_it_was_bright() -> None:
+    before = garments()
+    after = augmentation.change_cloth(before, before, draws(cloth_keep=0.0))
+    inside = (slice(None), 0, slice(8, 20), slice(10, 18))
+    bright = torch.nn.functional.max_pool2d(before, 3, 1, 1)
+    pairs = torch.stack([bright[inside].flatten(1), after[inside].flatten(1)], 1)
+    assert all(torch.corrcoef(pair)[0, 1] < -0.99 for pair in pairs)
+
+
+def test_an_outline_moves_more_with_its_size_and_stays_without_it() -> None:
+    before = garments()
+    changed = []
+    for size in (0.0, 0.5, 1.0):
+        after = augmentation.change_outline(before, before, draws(outline_size=size))
+        changed.append(((after > 0.1) != (before > 0.1)).float().mean().item())
+    assert changed[0] < 0.01
+    assert 2 * changed[0] < changed[1] < changed[2] < 0.3
+
+
 def test_patches_are_the_background_on_black() -> None:
     black = torch.zeros(NUMBER, 1, 28, 28)
     fixed = {"texture_low": 1, "texture_high": 1, "patches": 0.9}
