@@ -20,7 +20,7 @@ PAPER = 0.85
 COLOURED = 0.06
 """Mean spread of a garment's channels from which a picture counts as coloured, so as no negative."""
 SHARPENING = 0.5
-FLAT_WIDTH = 0.85
+FLAT_WIDTH = 0.9
 """Factor of the width of a garment that lies flat. By its height it is 1.2 to 1.6 times as wide as in the
 data set (medians by class of 609 real photographs). Of 1 to 0.6, this gave the best accuracy there."""
 
