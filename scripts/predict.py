@@ -10,7 +10,7 @@ An answer is "unsure" for one or more of these reasons:
   unlike anything it was trained on   the picture is farther from the training images than 95 % of the
                                       validation images are ("distance" in the output)
   close call between A and B          the likeliest class, A, has a probability below --threshold
-  low contrast, several objects, object cut off by the frame, object over 60 % of the area
+  low contrast, several objects, object over 60 % of the area
                                       problems of the picture itself
 
 Probabilities are calibrated on the run's validation images, so they hold for pictures like those of the data
