@@ -20,7 +20,7 @@ from fmnist.models.lenet5 import LitLeNet5
 from fmnist.models.mlp import LitMLP
 
 # %% tags=["parameters"]
-TRAIN_SIZE, VAL_SIZE, EPOCHS = 5000, 5000, 5
+TRAIN_SIZE, EPOCHS = 5000, 5
 
 # %% [markdown]
 # ## Train
@@ -31,7 +31,6 @@ TRAIN_SIZE, VAL_SIZE, EPOCHS = 5000, 5000, 5
 data = FashionMNISTDataModule(
     batch_size=125,
     train_size=TRAIN_SIZE,
-    val_size=VAL_SIZE,
     augmentation=Augmentation(shift=1, flip=True),
 )
 models = {"LeNet-5": LitLeNet5(learning_rate=0.004), "MLP": LitMLP(widths=[256, 128], learning_rate=0.004)}

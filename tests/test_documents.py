@@ -149,7 +149,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 SMALL = {
     "FashionMNISTDataModule(": "FashionMNISTDataModule(val_size=100, ",
     'main(["--config"': 'main(["--data.val_size", "100", "--config"',
-    "= 5000, 5000, 5": "= 500, 100, 4",  # the example's parameters
+    "= 5000, 5": "= 500, 4",  # the example's parameters
 }
 """What is replaced in Python that runs here: the drawn data set has 600 training images."""
 

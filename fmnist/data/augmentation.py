@@ -332,7 +332,7 @@ class Augmentation:
     cloth: float = probability(change_cloth)
     """Probability that the cloth changes: faded, negated, with a texture or a print."""
     outline: float = probability(change_outline)
-    """Probability that the outline is moved as a careless cut-out does."""
+    """Probability that the outline moves, as in a poor cut-out."""
     contrast: float = probability(change_contrast)
     """Probability that contrast and brightness change."""
     invert: float = probability(negate)

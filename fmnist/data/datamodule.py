@@ -78,13 +78,10 @@ class FashionMNISTDataModule(LightningDataModule):
         split_seed: Seed of the split, apart from ``seed``, so that all models get the same one.
         seed: Seed of order and augmentation; ``scripts/train.py`` sets it to ``--seed_everything``.
         augmentation: Switches and strengths of the augmentation; null is none.
-        photographs: Folder of labelled photographs for training, a subfolder for each class; they are
-            prepared as for prediction, once, and kept in ``root``.
-        photograph_classes: YAML file that maps these subfolders to classes, e.g.
-            ``configs/photographs/six.yaml``; null takes their names.
+        photographs: Folder of labelled photographs for training, a subfolder for each class.
+        photograph_classes: YAML file that maps these subfolders to classes; null takes their names.
         photograph_share: Share of each training batch that are photographs.
-        photograph_val: Share of the photographs of each subfolder that is kept for validation, logged as
-            ``val/photographs``.
+        photograph_val: Share of them that is kept for validation, logged as ``val/photographs``.
 
     Raises:
         InputError: A value lies outside its range.

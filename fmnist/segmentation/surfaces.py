@@ -55,9 +55,11 @@ class Surfaces:
         self.grid = torch.stack([self.x, self.y], -1)  # (SIDE, SIDE, 2), as grid_sample takes it
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        """Return numbers that are uniform between two values, of a shape."""
         return low + (high - low) * torch.rand(*shape, generator=self.generator)
 
     def normal(self, *shape: int) -> Tensor:
+        """Return numbers of the standard normal distribution, of a shape."""
         return torch.randn(*shape, generator=self.generator)
 
     def chance(self, probability: float, count: int) -> Tensor:
