@@ -55,8 +55,8 @@ def resize(picture: np.ndarray, side: int, width: float = 1) -> np.ndarray:
     wide.
     """
     image = Image.fromarray(picture)
-    sides = image.width * width, image.height
-    size = tuple(max(round(length * side / max(sides)), 1) for length in sides)
+    scale = side / max(image.width * width, image.height)
+    size = max(round(image.width * width * scale), 1), max(round(image.height * scale), 1)
     return np.asarray(image.resize(size, Image.Resampling.BOX))
 
 
