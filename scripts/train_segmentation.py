@@ -40,18 +40,22 @@ def main(args: Sequence[str] | None = None) -> None:
     val_size = "training images kept for checking (default: %(default)s)"
     add("--data.val_size", dest="val_size", type=int, default=5000, metavar="N", help=val_size)
     options = parser.parse_args(args)
-    for flag in ("scenes", "steps"):
-        if getattr(options, flag) < 1:
-            parser.error(f"--{flag} {getattr(options, flag)}: must be at least 1")
+    least = {"--scenes": 1, "--steps": 1, "--seed": 0, "--data.val_size": 1}
+    values = (options.scenes, options.steps, options.seed, options.val_size)
+    for (flag, lowest), value in zip(least.items(), values, strict=True):
+        if value < lowest:
+            parser.error(f"{flag} {value}: must be at least {lowest}")
 
     from pathlib import Path
 
     from fmnist.core.errors import reports_unwritable
+    from fmnist.core.files import check_output
     from fmnist.data.arrays import images_of
     from fmnist.data.datamodule import FashionMNISTDataModule
     from fmnist.segmentation.scenes import Scenes
     from fmnist.segmentation.training import intersection_over_union, render_scenes, save, train
 
+    check_output(f"--output {quoted(options.output)}", Path(options.output), (".npz",))  # before the work
     data = FashionMNISTDataModule(options.root, val_size=options.val_size)
     images = images_of(data, "train")
     scenes = render_scenes(Scenes(images.images, images.labels, options.seed), options.scenes)

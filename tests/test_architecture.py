@@ -25,7 +25,6 @@ FLOORS = (
 )
 """Packages from the ground up: each imports packages of lower floors, and its own files."""
 DISTRIBUTIONS = {
-    "cv2": "opencv-python-headless",
     "PIL": "pillow",
     "sklearn": "scikit-learn",
     "sklearnex": "scikit-learn-intelex",

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fmnist.core.errors import InputError, quoted
+
 TEMPORARY_FILES = ".*.unfinished"
 """Pattern of the files that an interrupted writing may leave beside its target."""
 
@@ -92,3 +94,22 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_output(flag: str, path: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse, before any work, a file that could not be written after it.
+
+    Args:
+        flag: The flag and its value, for messages.
+        path: The file.
+        suffixes: What its name may end in.
+
+    Raises:
+        InputError: It ends in something else, is a folder, or its folder cannot be written.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{flag}: must end in {' or '.join(suffixes)}")
+    if os.path.isdir(path):
+        raise InputError(f"{flag}: is a folder")
+    if not os.path.isdir(path.parent) or not os.access(path.parent, os.W_OK):
+        raise InputError(f"{flag}: {quoted(path.parent)} is not a folder that can be written")

@@ -81,7 +81,8 @@ class FashionMNISTDataModule(LightningDataModule):
         photographs: Folder of labelled photographs for training, a subfolder for each class.
         photograph_classes: YAML file that maps these subfolders to classes; null takes their names.
         photograph_share: Share of each training batch that are photographs.
-        photograph_val: Share of them that is kept for validation, logged as ``val/photographs``.
+        photograph_val: Share of them kept from training; ``val/photographs`` is the accuracy on its known
+            garments.
 
     Raises:
         InputError: A value lies outside its range.
@@ -135,7 +136,7 @@ class FashionMNISTDataModule(LightningDataModule):
         self._on_device: dict[tuple[str, torch.device], tuple[Tensor, Tensor]] = {}
 
     def prepare_data(self) -> None:
-        """Download the files if they are not on this machine."""
+        """Download the files if they are not on this machine; prepare the photographs, if any."""
         source.fetch(self.root)
         _ = self.photographs
 

@@ -114,7 +114,7 @@ class EvalLoader:
 
     Args:
         images: uint8 (N, 28, 28).
-        labels: int64 (N,).
+        labels: int64 (N,), or float32 targets (N, 10).
         indices: int64 (n,), the images to return.
         batch_size: Of all processes together.
         rank: This process's number.

@@ -23,9 +23,10 @@ from fmnist.core.files import replacing
 from fmnist.data.source import LOCK
 from fmnist.pictures.labelled import FOREIGN, LabelledFolder, read_labelled_folder
 from fmnist.pictures.parallel import OK
+from fmnist.pictures.reading import printable
 
 FLAG, CLASSES_FLAG = "--data.photographs", "--data.photograph_classes"
-DECODERS = ("numpy", "opencv-python-headless", "pillow", "pillow-heif", "scipy")
+DECODERS = ("numpy", "pillow", "pillow-heif", "scipy")
 """Packages, some of them optional, whose versions decide what can be read and how it comes out."""
 
 
@@ -75,7 +76,7 @@ class PhotographSet:
         """The files that could not be prepared, by their path below the folder, and why."""
         files = self.folder.files
         return {
-            files[position].relative_to(self.folder.path).as_posix(): reason
+            printable(files[position].relative_to(self.folder.path)): reason
             for position, reason in self.failures.items()
         }
 
@@ -89,7 +90,7 @@ class PhotographSet:
         failed = Counter(self.folder.folders[position] for position in self.failures)
         trained, validated = (Counter(self.subfolders[i] for i in part) for part in (train, val))
         return {
-            "folder": self.folder.path.resolve().name,
+            "folder": printable(Path(self.folder.path.resolve().name)),
             "sha256": self.sha256,
             "prepared_sha256": hashlib.sha256(self.images.tobytes()).hexdigest(),
             "answers": {
@@ -108,9 +109,9 @@ class PhotographSet:
 def load_photographs(folder: str, classes: str | None, root: Path) -> PhotographSet:
     """Prepare the photographs of a labelled folder, or read them as they were prepared before.
 
-    They are kept in ``photographs-<digest>.npz`` below ``root``; the digest is of the pictures and of
-    everything that the preparation depends on. Of several processes one prepares, and the others wait. Where
-    ``root`` cannot be written, they are prepared each time.
+    They are kept in ``photographs-<digest>.npz`` below ``root``. The digest is of the pictures, of the code and
+    weights in ``fmnist.pictures``, and of the versions of ``DECODERS``. Of several processes one prepares, and
+    the others wait. Where ``root`` cannot be written, they are prepared each time.
 
     Args:
         folder: Holds a subfolder for each class.

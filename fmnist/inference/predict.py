@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from fmnist import figures
 from fmnist.core.errors import InputError, exits_on_sigterm, quoted, reports_unwritable
-from fmnist.core.files import to_json, write_file
+from fmnist.core.files import check_output, to_json, write_file
 from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Row, Table, counted, rounded_down
 from fmnist.figures.contact_sheet import Card, contact_sheet
@@ -88,9 +88,9 @@ def _check_flags(
     if not 0 <= threshold <= 1:
         raise InputError(f"--threshold {threshold:g}: must lie between 0 and 1")
     if output:
-        _check_file(f"--output {quoted(output)}", Path(output), OUTPUTS)
+        check_output(f"--output {quoted(output)}", Path(output), OUTPUTS)
     if sheet:
-        _check_file(f"--sheet {quoted(sheet)}", Path(sheet), (".png",))
+        check_output(f"--sheet {quoted(sheet)}", Path(sheet), (".png",))
         if os.path.realpath(sheet) in map(os.path.realpath, pictures):
             raise InputError(
                 f"--sheet {quoted(sheet)}: is one of the pictures and would be overwritten; choose another"
@@ -100,20 +100,11 @@ def _check_flags(
             Path(stages).mkdir(parents=True, exist_ok=True)
 
 
-def _check_file(flag: str, path: Path, suffixes: tuple[str, ...]) -> None:
-    if path.suffix.lower() not in suffixes:
-        raise InputError(f"{flag}: must end in {' or '.join(suffixes)}")
-    if os.path.isdir(path):
-        raise InputError(f"{flag}: is a folder")
-    if not os.path.isdir(path.parent) or not os.access(path.parent, os.W_OK):
-        raise InputError(f"{flag}: {quoted(path.parent)} is not a folder that can be written")
-
-
-def others_note(others: Sequence[Path]) -> list[str]:
+def others_note(others: Sequence[Path], reason: str = "because of the names' endings") -> list[str]:
     """Return a line on the files of folders that are no pictures, if any; the first ones by name."""
     names = ", ".join(quoted(printable(path)) for path in others[:OTHERS_NAMED])
     more = ", ..." * (len(others) > OTHERS_NAMED)
-    line = f"not looked at, because of the names' endings: {names}{more} ({len(others):,} in all)"
+    line = f"not looked at, {reason}: {names}{more} ({len(others):,} in all)"
     return [line] if others else []
 
 

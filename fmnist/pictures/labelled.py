@@ -9,7 +9,7 @@ from typing import Any
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.yaml_files import read_yaml
-from fmnist.pictures.reading import find_other_files, find_pictures
+from fmnist.pictures.reading import find_other_files, find_pictures, printable
 
 FOREIGN = "foreign"
 """In place of a class: garments of no class of the data set, which ought to be refused."""
@@ -41,7 +41,7 @@ class LabelledFolder:
         digest = hashlib.sha256()
         for file in self.files:
             try:
-                content = file.read_bytes()
+                content = file.read_bytes() if file.is_file() else b""  # a pipe could wait for ever
             except OSError:
                 content = b""  # cannot be prepared either, which says so
             name = file.relative_to(self.path).as_posix()
@@ -74,7 +74,7 @@ def read_labelled_folder(
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise InputError(f"{where}: cannot be read ({error.strerror})") from None
-    subfolders = {entry.name: entry for entry in entries if entry.is_dir()}
+    subfolders = {printable(Path(entry.name)): entry for entry in entries if os.path.isdir(entry)}
     if not subfolders:
         raise InputError(f"{where}: has no subfolders; put the pictures of each class into a subfolder")
 
@@ -102,7 +102,7 @@ def read_labelled_folder(
             )
         files += found
         folders += [name] * len(found)
-    others = [entry for entry in entries if not entry.is_dir()]
+    others = [entry for entry in entries if not os.path.isdir(entry)]
     others += find_other_files([subfolders[name] for name in answers])
     left_out = tuple(name for name in subfolders if name not in answers)
     return LabelledFolder(folder, tuple(files), tuple(folders), answers, left_out, tuple(others))
@@ -148,7 +148,7 @@ def _classes(value: Any, where: str) -> tuple[int, ...]:
     if unknown:
         raise InputError(f"{where}: unknown class {_listed(unknown)}; must be {ALLOWED}; or null")
     if len(found) != 1 and () in found:
-        raise InputError(f"{where}: must hold classes or {FOREIGN}, not both or nothing")
+        raise InputError(f"{where}: must hold either classes or one {FOREIGN}")
     if not found:
         raise InputError(f"{where}: names no class; must be {ALLOWED}; or null to leave the subfolder out")
     return tuple(sorted({number for numbers in found if numbers for number in numbers}))

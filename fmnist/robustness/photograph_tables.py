@@ -84,7 +84,7 @@ def confusion(measured: Measured) -> dict[str, Any]:
 def cards(measured: Measured) -> list[dict[str, str]]:
     """Return the main figures: each a heading, a value and a detail."""
     known, foreign = measured["known"], measured["foreign"]
-    detection = measured["foreign_detection"]
+    probability, distance = (measured["foreign_detection"][name] for name in ("probability", "distance"))
     contents = [
         ("accuracy", known["accuracy"], f"of {known['photographs']:,} known garments"),
         ("known refused", known["refused"], "unsure, or without an answer"),
@@ -100,16 +100,10 @@ def cards(measured: Measured) -> list[dict[str, str]]:
         for heading, share, detail in contents
         if share
     ]
-    if detection["probability"]:
-        distance = detection["distance"]
-        result.append(
-            {
-                "heading": "AUROC of foreign",
-                "value": fixed("auroc", 3)(detection["probability"]),
-                "detail": "by probability"
-                + (f"; {fixed('auroc', 3)(distance)} by distance" if distance else ""),
-            }
-        )
+    if probability:
+        detail = "by probability" + (f"; {distance['auroc']:.3f} by distance" if distance else "")
+        value = f"{probability['auroc']:.3f}"
+        result.append({"heading": "AUROC of foreign", "value": value, "detail": detail})
     return result
 
 
@@ -161,10 +155,14 @@ def comparison_tables(by_model: Mapping[str, Sequence[Measured]]) -> list[Table]
             by_set = sets.setdefault((measured["name"], measured["sha256"], answers), {})
             by_set.setdefault(model, []).append(measured)
     names = [name for name, _, _ in sets]
-    return [
-        _comparison_table(name if names.count(name) == 1 else f"{name}-{digest[:8]}", models)
-        for (name, digest, _), models in sorted(sets.items())
-    ]
+
+    def label(key: tuple[Any, ...]) -> str:
+        name, digest, _ = key
+        alike = sorted(other for other in sets if other[:2] == key[:2])  # with other right classes
+        number = f"-{alike.index(key) + 1}" if len(alike) > 1 else ""
+        return name if names.count(name) == 1 else f"{name}-{digest[:8]}{number}"
+
+    return [_comparison_table(label(key), models) for key, models in sorted(sets.items())]
 
 
 def _comparison_table(name: str, models: Mapping[str, Sequence[Measured]]) -> Table:

@@ -24,6 +24,7 @@ from fmnist.pictures import (
     PreparedFile,
     make_thumbnail,
     prepare_files,
+    printable,
     read_labelled_folder,
     read_picture,
 )
@@ -37,7 +38,7 @@ SHEET_CARDS = 18
 
 
 @dataclass(frozen=True)
-class PhotographSet:
+class PreparedFolder:
     """Labelled photographs, prepared once for all runs.
 
     Attributes:
@@ -53,7 +54,7 @@ class PhotographSet:
     prepared: Sequence[PreparedFile]
 
 
-def prepare_photographs(folder: str, classes: str | None = None) -> PhotographSet:
+def prepare_photographs(folder: str, classes: str | None = None) -> PreparedFolder:
     """Read and prepare labelled photographs, with a bar, and notes on what is left out, on standard error.
 
     Args:
@@ -67,17 +68,19 @@ def prepare_photographs(folder: str, classes: str | None = None) -> PhotographSe
     labelled = read_labelled_folder(Path(folder), mapping, "--photographs", "--classes")
     left_out = ", ".join(map(quoted, labelled.left_out))
     notes = [f"left out by {quoted(mapping)}: {left_out}"] if left_out else []
-    for note in notes + others_note(labelled.others):
+    for note in notes + others_note(
+        labelled.others, "because of the names' endings, or outside of the subfolders"
+    ):
         print(f"note: {note}", file=sys.stderr)
     with exits_on_sigterm():
         files = prepare_files(labelled.files)
         total = len(labelled.files)
         prepared = list(tqdm(files, "photographs", total=total, unit="picture", disable=None))
-    name = mapping.stem if mapping else Path(folder).resolve().name
-    return PhotographSet(name, labelled, labelled.sha256(), prepared)
+    name = printable(Path(mapping.stem if mapping else Path(folder).resolve().name))
+    return PreparedFolder(name, labelled, labelled.sha256(), prepared)
 
 
-def write_photographs(run: Run, photographs: PhotographSet, root: str = "data") -> dict[str, Any]:
+def write_photographs(run: Run, photographs: PreparedFolder, root: str = "data") -> dict[str, Any]:
     """Measure a run on labelled photographs; return the content of ``photographs/NAME.json``.
 
     Writes that file, the answers as ``NAME.csv``, and contact sheets of a sample and of the most confident
@@ -96,7 +99,7 @@ def write_photographs(run: Run, photographs: PhotographSet, root: str = "data") 
     answers = LabelledAnswers(labelled, list(classifier(photographs.prepared)))
     measured = {
         "name": photographs.name,
-        "folder": labelled.path.resolve().name,
+        "folder": printable(Path(labelled.path.resolve().name)),
         "sha256": photographs.sha256,
         "left_out": list(labelled.left_out),
         "other_files": len(labelled.others),
@@ -154,11 +157,17 @@ def read_photographs(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
     for path in sorted((run.path / FOLDER).glob("*.json")):
         try:
             content = json.loads(path.read_bytes())
-            tables.run_tables(content)  # these use all that must be there
-            tables.summary(content)
+            if content["name"] != path.stem:
+                raise ValueError(f"is of {content['name']}")
+            for table in [*tables.run_tables(content), *tables.comparison_tables({"": [content]})]:
+                table.text()  # these use all that must be there
+            tables.summary(content), tables.cards(content), content["confusion"]
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             again = shell_command("evaluate", str(run.path), "--photographs", "FOLDER")
-            damaged.append(f"{quoted(path)}: is damaged ({error!r}); to write it anew: {again}")
+            damaged.append(
+                f"{quoted(path)}: is damaged ({error!r}); to write it anew: {again}, "
+                "and --classes FILE.yaml if that named it"
+            )
         else:
             measured.append(content)
     return measured, damaged

@@ -17,7 +17,7 @@ def _layer(inputs: int, outputs: int, kernel_size: int = 3) -> nn.Sequential:
 
 
 class SegmentationNetwork(nn.Module):
-    """A U-Net (Ronneberger et al. 2015, arXiv 1505.04597) of 486,000 parameters that adds what it skips.
+    """A U-Net (Ronneberger et al. 2015, arXiv 1505.04597) of 502,000 parameters that adds what it skips.
 
     It sees the picture, standardised, and the position of each pixel.
     """

@@ -37,7 +37,8 @@ def train(scenes: Tensor, steps: int, seed: int, progress: bool = True) -> Segme
     network = SegmentationNetwork().to(memory_format=torch.channels_last)
     average = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, steps, pct_start=0.1)
+    # PyTorch divides by the length of the rise, which 10 steps would leave without any
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, max(steps, 11), pct_start=0.1)
     batches = tqdm(_batches(scenes, steps), "training", steps, unit="step", disable=not progress)
     for step, (pictures, covers) in enumerate(batches):
         loss = loss_of(network(pictures), covers)
@@ -73,7 +74,7 @@ def intersection_over_union(network: SegmentationNetwork, scenes: Tensor) -> flo
 def save(network: SegmentationNetwork, path: Path) -> None:
     """Write the weights as numpy reads them."""
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **export_weights(network))
+        np.savez_compressed(file, **export_weights(network))  # type: ignore[arg-type]  # not allow_pickle
 
 
 def _batches(scenes: Tensor, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
