@@ -109,9 +109,9 @@ class PhotographSet:
 def load_photographs(folder: str, classes: str | None, root: Path) -> PhotographSet:
     """Prepare the photographs of a labelled folder, or read them as they were prepared before.
 
-    They are kept in ``photographs-<digest>.npz`` below ``root``. The digest is of the pictures, of the code and
-    weights in ``fmnist.pictures``, and of the versions of ``DECODERS``. Of several processes one prepares, and
-    the others wait. Where ``root`` cannot be written, they are prepared each time.
+    They are kept in ``photographs-<digest>.npz`` below ``root``. The digest is of the pictures, of the code
+    and weights in ``fmnist.pictures``, and of the versions of ``DECODERS``. Of several processes, one
+    prepares and the others wait. Where ``root`` cannot be written, they are prepared each time.
 
     Args:
         folder: Holds a subfolder for each class.
