@@ -79,7 +79,7 @@ def test_names_are_enough_beside_a_mapping_and_numbers_are_names(tmp_path: Path)
         ("hat: foreign", ["no class is known for longsleeve, shoes", "--classes"]),
         ("hat: Cap", ["--classes", "hat: unknown class Cap", "T-shirt/top", "foreign"]),
         ("hat: [Dress, 3]", ["unknown class 3"]),
-        ("hat: [Dress, foreign]", ["not both"]),
+        ("hat: [Dress, foreign]", ["either classes or one foreign"]),
         ("hat: []", ["names no class"]),
         ("hats: foreign", ["maps hats", "there are dress, hat, longsleeve, shoes"]),
         ("{dress: null, hat: null, longsleeve: null, shoes: null}", ["leaves out all subfolders"]),

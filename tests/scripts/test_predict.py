@@ -54,7 +54,9 @@ def good(tmp_path: Path, synthetic_root: Path) -> Path:
 
 @pytest.fixture
 def noise(tmp_path: Path) -> Path:
-    Image.fromarray(noise_images(1, 0)[0]).resize((100, 100)).save(tmp_path / "noise.png")
+    """Return a picture of a square of noise on white paper."""
+    square = np.kron(noise_images(1, 0)[0], np.ones((3, 3), np.uint8))
+    Image.fromarray(np.pad(square, 20, constant_values=255)).save(tmp_path / "noise.png")
     return tmp_path / "noise.png"
 
 

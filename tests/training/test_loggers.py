@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from lightning.pytorch.core.saving import load_hparams_from_yaml
 
 from fmnist.core.runs import Run
 
@@ -26,7 +26,7 @@ def read_csv(folder: Path) -> Logged:
             for name, value in row.items():
                 if value:
                     metrics.setdefault(name, []).append(float(value))
-    return yaml.safe_load((version / "hparams.yaml").read_text()), metrics
+    return load_hparams_from_yaml(version / "hparams.yaml"), metrics
 
 
 def read_mlflow(folder: Path) -> Logged:
