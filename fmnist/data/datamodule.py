@@ -81,7 +81,7 @@ class FashionMNISTDataModule(LightningDataModule):
         photographs: Folder of labelled photographs for training, a subfolder for each class.
         photograph_classes: YAML file that maps these subfolders to classes; null takes their names.
         photograph_share: Share of each training batch that are photographs.
-        photograph_val: Share of them kept for validation; their known garments are ``val/photographs``.
+        photograph_val: Share of them kept for validation (``val/photographs``).
 
     Raises:
         InputError: A value lies outside its range.
