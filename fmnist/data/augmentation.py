@@ -328,7 +328,7 @@ class Augmentation:
     erase_area: float = setting(0.33, lowest=MIN_ERASED_AREA)
     """Largest share of the image that is erased; the smallest is 0.02."""
     warp: float = setting(0.0)
-    """Probability that a garment is warped like one that lies spread out: wider, with lifted sleeves."""
+    """Probability of a warp, like that of garments that lie spread out."""
     cloth: float = probability(change_cloth)
     """Probability that the cloth changes: faded, negated, with a texture or a print."""
     outline: float = probability(change_outline)
