@@ -40,9 +40,12 @@ def main(args: Sequence[str] | None = None) -> None:
     val_size = "training images kept for checking (default: %(default)s)"
     add("--data.val_size", dest="val_size", type=int, default=5000, metavar="N", help=val_size)
     options = parser.parse_args(args)
-    least = {"--scenes": 1, "--steps": 1, "--seed": 0, "--data.val_size": 1}
-    values = (options.scenes, options.steps, options.seed, options.val_size)
-    for (flag, lowest), value in zip(least.items(), values, strict=True):
+    for flag, value, lowest in (
+        ("--scenes", options.scenes, 1),
+        ("--steps", options.steps, 1),
+        ("--seed", options.seed, 0),
+        ("--data.val_size", options.val_size, 1),
+    ):
         if value < lowest:
             parser.error(f"{flag} {value}: must be at least {lowest}")
 

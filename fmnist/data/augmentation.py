@@ -33,11 +33,10 @@ MAX_BLUR_ALONG, MAX_BLUR_ACROSS = 6.0, 1.5  # standard deviations of the Gaussia
 MAX_NOISE = 0.35  # standard deviation, of levels in [0, 1]
 MAX_IMPULSES = 0.3  # share of the pixels
 LOG_WIDTHS = -0.1, 0.7  # of warped images, the logarithm of the ratio of width to height
-LIFTS, SLEEVE = (
-    (-0.3, 1.0),
-    0.3,
-)  # of sleeves; the distance from the middle where they begin; 1 is half the side
-SPREADS, WAIST = (0.0, 0.4), 0.2  # of legs and hems; the distance above the middle where they begin
+LIFTS = -0.3, 1.0  # of sleeves
+SLEEVE = 0.3  # distance from the middle column where sleeves begin; 1 is half the side
+SPREADS = 0.0, 0.4  # of legs and hems
+WAIST = 0.2  # distance above the middle row where they begin
 MAX_WARP = 0.16  # standard deviation of the displacement; 2 is the side of the image
 WARP_SCALE, OUTLINE_SCALE = 5.0, 1.6  # standard deviations of the Gaussian that smooths noise, pixels
 MAX_OUTLINE = 0.6  # standard deviation of what is added to the cover of the garment, in [0, 1]
@@ -75,9 +74,8 @@ def _displacement(grid: Tensor, u: Draws, warped: Tensor) -> Tensor:
     """
     size = NOISE_BANK_SIZE
     noise = u.bank("smooth noise", lambda generator: draw_smooth_noise(size, WARP_SCALE, generator))
-    first = torch.zeros_like(u("warp_y"))  # a bank holds one large image
-    shifts = [_crops(noise, first, u(f"{name}_y"), u(f"{name}_x")) for name in ("warp", "warp_along")]
-    smooth = MAX_WARP * _per_image(u("warp_size") ** 2) * torch.cat(shifts, 1).permute(0, 2, 3, 1)
+    shifts = [_crops_of_one(noise, u(f"{name}_y"), u(f"{name}_x")) for name in ("warp", "warp_along")]
+    smooth = MAX_WARP * per_image(u("warp_size") ** 2) * torch.cat(shifts, 1).permute(0, 2, 3, 1)
 
     def between(low: float, high: float, name: str) -> Tensor:
         return (low + (high - low) * u(name))[:, None, None]
@@ -88,7 +86,7 @@ def _displacement(grid: Tensor, u: Draws, warped: Tensor) -> Tensor:
     x, y = x * zoom / width, y * zoom
     moved_y = y + between(*LIFTS, "warp_lift") * (x.abs() - SLEEVE).clamp(min=0)
     moved_x = x - between(*SPREADS, "warp_spread") * (y + WAIST).clamp(min=0) * torch.tanh(8 * x)
-    return _per_image(warped) * (torch.stack([moved_x, moved_y], 3) - grid + smooth)
+    return per_image(warped) * (torch.stack([moved_x, moved_y], 3) - grid + smooth)
 
 
 def mix(images: Tensor, others: Tensor, u: Draws, settings: "Augmentation") -> tuple[Tensor, Tensor]:
@@ -103,9 +101,9 @@ def mix(images: Tensor, others: Tensor, u: Draws, settings: "Augmentation") -> t
         cut = torch.full((len(images),), bool(settings.cutmix), device=images.device)
     weight = u.beta("mixup", settings.mixup or 1.0)
     side = IMAGE_SIZE * torch.sqrt(1 - u.beta("cutmix", settings.cutmix or 1.0))
-    box = rectangles(side, side, u("mix_y"), u("mix_x")) & _per_image(cut)
+    box = rectangles(side, side, u("mix_y"), u("mix_x")) & per_image(cut)
     share = torch.where(cut, 1 - box.float().mean((1, 2, 3)), weight)
-    weight = _per_image(torch.where(cut, 1.0, share))
+    weight = per_image(torch.where(cut, 1.0, share))
     return torch.where(box, others, weight * images + (1 - weight) * others), share
 
 
@@ -115,7 +113,7 @@ def erase(images: Tensor, u: Draws, settings: "Augmentation") -> Tensor:
     area = IMAGE_SIZE**2 * share
     aspect = torch.exp(u.signed("erase_aspect") * math.log(MAX_ERASED_ASPECT))
     box = rectangles(torch.sqrt(area * aspect), torch.sqrt(area / aspect), u("erase_y"), u("erase_x"))
-    return images.masked_fill(box & _per_image(_happens("erase", u, settings)), 0.0)
+    return images.masked_fill(box & per_image(_happens("erase", u, settings)), 0.0)
 
 
 def rectangles(height: Tensor, width: Tensor, u_y: Tensor, u_x: Tensor) -> Tensor:
@@ -156,13 +154,11 @@ def change_cloth(images: Tensor, original: Tensor, u: Draws) -> Tensor:
     textures = u.bank("textures", lambda generator: draw_textures(TEXTURE_COUNT, generator))
     keep, low, high = u.signed("cloth_keep"), u("cloth_low"), u("cloth_high")
     levels = F.max_pool2d(images, 3, stride=1, padding=1)  # of cloth on the outline, too
-    levels = torch.where(_per_image(keep) < 0, 1 - levels, torch.lerp(levels, images, garment))
-    cloth = _per_image(low) + _per_image(high - low) * _crops(
-        textures, u("cloth"), u("cloth_y"), u("cloth_x")
-    )
+    levels = torch.where(per_image(keep) < 0, 1 - levels, torch.lerp(levels, images, garment))
+    cloth = per_image(low) + per_image(high - low) * _crops(textures, u("cloth"), u("cloth_y"), u("cloth_x"))
     relief = _crops(textures, u("print"), u("cloth_x"), u("cloth_y"))
-    prints = (8 * (relief - _per_image(u("print_share")))).clamp_(0, 1)
-    cover = (1 - _per_image(keep.abs())) * torch.where(_per_image(u("print_kind")) < 0.5, 1.0, prints)
+    prints = (8 * (relief - per_image(u("print_share")))).clamp_(0, 1)
+    cover = (1 - per_image(keep.abs())) * torch.where(per_image(u("print_kind")) < 0.5, 1.0, prints)
     changed = garment * torch.lerp(levels, cloth, cover)
     return changed / changed.amax((2, 3), keepdim=True).clamp(min=0.2)
 
@@ -173,9 +169,8 @@ def change_outline(images: Tensor, original: Tensor, u: Draws) -> Tensor:
     fine = u.bank(
         "fine noise", lambda generator: draw_smooth_noise(NOISE_BANK_SIZE, OUTLINE_SCALE, generator)
     )
-    first = torch.zeros_like(u("outline_y"))
-    noise = _crops(fine, first, u("outline_y"), u("outline_x"))
-    moved = garment + MAX_OUTLINE * _per_image(u("outline_size")) * noise
+    noise = _crops_of_one(fine, u("outline_y"), u("outline_x"))
+    moved = garment + MAX_OUTLINE * per_image(u("outline_size")) * noise
     cover = (4 * (moved - 0.5) + 0.5).clamp_(0, 1)
     around = torch.where(garment > 0.5, images, F.max_pool2d(images, 5, stride=1, padding=2))
     return cover * around
@@ -191,7 +186,7 @@ def change_contrast(images: Tensor, original: Tensor, u: Draws) -> Tensor:
     gain = torch.exp(u.signed("gain") * math.log(MAX_GAIN))
     pivot = u("pivot") * torch.where(gain > 1, 0.25, 1.0)
     offset = pivot - gain * pivot + MAX_BRIGHTNESS * u("lift")
-    return (_per_image(gain) * images + _per_image(offset)).clamp_(0, 1)
+    return (per_image(gain) * images + per_image(offset)).clamp_(0, 1)
 
 
 def negate(images: Tensor, original: Tensor, u: Draws) -> Tensor:
@@ -206,11 +201,11 @@ def add_background(images: Tensor, original: Tensor, u: Draws) -> Tensor:
     garment, tell where the garment is.
     """
     textures = u.bank("textures", lambda generator: draw_textures(TEXTURE_COUNT, generator))
-    low, high = _per_image(u("texture_low")), _per_image(u("texture_high"))
+    low, high = per_image(u("texture_low")), per_image(u("texture_high"))
     background = low + (high - low) * _crops(textures, u("texture"), u("texture_y"), u("texture_x"))
     relief = _crops(textures, u("patch"), u("texture_x"), u("texture_y"))
-    patches = (16 * (relief - _per_image(u("patch_share")))).clamp_(0, 1)
-    background = torch.where(_per_image(u("patches")) < 1 / 3, background, patches * background)
+    patches = (16 * (relief - per_image(u("patch_share")))).clamp_(0, 1)
+    background = torch.where(per_image(u("patches")) < 1 / 3, background, patches * background)
     return torch.lerp(background, images, foreground(original))
 
 
@@ -253,12 +248,11 @@ def add_noise(images: Tensor, original: Tensor, u: Draws) -> Tensor:
     shape = (1, NOISE_BANK_SIZE, NOISE_BANK_SIZE)
     normals = u.bank("normal noise", lambda generator: generator.standard_normal(shape))
     uniforms = u.bank("uniform noise", lambda generator: generator.random(shape))
-    first = torch.zeros_like(u("noise_y"))  # a bank holds one large image
-    kind, level = _per_image(u("noise_kind")), _per_image(u("noise_level"))
-    normal = _crops(normals, first, u("noise_y"), u("noise_x"))
+    kind, level = per_image(u("noise_kind")), per_image(u("noise_level"))
+    normal = _crops_of_one(normals, u("noise_y"), u("noise_x"))
     gaussian = MAX_NOISE * level * normal * torch.where(kind < 0.25, 1.0, images.sqrt())
-    impulses = _crops(uniforms, first, u("noise_y"), u("noise_x")) < MAX_IMPULSES * level
-    values = (3 * _crops(uniforms, first, u("noise_row"), u("noise_column")) - 1).clamp_(0, 1)
+    impulses = _crops_of_one(uniforms, u("noise_y"), u("noise_x")) < MAX_IMPULSES * level
+    values = (3 * _crops_of_one(uniforms, u("noise_row"), u("noise_column")) - 1).clamp_(0, 1)
     return torch.where(kind < 0.5, (images + gaussian).clamp_(0, 1), torch.where(impulses, values, images))
 
 
@@ -274,7 +268,12 @@ def _crops(bank: Tensor, u_which: Tensor, u_y: Tensor, u_x: Tensor) -> Tensor:
     return windows[k, y, x][:, None]
 
 
-def _per_image(values: Tensor) -> Tensor:
+def _crops_of_one(bank: Tensor, u_y: Tensor, u_x: Tensor) -> Tensor:
+    """Crop (b, 1, 28, 28) from a bank of one large image (1, H, W)."""
+    return _crops(bank, torch.zeros_like(u_y), u_y, u_x)
+
+
+def per_image(values: Tensor) -> Tensor:
     """Reshape one number an image, (B,), to (B, 1, 1, 1)."""
     return values[:, None, None, None]
 
@@ -405,7 +404,7 @@ class Augmenter:
             mixed, share = mix(images, others, u, settings)
             if self.photographs:
                 whole = indices >= self.first_photograph
-                mixed, share = torch.where(_per_image(whole), images, mixed), share.masked_fill(whole, 1)
+                mixed, share = torch.where(per_image(whole), images, mixed), share.masked_fill(whole, 1)
             own, other = (
                 each if each.ndim == 2 else F.one_hot(each, len(CLASSES))
                 for each in (labels, self.labels[partners])

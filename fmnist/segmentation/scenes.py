@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fmnist.core.constants import IMAGE_SIZE
+from fmnist.data.augmentation import per_image
 from fmnist.pictures.segmentation import SIDE
-from fmnist.segmentation.surfaces import TAU, Surfaces, column
+from fmnist.segmentation.surfaces import TAU, Surfaces
 
 MARGIN = 3  # pixels around an image, so that its outline can be smoothed
 CLOTH = 30  # grey level that is wholly cloth
@@ -84,11 +85,11 @@ class Scenes:
         return self._photograph(picture), garment.cover
 
     def _flag(self, probability: float, count: int) -> Tensor:
-        return column(self.draw.chance(probability, count).float())
+        return per_image(self.draw.chance(probability, count).float())
 
     def _uniform(self, low: float, high: float, count: int, power: float = 1.0) -> Tensor:
         """Return numbers (count, 1, 1, 1); a power above 1 makes low ones more frequent."""
-        return column(low + (high - low) * self.draw.uniform(0, 1, count) ** power)
+        return per_image(low + (high - low) * self.draw.uniform(0, 1, count) ** power)
 
     def _garment(self, count: int) -> Garment:
         index = torch.multinomial(self.weights, count, replacement=True, generator=self.draw.generator)
@@ -112,7 +113,9 @@ class Scenes:
 
         # parts of another colour: one side, or both sleeves
         angle = self.draw.uniform(0, TAU, count)
-        side = column(torch.cos(angle)) * x + column(torch.sin(angle)) * y > self._uniform(0.1, 0.6, count)
+        side = per_image(torch.cos(angle)) * x + per_image(torch.sin(angle)) * y > self._uniform(
+            0.1, 0.6, count
+        )
         sleeves = x.abs() > self._uniform(0.3, 0.7, count)
         part = torch.where(self._flag(0.5, count) > 0, side, sleeves).float() * self._flag(0.18, count)
         cloth = cloth + (self.draw.colours(count) - cloth) * part
@@ -157,7 +160,7 @@ class Scenes:
                 draw.normal(count, 2, cells, cells), (SIDE, SIDE), mode="bicubic", align_corners=True
             )
             places = places + largest * (bends * self._uniform(0, 1, count, 2)).permute(0, 2, 3, 1)
-        mirrored = column(draw.chance(0.5, count))
+        mirrored = per_image(draw.chance(0.5, count))
         return torch.where(mirrored, places * torch.tensor([-1.0, 1.0]), places)
 
     def _background(self, count: int) -> Tensor:
@@ -166,7 +169,7 @@ class Scenes:
         surface = draw.textured(count)
         angle = draw.angle(count, 0.7) + 0.05 * draw.normal(count)
         sign = torch.where(draw.chance(0.5, count), -1.0, 1.0)
-        side = column(torch.cos(angle) * sign) * draw.x + column(torch.sin(angle) * sign) * draw.y
+        side = per_image(torch.cos(angle) * sign) * draw.x + per_image(torch.sin(angle) * sign) * draw.y
         beyond = side > self._uniform(0.3, 1.0, count)
         return draw.sometimes(
             0.3, surface, lambda part, chosen: torch.where(beyond[chosen], draw.textured(len(part)), part)
@@ -187,10 +190,10 @@ class Scenes:
     def _put_thing(self, scene: Tensor, _: Tensor) -> Tensor:
         draw, count = self.draw, len(scene)
         direction, distance = draw.uniform(0, TAU, count), 1.2 * draw.uniform(0.75, 1.3, count)
-        dx = draw.x - column(torch.cos(direction) * distance)
-        dy = draw.y - column(torch.sin(direction) * distance)
+        dx = draw.x - per_image(torch.cos(direction) * distance)
+        dy = draw.y - per_image(torch.sin(direction) * distance)
         angle = draw.uniform(-0.5, 0.5, count)
-        cos, sin = column(torch.cos(angle)), column(torch.sin(angle))
+        cos, sin = per_image(torch.cos(angle)), per_image(torch.sin(angle))
         along = (cos * dx + sin * dy) / self._uniform(0.05, 0.6, count)
         across = (cos * dy - sin * dx) / self._uniform(0.05, 0.6, count)
         box, ellipse = torch.maximum(along.abs(), across.abs()), torch.hypot(along, across)
@@ -236,12 +239,12 @@ class Scenes:
         """Return scenes as a camera records them: uneven light, colour cast, exposure, blur, noise."""
         draw, count = self.draw, len(scene)
         angle = draw.uniform(0, TAU, count)
-        ramp = column(torch.cos(angle)) * draw.x + column(torch.sin(angle)) * draw.y
+        ramp = per_image(torch.cos(angle)) * draw.x + per_image(torch.sin(angle)) * draw.y
         light = 1 + 0.45 * self._uniform(0, 1, count, 2) * ramp
         light = light - 0.3 * self._uniform(0, 1, count, 2) * (draw.x**2 + draw.y**2)
         light = light + 0.2 * self._uniform(0, 1, count, 3) * draw.noise(count, 0.1, 0.4)
         cast = 1 + 0.08 * draw.normal(count, 3, 1, 1)
-        gamma = column(torch.exp(0.25 * draw.normal(count)))
+        gamma = per_image(torch.exp(0.25 * draw.normal(count)))
         picture = (scene * light * cast * self._uniform(0.85, 1.25, count)).clamp(0, 1) ** gamma
         blurred = F.avg_pool2d(F.pad(picture, (1,) * 4, mode="replicate"), 3, 1)
         picture = torch.lerp(picture, blurred, self._uniform(0, 1, count))

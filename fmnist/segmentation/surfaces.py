@@ -9,6 +9,7 @@ from scipy import fft
 from torch import Tensor
 from torch.nn import functional as F
 
+from fmnist.data.augmentation import per_image
 from fmnist.pictures.segmentation import SIDE
 
 BANK = 96  # noise fields, of which each picture takes random windows
@@ -36,11 +37,6 @@ def draw_noise(generator: np.random.Generator, number: int) -> np.ndarray:
         field = fft.irfft2(spectrum * smooth(generator.uniform(2, 7)) * frequency)
         field = np.tanh(3 * (field / field.std() - generator.uniform(0, 1)))
     return ((field - field.mean()) / field.std()).astype(np.float32)
-
-
-def column(values: Tensor) -> Tensor:
-    """Reshape one number a picture, (B,), to (B, 1, 1, 1)."""
-    return values[:, None, None, None]
 
 
 class Surfaces:
@@ -123,40 +119,40 @@ class Surfaces:
     def textured(self, count: int) -> Tensor:
         """Return surfaces with a texture: clouds, stripes, checks, boards, spots, or nearly plain."""
         colour = self.colours(count)
-        spread = column(self.uniform(0, 1, count) ** 1.5)
+        spread = per_image(self.uniform(0, 1, count) ** 1.5)
         second, third = (colour + spread * (self.colours(count) - colour) for _ in range(2))
         clouds = self.noise(count)
-        wobble = 0.1 * self.noise(count, 0.1, 0.5) * column(self.uniform(0, 1, count) ** 3)
-        angle, phase = self.angle(count, 0.7), column(self.uniform(0, TAU, count))
-        cos, sin = column(torch.cos(angle)), column(torch.sin(angle))
+        wobble = 0.1 * self.noise(count, 0.1, 0.5) * per_image(self.uniform(0, 1, count) ** 3)
+        angle, phase = self.angle(count, 0.7), per_image(self.uniform(0, TAU, count))
+        cos, sin = per_image(torch.cos(angle)), per_image(torch.sin(angle))
         frequency = torch.exp(self.uniform(math.log(4), math.log(60), count))
-        along = column(frequency) * (cos * self.x + sin * self.y + wobble) + phase
+        along = per_image(frequency) * (cos * self.x + sin * self.y + wobble) + phase
         across = frequency * torch.exp(self.uniform(-1, 1, count))
-        across = column(across) * (cos * self.y - sin * self.x + wobble)
-        hardness = column(torch.exp(self.uniform(0, 4, count)))
-        width = column(self.uniform(-0.8, 0.8, count))
+        across = per_image(across) * (cos * self.y - sin * self.x + wobble)
+        hardness = per_image(torch.exp(self.uniform(0, 4, count)))
+        width = per_image(self.uniform(-0.8, 0.8, count))
         stripes = torch.sigmoid(hardness * (torch.sin(along) - width))
         checks = (stripes + torch.sigmoid(hardness * (torch.sin(across) - width))) / 2
         board = torch.floor(along / math.pi)
         tone = torch.frac(torch.sin(12.9898 * board + phase) * 43758.5453).abs()  # of each board
         boards = (0.7 * tone + 0.2 * clouds).clamp(0, 1)
-        soft = torch.sigmoid(clouds * column(torch.exp(self.uniform(-1, 3.5, count))))
-        spots = (clouds > column(self.uniform(-1, 1, count))).float()
+        soft = torch.sigmoid(clouds * per_image(torch.exp(self.uniform(-1, 3.5, count))))
+        spots = (clouds > per_image(self.uniform(-1, 1, count))).float()
         kinds = (soft, stripes, checks, boards, torch.zeros_like(soft), spots)
         ends = (0.2, 0.35, 0.5, 0.7, 0.85, 1.0)
-        kind = column(self.uniform(0, 1, count))
+        kind = per_image(self.uniform(0, 1, count))
         share = spots
         for texture, end in reversed(list(zip(kinds, ends, strict=True))):
             share = torch.where(kind < end, texture, share)
         surface = colour + (second - colour) * share
-        specks = 8 * (self.noise(count, 0.05, 0.5) - column(self.uniform(0.2, 1.5, count)))
-        specks = torch.sigmoid(specks) * column(self.chance(0.35, count).float())
+        specks = 8 * (self.noise(count, 0.05, 0.5) - per_image(self.uniform(0.2, 1.5, count)))
+        specks = torch.sigmoid(specks) * per_image(self.chance(0.35, count).float())
         surface = surface + (third - surface) * specks
-        seams = (torch.frac(along / math.pi).abs() < column(self.uniform(0.02, 0.12, count))).float()
+        seams = (torch.frac(along / math.pi).abs() < per_image(self.uniform(0.02, 0.12, count))).float()
         is_board = ((kind >= 0.5) & (kind < 0.7)).float()
-        surface = surface * (1 - 0.6 * is_board * seams * column(self.uniform(0, 1, count)))
-        folds = 0.25 * column(self.uniform(0, 1, count) ** 2) * self.noise(count, 0.08, 0.8, 4)
-        grain = 0.15 * column(self.uniform(0, 1, count) ** 3) * self.noise(count, 0.8, 2.5)
+        surface = surface * (1 - 0.6 * is_board * seams * per_image(self.uniform(0, 1, count)))
+        folds = 0.25 * per_image(self.uniform(0, 1, count) ** 2) * self.noise(count, 0.08, 0.8, 4)
+        grain = 0.15 * per_image(self.uniform(0, 1, count) ** 3) * self.noise(count, 0.8, 2.5)
         return (surface * (1 + folds + grain)).clamp(0, 1)
 
     def cloths(self, textured: float, count: int) -> Tensor:

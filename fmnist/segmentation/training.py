@@ -11,10 +11,10 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from fmnist.core.files import replacing
+from fmnist.data.augmentation import per_image
 from fmnist.pictures.segmentation import SIDE
 from fmnist.segmentation.network import SegmentationNetwork, export_weights
 from fmnist.segmentation.scenes import Scenes
-from fmnist.segmentation.surfaces import column
 
 BATCH = 32
 RENDERED = 50  # scenes at a time
@@ -88,7 +88,7 @@ def _batches(scenes: Tensor, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
 def _augment(scenes: Tensor) -> Tensor:
     """Mirror, crop and stretch scenes (B, 4, 96, 96) in [0, 1]; swap, negate and brighten colours."""
     count = len(scenes)
-    scenes = torch.where(column(torch.rand(count) < 0.5), scenes.flip(3), scenes)
+    scenes = torch.where(per_image(torch.rand(count) < 0.5), scenes.flip(3), scenes)
     size = 1 - 0.15 * torch.rand(count, 2)
     shift = (1 - size) * (2 * torch.rand(count, 2) - 1)
     theta = torch.cat([torch.diag_embed(size), shift[:, :, None]], 2)
@@ -97,8 +97,8 @@ def _augment(scenes: Tensor) -> Tensor:
     colours, covers = scenes.split([3, 1], 1)
     order = torch.rand(count, 3).argsort(1)[:, :, None, None]
     colours = colours.gather(1, order.expand_as(colours))
-    colours = torch.where(column(torch.rand(count) < 0.15), 1 - colours, colours)
-    gamma = column(torch.exp(0.25 * torch.randn(count)))
+    colours = torch.where(per_image(torch.rand(count) < 0.15), 1 - colours, colours)
+    gamma = per_image(torch.exp(0.25 * torch.randn(count)))
     return torch.cat([colours.clamp(1e-3, 1) ** gamma, covers], 1)
 
 
