@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fmnist.core.constants import CLASSES
+from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.errors import InputError, one_line, quoted, reports_unwritable
 from fmnist.core.files import replacing, to_json, write_file
 from fmnist.core.settings import shortening_flags
@@ -189,13 +189,9 @@ class Run:
         path, logits = self._predictions_file(part), predictions.logits.astype(np.float32)
         if fault := scores_fault(logits, len(predictions.labels)):
             raise InputError(f"{quoted(path)}: is not written, as the model gives {fault}")
-        arrays = {
-            "logits": logits,
-            "labels": predictions.labels.astype(np.int64),
-            "indices": predictions.indices.astype(np.int64),
-        }
+        labels, indices = predictions.labels.astype(np.int64), predictions.indices.astype(np.int64)
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy reads ** as allow_pickle
+            np.savez(file, logits=logits, labels=labels, indices=indices)
 
     def predictions(self, part: str) -> Predictions:
         """Read ``predictions/<part>.npz`` and check its arrays.
@@ -218,6 +214,25 @@ class Run:
         if fault := scores_fault(predictions.logits, len(predictions.labels)):
             raise InputError(f"{quoted(path)}: holds {fault}; train again, or leave this run out")
         return predictions
+
+    def save_photographs(self, images: np.ndarray, logits: np.ndarray, targets: np.ndarray) -> None:
+        """Write ``predictions/photographs.npz``, atomically: validation photographs of known garments.
+
+        Args:
+            images: uint8 (P, 28, 28).
+            logits: float32 (P, 10).
+            targets: float32 (P, 10), 1 for each class that is right.
+        """
+        with replacing(self._predictions_file("photographs")) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, images=images, logits=logits, targets=targets)
+
+    def photograph_images(self) -> np.ndarray:
+        """Read the images of ``predictions/photographs.npz``, uint8 (P, 28, 28); none without it."""
+        try:
+            with np.load(self._predictions_file("photographs"), allow_pickle=False) as arrays:
+                return arrays["images"]
+        except Exception:  # missing; a damaged archive raises nearly anything
+            return np.empty((0, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
 
     def has_predictions(self, part: str) -> bool:
         """Return whether there is a file of predictions of ``part``."""

@@ -54,7 +54,8 @@ class References:
         images: uint8 (M, 28, 28).
         labels: int64 (M,).
         embeddings: float32 (M, D).
-        threshold: 95 % of the validation images have a neighbour that is no farther.
+        threshold: 95 % of the validation images, and of the validation photographs if the run has any, have
+            a neighbour that is no farther.
     """
 
     images: np.ndarray
@@ -70,7 +71,7 @@ class Detector:
     Attributes:
         name: Name of the score.
         score: The score.
-        threshold: Images with a higher score are too unlike; 95 % of the validation images are not.
+        threshold: Images with a higher score are too unlike.
         note: A limitation that users should know of, or nothing.
     """
 
@@ -188,7 +189,10 @@ def references_of(predictor: Predictor, data: "FashionMNISTDataModule") -> Refer
 
 
 def _choose(predictor: Predictor, data: "FashionMNISTDataModule") -> References:
-    """Choose training images, and the threshold by validation images or else by other training images."""
+    """Choose training images, and the threshold by validation images or else by other training images.
+
+    If the run has validation photographs, the threshold accepts 95 % of them, too.
+    """
     from fmnist.data.arrays import images_of
 
     train, val = images_of(data, "train"), images_of(data, "val")
@@ -197,10 +201,13 @@ def _choose(predictor: Predictor, data: "FashionMNISTDataModule") -> References:
     known, labels = run_model(predictor, train.images[chosen]), train.labels[chosen]
     references = References(known.images, labels, known.embeddings, np.inf)
     checked = val.images[:CHECKED] if len(val.images) else train.images[others]
-    if not len(checked):
-        return references
-    distances = nearest_neighbour(references)(run_model(predictor, checked))
-    return replace(references, threshold=float(np.quantile(distances, ACCEPTED)))
+    distance = nearest_neighbour(references)
+    thresholds = [
+        float(np.quantile(distance(run_model(predictor, images)), ACCEPTED))
+        for images in (checked, predictor.run.photograph_images())
+        if len(images)
+    ]
+    return replace(references, threshold=max(thresholds, default=np.inf))
 
 
 def _detector_without_data(run: Run, reason: str) -> Detector | None:

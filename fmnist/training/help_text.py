@@ -48,7 +48,7 @@ RUN_FLAGS = (
     Flag("logs", "Folder of all runs.", "logs"),
     Flag(
         "init",
-        "Begin with the weights of the finished run in RUN, a network of the same flags.",
+        "Folder of a finished run of the same network; training begins with its weights.",
         None,
         str | None,
     ),
@@ -67,7 +67,7 @@ RUN_FLAGS = (
     Flag("checkpoint_minutes", "Minutes between two writings of last.ckpt within an epoch.", 10.0, float),
     Flag(
         "resume",
-        "Continue the run in the folder RUN, which was stopped, exactly as if it had not been.",
+        "Folder of a stopped run; it continues exactly as if it had not been stopped.",
         None,
         str | None,
     ),

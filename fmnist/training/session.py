@@ -31,6 +31,7 @@ from fmnist.core.runs import Run
 from fmnist.core.tables import counted
 from fmnist.models.layers import memory_format, multiply_adds, parameter_count
 from fmnist.models.loading import read_checkpoint
+from fmnist.pictures.labelled import FOREIGN
 from fmnist.training import outputs
 from fmnist.training.callbacks import EMA, Ending, EpochClock, EpochLines, StopAtNonFiniteLoss
 from fmnist.training.checkpoints import (
@@ -318,11 +319,12 @@ class Session:
 
 def _photographs_line(photographs: dict[str, Any], batch_size: int) -> str:
     """Return in words which photographs are added to the training images, and which are left out."""
-    counts = photographs["counts"].values()
-    train, val = (sum(count[part] for count in counts) for part in ("train", "val"))
+    counts, answers = photographs["counts"], photographs["answers"]
+    train = sum(count["train"] for count in counts.values())
+    val = sum(count["val"] for folder, count in counts.items() if answers[folder] != FOREIGN)
     line = (
         f"{counted(train, 'training photograph')}, {photographs['per_batch']} of {batch_size} images a "
-        f"batch, and {val:,} for validation"
+        f"batch, and {val:,} of known garments for validation"
     )
     if left_out := photographs["left_out"]:
         named = ", ".join(

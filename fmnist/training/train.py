@@ -73,8 +73,10 @@ def _save(session: Session, run: Run) -> None:
             run.save_predictions(part, predictions[part])
             metrics[part] = {"images": len(predictions[part].labels), **plain_metrics(model.results[part])}
     if "photographs" in model.results:
-        photographs, accuracy = model.predictions["photographs"][0], model.results["photographs"]["accuracy"]
-        metrics["photographs"] = {"images": len(photographs), "accuracy": round(accuracy.item(), 7)}
+        logits, targets, indices = (values.cpu().numpy() for values in model.predictions["photographs"])
+        run.save_photographs(data.photographs.images[indices], logits, targets)
+        accuracy = model.results["photographs"]["accuracy"]
+        metrics["photographs"] = {"images": len(indices), "accuracy": round(accuracy.item(), 7)}
     run.update(metrics=metrics)
     with outputs.optional("the results in loggers of your own"):
         session.log_results(metrics)

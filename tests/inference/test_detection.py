@@ -89,6 +89,21 @@ def test_the_threshold_accepts_95_percent_of_validation(run: Run, synthetic_root
     assert (distances(noise_images(30, 0)) > detector.threshold).mean() > 0.9
 
 
+def test_the_threshold_accepts_95_percent_of_the_validation_photographs(
+    run: Run, synthetic_root: Path
+) -> None:
+    photographs = noise_images(40, 0)
+    predictor = Predictor(run)
+    without = find_detector(predictor, str(synthetic_root))
+    run.save_photographs(
+        photographs, np.zeros((40, 10), np.float32), np.eye(10, dtype=np.float32)[:4].repeat(10, 0)
+    )
+    (run.path / detection.FILE).unlink()
+    detector = find_detector(predictor, str(synthetic_root))
+    accepted = detector.score(run_model(predictor, photographs)) <= detector.threshold
+    assert (detector.threshold > without.threshold, accepted.mean()) == (True, 0.95)
+
+
 def test_a_run_keeps_what_it_needs_and_makes_it_again(run: Run, synthetic_root: Path, tmp_path: Path) -> None:
     predictor, path = Predictor(run), run.path / detection.FILE
     first = find_detector(predictor, str(synthetic_root))

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -75,7 +76,9 @@ def test_photographs_are_trained_on_validated_and_recorded(
     assert recorded["left_out"].keys() == {"Coat/damaged.png"}
     assert (recorded["folder"], recorded["per_batch"]) == ("photographs", 40)
     printed = capsys.readouterr().out
-    assert "8 training photographs, 40 of 100 images a batch, and 8 for validation" in printed
+    assert (
+        "8 training photographs, 40 of 100 images a batch, and 6 of known garments for validation" in printed
+    )
     assert "1 left out: Coat/damaged.png (" in printed
     curve = [float(row["val/photographs"]) for row in rows(run)]
     assert len(curve) == 3
@@ -86,6 +89,10 @@ def test_photographs_are_trained_on_validated_and_recorded(
         "accuracy": pytest.approx(float(best["val/photographs"]), abs=1e-6),
     }
     assert f"photographs {curve[0]:.4f}" in printed
+    with np.load(run.path / "predictions" / "photographs.npz") as saved:
+        right = np.take_along_axis(saved["targets"], saved["logits"].argmax(1)[:, None], 1)
+        assert right.mean() == pytest.approx(run.record["metrics"]["photographs"]["accuracy"], abs=1e-6)
+        assert saved["images"].shape == run.photograph_images().shape == (6, 28, 28)
     assert run.record["split"] == {"split_seed": 0, "train": 500, "val": 100, "test": 200}
 
 
