@@ -11,6 +11,7 @@ from fmnist.core.calibration import find_temperature
 from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
+from fmnist.core.tables import counted
 from fmnist.inference.detection import Detector, find_detector, run_model
 from fmnist.inference.predictor import Predictor
 from fmnist.pictures import PreparedFile
@@ -90,6 +91,11 @@ def _notes(run: Run, temperature: float | None, detector: Detector | None) -> li
         )
     elif detector.note:
         notes.append(detector.note)
+    elif count := len(run.photograph_images()):
+        notes.append(
+            f"pictures count as unlike the training images only beyond the distance that 95 % of this run's "
+            f"{counted(count, 'validation photograph')} keep, or of its validation images, if that is more"
+        )
     return notes
 
 

@@ -11,6 +11,7 @@ from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.data.datamodule import stratified_split
 from fmnist.inference import detection
+from fmnist.inference.answers import picture_classifier
 from fmnist.inference.detection import PIXEL_WEIGHT, Detector, ModelOutputs, References, run_model
 from fmnist.inference.predictor import Predictor
 from fmnist.robustness.ood_images import noise_images
@@ -102,6 +103,8 @@ def test_the_threshold_accepts_95_percent_of_the_validation_photographs(
     detector = find_detector(predictor, str(synthetic_root))
     accepted = detector.score(run_model(predictor, photographs)) <= detector.threshold
     assert (detector.threshold > without.threshold, accepted.mean()) == (True, 0.95)
+    _, notes = picture_classifier(run, str(synthetic_root))
+    assert "this run's 40 validation photographs" in notes[-1]
 
 
 def test_a_run_keeps_what_it_needs_and_makes_it_again(run: Run, synthetic_root: Path, tmp_path: Path) -> None:
