@@ -29,11 +29,15 @@ def remove_mat(picture: np.ndarray) -> np.ndarray:
     sides. A picture without a mat is returned as it is.
     """
     height, width = picture.shape[:2]
-    levels = picture.reshape(height, width, -1).astype(np.int16)
-    corners = levels[[0, 0, -1, -1], [0, -1, 0, -1]]
-    differs = (np.abs(levels - corners[0]) > MAT_TOLERANCE).any(2)
+    levels = picture.reshape(height, width, -1)
+    corners = levels[[0, 0, -1, -1], [0, -1, 0, -1]].astype(np.int16)
+    if (np.ptp(corners, axis=0) > MAT_TOLERANCE).any():
+        return picture
+    differs = np.zeros((height, width), bool)
+    for channel, colour in zip(np.moveaxis(levels, 2, 0), corners[0], strict=True):
+        differs |= np.abs(channel - colour) > MAT_TOLERANCE
     rows, columns = (np.flatnonzero(differs.mean(axis) > MAT_DIRT) for axis in (1, 0))
-    if (np.ptp(corners, axis=0) > MAT_TOLERANCE).any() or not len(rows) or not len(columns):
+    if not len(rows) or not len(columns):
         return picture
     edge = max(round(MAT_EDGE * max(height, width)), 1)
     box = tuple(

@@ -158,10 +158,10 @@ def native_image(picture: np.ndarray) -> np.ndarray | None:
 def working_copy(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Return a reduced copy, float32 (h, w, 3) in [0, 1], and its opacity (h, w), ``None`` if opaque."""
     pixels = to_float(shrink(picture, WORKING_SIDE))
-    if pixels.ndim == 2:
-        return np.repeat(pixels[..., None], 3, axis=2), None
-    opacity = pixels[..., 3] if pixels.shape[2] == 4 and pixels[..., 3].min() < 1 else None
-    return pixels[..., :3], opacity
+    channels = [pixels] * 3 if pixels.ndim == 2 else list(np.moveaxis(pixels, 2, 0))
+    opacity = channels[3] if len(channels) == 4 and channels[3].min() < 1 else None
+    # each channel in one piece of memory: sums over the channels are several times as fast
+    return np.moveaxis(np.stack(channels[:3]), 0, 2), opacity
 
 
 def grey_levels(cut: CutOut) -> tuple[np.ndarray, str]:
