@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "logs": "logs",
     "seed": 0,
     "engine": "auto",
+    "test": True,
     "features": [],
     "estimator": None,
     "blend": None,
@@ -37,6 +38,7 @@ every key of the YAML is a flag, too, and a later one wins:
   --seed N                     random_state of whatever takes one and is given none (--seed_everything N, as
                                in train.py, is the same)
   --engine {"|".join(BACKENDS)}     scikit-learn-intelex where it is faster and equal, or scikit-learn alone
+  --test true|false            whether to test the estimator; false leaves the test set to later runs
   --features LIST              steps, like "[hog, {{pca: 200}}]": first one of
                                {", ".join(extractor.usage for extractor in EXTRACTORS.values())};
                                then {", ".join(TRANSFORMERS)}, or {{class_path: ...}} of scikit-learn
@@ -60,6 +62,7 @@ class Config:
     logs: str
     seed: int
     engine: Backend
+    test: bool
     features: list[Any]
     estimator: dict[str, Any] | None
     blend: list[str] | None
@@ -181,6 +184,8 @@ def _check(config: dict[str, Any]) -> Config:
     check_name(str(config["name"]))
     if config["engine"] not in BACKENDS:
         raise InputError(f"--engine {config['engine']}: must be one of {', '.join(BACKENDS)}")
+    if not isinstance(config["test"], bool):
+        raise InputError(f"--test {config['test']}: must be true or false")
     (seed,) = config.keys() & set(SEED_KEYS)
     for flag, low in {seed: 0, "data.val_size": 0, "data.split_seed": 0, "data.train_size": 1}.items():
         group, _, name = flag.rpartition(".")
