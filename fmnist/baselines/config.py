@@ -3,7 +3,6 @@
 import argparse
 import copy
 import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -14,7 +13,7 @@ from fmnist.baselines.features import EXTRACTORS, TRANSFORMERS
 from fmnist.core.commands import shipped_path
 from fmnist.core.errors import InputError
 from fmnist.core.runs import check_name
-from fmnist.core.yaml_files import as_written, read_yaml
+from fmnist.core.yaml_files import as_written, read_yaml, with_numbers
 
 Backend = Literal["auto", "fast", "stock"]
 BACKENDS = get_args(Backend)
@@ -101,7 +100,7 @@ def configure(args: Sequence[str] | None) -> Config:
         raise InputError(f"{error.argument_name}: {error.message}") from None
     merged = copy.deepcopy(DEFAULTS)
     for path in known.config:
-        _update(merged, _numbers(read_yaml(path, "estimator")), f"--config {path}: ")
+        _update(merged, with_numbers(read_yaml(path, "estimator")), f"--config {path}: ")
     for key, value in _parse_flags(rest):
         _update(merged, _nested(key, value), "--")
     return _check(merged)
@@ -119,20 +118,10 @@ def _parse_flags(args: list[str]) -> list[tuple[str, Any]]:
         if value is None:
             raise InputError(f"{flag}: expected one argument")
         try:
-            pairs.append((flag[2:], _numbers(as_written(yaml.safe_load(value)))))
+            pairs.append((flag[2:], with_numbers(as_written(yaml.safe_load(value)))))
         except yaml.YAMLError:
             raise InputError(f"{flag} {value}: is no YAML") from None
     return pairs
-
-
-def _numbers(value: Any) -> Any:
-    """Return YAML's values with ``1e-3`` as a number, which YAML 1.1 takes for text."""
-    if isinstance(value, dict):
-        return {key: _numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_numbers(item) for item in value]
-    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)
-    return float(value) if is_number else value
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:
