@@ -7,7 +7,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.storages import BaseStorage
@@ -61,7 +61,7 @@ class Plan:
     storage: str | None = None
 
     @property
-    def direction(self) -> str:
+    def direction(self) -> Literal["minimize", "maximize"]:
         """``maximize`` or ``minimize``, by the metric."""
         return "minimize" if self.metric.rpartition("/")[2] in LOWER_IS_BETTER else "maximize"
 

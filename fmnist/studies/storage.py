@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from fmnist.core.errors import InputError, one_line, quoted
 JOURNAL = "journal.log"
 PRUNERS = ("median", "hyperband", "none")
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
 class _FlockOfJournal:
@@ -101,7 +99,7 @@ def sampler(seed: int, number: int, flag: str = "") -> TPESampler:
         flag: Of a value that is drawn by itself: conditional ones, and all of the first trials.
     """
     digest = hashlib.sha256(f"{seed} {number} {flag}".encode()).digest()
-    return TPESampler(seed=int.from_bytes(digest[:4], "big"), multivariate=True, group=True)
+    return TPESampler(seed=int.from_bytes(digest[:4], "big"), multivariate=True)
 
 
 def pruner(name: str, epochs: int | None) -> BasePruner:
