@@ -12,11 +12,13 @@ from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import counted
+from fmnist.studies.entries import entries_of_jobs, entries_of_runs, groups_of, spreads_of
 from fmnist.studies.folder import open_folder
 from fmnist.studies.jobs import Job, find_jobs, job_of, over_seeds
 from fmnist.studies.many import run_jobs, table_of
 from fmnist.studies.resolver import Resolved, Resolver
 from fmnist.studies.space import Parameter, as_flags, read_space
+from fmnist.studies.study_page import write_page
 
 SEARCH_FLAGS = {"trials": 20, "metric": "val/accuracy", "prune": "median", "storage": None, "finish": None}
 
@@ -84,6 +86,11 @@ def _many(
     failed += dict.fromkeys(job.path for job, run in zip(jobs, outcomes, strict=True) if run is None)
     if runs:
         print("\n" + table_of(runs).text(), flush=True)
+        entries = entries_of_jobs(jobs, outcomes)
+        again = shell_command("study", "--resume", str(folder))
+        path, _ = write_page(folder, name, again, entries, tested=entries if options.seeds else ())
+        spreads = spreads_of(groups_of(entries)) if options.seeds else []
+        print(*spreads, f"{quoted(path)}: open it in a browser", sep="\n", flush=True)
     if failed:
         print(f"failed: {shlex.join(map(str, failed))}", file=sys.stderr)
     if options.compare and len(runs) > 1:
@@ -153,13 +160,57 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
     except (KeyboardInterrupt, SystemExit):
         print(f"\nto continue: {shell_command('study', '--resume', str(folder))}", file=sys.stderr)
         raise
+    finally:
+        _write_search_page(plan, study)
     if search.has_given_up:
         print(
             f"stopped: {len(search.last_reasons)} trials failed in a row: {search.last_reasons[-1]}",
             file=sys.stderr,
         )
         return 1
+    if options.finish and not finish_search(plan, study, options.finish, resolver, options.jobs):
+        return 1
     return 0
+
+
+def finish_search(plan: Any, study: Any, seeds: int, resolver: Resolver, parallel: int) -> bool:
+    """Train and test the best setting over seeds, and print what it is worth; return whether that worked."""
+    from optuna.trial import TrialState
+
+    from fmnist.studies.finish import finish
+
+    if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+        print("--finish: no trial is finished", file=sys.stderr)
+        return False
+    finished = finish(plan, study, seeds, resolver, parallel)
+    if finished is None:
+        print("--finish: a run failed; the same command goes on from here", file=sys.stderr)
+        return False
+    print("", *finished.sentences, sep="\n")
+    _write_search_page(plan, study)
+    return True
+
+
+def _write_search_page(plan: Any, study: Any) -> None:
+    from fmnist.studies.finish import COMPARISON, read_finish
+    from fmnist.studies.searched import entries_of_trials, importance
+    from fmnist.studies.study_page import Searched, write_page
+
+    finished = read_finish(plan.folder)
+    tested = (
+        {} if finished is None else {f"trial {finished.trial}": finished.best, "default": finished.default}
+    )
+    path, _ = write_page(
+        plan.folder,
+        plan.name,
+        shell_command("study", "--resume", str(plan.folder)),
+        entries_of_trials(plan, study),
+        Searched(plan.metric, plan.direction == "maximize", importance(study)),
+        entries_of_runs(tested),
+        finished.sentences if finished else (),
+        f"{COMPARISON}/compare.html" if finished else None,
+    )
+    print(f"{quoted(path)}: open it in a browser")
 
 
 def _check_metric(metric: str, base: Resolved) -> None:

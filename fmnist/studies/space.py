@@ -57,11 +57,15 @@ class Parameter:
         if self.choices:
             # the storage takes plain values only, so a list is kept as its text
             label = trial.suggest_categorical(self.flag, [plain(choice) for choice in self.choices])
-            return next(choice for choice in self.choices if plain(choice) == label)
+            return self.value_of(label)
         if self.is_whole:
             low, high, step = int(self.low), int(self.high), int(self.step or 1)
             return trial.suggest_int(self.flag, low, high, step=step, log=self.log)
         return trial.suggest_float(self.flag, self.low, self.high, step=self.step, log=self.log)
+
+    def value_of(self, kept: Any) -> Any:
+        """Return the value that the storage keeps as ``kept``."""
+        return next((choice for choice in self.choices if plain(choice) == kept), kept)
 
     @property
     def is_whole(self) -> bool:

@@ -110,6 +110,8 @@ class TrialRun:
         if status < 0:
             cause = ", perhaps for lack of memory" if status == -signal.SIGKILL else ""
             return None, f"ended by signal {-status}{cause}"
+        if status in STOPPED:
+            return None, "was stopped by a signal, twice"
         if run is not None and run.record.get("error"):
             return None, str(run.record["error"])
         return None, _last_error(self._log) or f"exit status {status}"
