@@ -85,7 +85,8 @@ def _many(
     runs = [run for run in outcomes if run is not None]
     failed += dict.fromkeys(job.path for job, run in zip(jobs, outcomes, strict=True) if run is None)
     if runs:
-        print("\n" + table_of(runs).text(), flush=True)
+        values = [job.values for job, run in zip(jobs, outcomes, strict=True) if run is not None]
+        print("\n" + table_of(runs, values).text(), flush=True)
         entries = entries_of_jobs(jobs, outcomes)
         again = shell_command("study", "--resume", str(folder))
         path, _ = write_page(folder, name, again, entries, tested=entries if options.seeds else ())

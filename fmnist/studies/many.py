@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +135,17 @@ def is_same(asked: dict[str, Any], recorded: dict[str, Any]) -> bool:
     return settings == others
 
 
-def table_of(runs: Sequence[Run]) -> Table:
-    """Return the table of finished runs, by name, or by folder where several have one name."""
-    names = [run.record.get("name") for run in runs]
+def table_of(runs: Sequence[Run], values: Sequence[Mapping[str, Any]] | None = None) -> Table:
+    """Return the table of finished runs, by name, or by folder where several have one name.
+
+    Args:
+        runs: The runs.
+        values: In which each differs from the others; those beside its configuration go with its name.
+    """
+    names = [
+        " ".join([str(run.record.get("name")), *(f"{k} {v}" for k, v in own.items() if k != "config")])
+        for run, own in zip(runs, values or [{}] * len(runs), strict=True)
+    ]
     tests = [(run.record.get("metrics") or {}).get("test") or {} for run in runs]
     rows = [
         {

@@ -12,7 +12,8 @@ from fmnist.studies.entries import Entry, last_part
 from fmnist.studies.progress import short
 
 BLUES = [[0, "#BFD9EE"], [1, "#1A5A96"]]
-TICKS = 8  # of a vertical axis of the parallel coordinates, at most
+TICKS = 5  # of a vertical axis of the parallel coordinates
+BELOW = -0.15  # height there of a trial that has no value
 
 
 def history(entries: Sequence[Entry], metric: str, maximise: bool) -> Chart:
@@ -71,50 +72,87 @@ def importance(shares: Mapping[str, float]) -> Chart:
 
 
 def parallel_coordinates(entries: Sequence[Entry], metric: str) -> Chart:
-    """Draw each finished or pruned trial as a line through its values and its result."""
-    shown = [entry for entry in entries if entry.result is not None]
+    """Draw each trial with a result as a line through its values, the better the stronger.
+
+    Plotly's own parallel coordinates need WebGL, which neither every browser nor paper has.
+
+    Args:
+        entries: The best first.
+        metric: Name of the result.
+    """
+    shown = [entry for entry in entries if entry.result is not None][::-1]
     flags = list(dict.fromkeys(flag for entry in shown for flag in entry.values))
-    results = rounded(entry.result for entry in shown)
-    dimensions = [_dimension(flag, flags, shown) for flag in flags]
-    dimensions.append({"label": metric, "values": results, "tickformat": ".3~f"})
-    line = {"color": results, "colorscale": BLUES, "showscale": False}
-    trace = {
-        "type": "parcoords",
-        "dimensions": dimensions,
-        "line": line,
-        "labelangle": -12,
-        "labelside": "top",
-    }
-    return chart([trace] if shown else [], height=440, margin={"l": 90, "r": 60, "t": 90, "b": 30})
+    axes = [_ParallelAxis([entry.values.get(flag) for entry in shown]) for flag in flags]
+    axes.append(_ParallelAxis([entry.result for entry in shown]))
+    places = list(range(len(axes)))
+    traces = [
+        scatter(
+            "lines",
+            places,
+            [own.heights[row] for own in axes],
+            line={
+                "color": COLOURS[0],
+                "width": 1.2 + 2 * row / len(shown),
+                "shape": "spline",
+                "smoothing": 0.6,
+            },
+            opacity=0.15 + 0.85 * (row / len(shown)) ** 2,
+            text=[_described(entry)] * len(axes),
+            hovertemplate=f"trial {entry.number}: {entry.result:.4f}<br>%{{text}}<extra></extra>",
+        )
+        for row, entry in enumerate(shown)
+    ]
+    traces += [
+        scatter(
+            "markers+lines+text",
+            [place] * len(own.ticks),
+            list(own.ticks),
+            text=[escape(text) for text in own.ticks.values()],
+            textposition="middle left" if place else "middle right",
+            line={"color": GREY, "width": 1},
+            marker={"color": GREY, "size": 5},
+            hoverinfo="skip",
+        )
+        for place, own in enumerate(axes)
+    ]
+    labels = [escape(last_part(flag, flags)) for flag in flags] + [metric]
+    xaxis = {"tickvals": places, "ticktext": labels, "side": "top", "showgrid": False, "zeroline": False}
+    xaxis["range"] = [-0.1, len(axes) - 0.95]
+    yaxis = {"visible": False, "range": [-0.2, 1.05]}
+    return chart(
+        traces if shown else [], height=440, showlegend=False, hovermode="closest", xaxis=xaxis, yaxis=yaxis
+    )
 
 
-def _dimension(flag: str, flags: Sequence[str], entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return the vertical axis of a flag; trials without a value of it lie below the others."""
-    values = [entry.values.get(flag) for entry in entries]
-    label = last_part(flag, flags)
-    known = [value for value in values if value is not None]
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
-        names = sorted({str(value) for value in known})
-        places = [names.index(str(value)) if value is not None else -1 for value in values]
-        missing = ["none"] if -1 in places else []
-        ticks = list(range(-len(missing), len(names)))
-        return {"label": label, "values": places, "tickvals": ticks, "ticktext": [*missing, *names]}
-    if _is_logarithmic(known):
-        numbers = [None if value is None else float(np.log10(value)) for value in values]
-    else:
-        numbers = [None if value is None else float(value) for value in values]
-    present = [number for number in numbers if number is not None]
-    low, span = min(present), max(max(present) - min(present), 1e-9)
-    ends = np.linspace(low, low + span, min(5, TICKS))
-    texts = [short(float(10**end if _is_logarithmic(known) else end)) for end in ends]
-    if None in numbers:
-        ends, texts = np.array([low - 0.15 * span, *ends]), ["none", *texts]
-    return {
-        "label": label,
-        "values": [low - 0.15 * span if number is None else round(number, 5) for number in numbers],
-        "tickvals": [round(float(end), 5) for end in ends],
-        "ticktext": texts,
-    }
+class _ParallelAxis:
+    """A vertical axis of the parallel coordinates.
+
+    Args:
+        values: Of the trials; None where a trial has none, which is drawn below the others.
+
+    Attributes:
+        heights: Of the values, from 0 to 1, or below.
+        ticks: Texts by height.
+    """
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        known = [value for value in values if value is not None]
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
+            scale = np.log10 if _is_logarithmic(known) else np.float64
+            low, span = float(scale(min(known))), float(scale(max(known)) - scale(min(known))) or 1.0
+            heights = [None if value is None else float((scale(value) - low) / span) for value in values]
+            ends = np.linspace(0, 1, TICKS) if max(known) > min(known) else np.zeros(1)
+            marks = [low + span * end for end in ends]
+            texts = [f"{10**mark if scale is np.log10 else mark:.3g}" for mark in marks]
+        else:
+            names = sorted({str(value) for value in known})
+            steps = max(len(names) - 1, 1)
+            heights = [None if value is None else names.index(str(value)) / steps for value in values]
+            ends, texts = np.arange(len(names)) / steps, names
+        self.heights = [BELOW if height is None else round(height, 4) for height in heights]
+        self.ticks = dict(zip(rounded(ends), texts, strict=True))
+        if len(known) < len(values):
+            self.ticks = {BELOW: "none", **self.ticks}
 
 
 def _is_logarithmic(values: Sequence[Any]) -> bool:
