@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from fmnist.core.errors import InputError, one_line, quoted
 
 JOURNAL = "journal.log"
+CREATION_ATTEMPTS = 5
 PRUNERS = ("median", "hyperband", "none")
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -60,10 +62,24 @@ def open_storage(folder: Path, url: str | None) -> BaseStorage:
     shown = url
     try:
         shown = make_url(url).render_as_string(hide_password=True)
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        return _database(url)
     except (SQLAlchemyError, ImportError, ValueError, RuntimeError, OSError) as error:
         reason = one_line(error).partition(" (Background on this error")[0].replace(url, shown)
         raise InputError(f"--storage {shown}: cannot be reached ({reason})") from None
+
+
+def _database(url: str) -> RDBStorage:
+    """Open a database; of two processes that create its tables at the same time, one has to try again."""
+    from sqlalchemy.exc import DBAPIError
+
+    for _ in range(CREATION_ATTEMPTS):
+        try:
+            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        except DBAPIError as error:
+            if not any(word in str(error) for word in ("exist", "duplicate", "Duplicate", "locked")):
+                raise
+            time.sleep(1)
+    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
 
 
 def _cut_torn_line(path: Path) -> None:

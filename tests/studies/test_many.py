@@ -149,7 +149,9 @@ def test_the_real_scripts_print_the_configuration_that_their_runs_record(
     with Resolver() as resolver:
         (run,) = run_jobs([job], resolver, "test", None)
         assert run is not None
-        assert run_jobs([job], resolver, "test", None)[0].path == run.path
+        (again,) = run_jobs([job], resolver, "test", None)
+        assert again is not None
+        assert again.path == run.path
     assert run.record["study"] == {
         "name": "test",
         "trial": 0,

@@ -14,6 +14,7 @@ import pytest
 from fmnist.core.runs import Run
 from scripts import study
 from tests.studies.conftest import SPACE, QuickStudy, outcomes
+from tests.studies.postgres import postgres
 
 
 def search(quick: QuickStudy, *more: object) -> int:
@@ -98,17 +99,37 @@ def children(parent: int) -> list[int]:
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_trials(quick: QuickStudy) -> None:
-    processes = [quick.start("--trials", 10) for _ in range(2)]
+def test_two_processes_share_the_trials_of_a_journal(quick: QuickStudy) -> None:
+    run_twice_at_once([quick, quick], "--trials", 10)
+    assert trials_started(quick) == list(range(10))
+
+
+@pytest.mark.slow
+def test_two_machines_share_the_trials_of_a_database(tmp_path: Path) -> None:
+    """Each has its own folder, as two machines have that share nothing but the database."""
+    with postgres() as address:
+        machines = []
+        for name in ("one", "other"):
+            (tmp_path / name).mkdir()
+            machines.append(QuickStudy(tmp_path / name))
+        run_twice_at_once(machines, "--trials", 10, "--storage", address)
+        assert sorted(trials_started(machines[0]) + trials_started(machines[1])) == list(range(10))
+        assert all(trials_started(machine) for machine in machines)
+        with machines[0].start("--trials", 10, "--storage", address) as process:  # nothing is left to do
+            assert process.wait(timeout=100) == 0
+        assert len(trials_started(machines[0]) + trials_started(machines[1])) == 10
+
+
+def run_twice_at_once(studies: list[QuickStudy], *flags: object) -> None:
+    processes = [study.start(*flags, SECONDS_AN_EPOCH="0.1") for study in studies]
     for process in processes:
         output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output
-    check_each_ran_once(quick, 10)
 
 
-def check_each_ran_once(quick: QuickStudy, trials: int) -> None:
-    starts = [json.loads(line) for line in (quick.folder / "quick" / "starts.txt").read_text().splitlines()]
-    assert sorted(start["trial"] for start in starts) == list(range(trials))
+def trials_started(quick: QuickStudy) -> list[int]:
+    lines = (quick.folder / "quick" / "starts.txt").read_text().splitlines()
+    return sorted(json.loads(line)["trial"] for line in lines)
 
 
 def test_ctrl_c_leaves_a_study_that_goes_on(quick: QuickStudy) -> None:
@@ -166,7 +187,7 @@ def test_a_wrong_search_file_is_refused(
     assert not list(quick.folder.glob("quick/*"))
 
 
-REFUSED = {
+REFUSED: dict[tuple[object, ...], str] = {
     ("--metric", "test/accuracy"): "--metric test/accuracy: a search must not see the test set",
     ("--metric", "val/luck"): "--metric val/luck: must be one of val/accuracy",
     ("--storage", "nowhere"): "--storage nowhere: cannot be reached",
