@@ -73,7 +73,8 @@ def write_page(
     groups = groups_of(tested)
     charts = {"seeds": study_charts.seeds(groups, "test accuracy")}
     slices: dict[str, Any] = {}
-    if searched is not None:
+    shows_search = searched is not None and any(entry.result is not None for entry in entries)
+    if searched is not None and shows_search:
         slices = study_charts.slices(ordered, metric)
         charts |= {
             "history": study_charts.history(ordered, metric, maximise),
@@ -94,7 +95,7 @@ def write_page(
         groups=groups,
         seeds_sentences=sentences or spreads_of(groups),
         comparison=comparison,
-        search=searched is not None,
+        search=shows_search,
         curves=any(entry.curve for entry in entries),
         important=bool(searched and searched.importance),
         finished=sum(entry.state == "finished" for entry in entries),
