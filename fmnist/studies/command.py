@@ -155,6 +155,7 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
         storage=options.storage,
     )
     study, storage = open_study(plan)
+    resolver.close()
     search = Search(plan, study, storage, options.jobs)
     try:
         search.run()

@@ -43,9 +43,14 @@ class Resolver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, and with it its memory; the next command starts another."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
+            self._process = None
 
     def resolve(self, command: list[str]) -> Resolved:
         """Return what a command resolves to.
