@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.core.commands import shell_command, shipped_path
-from fmnist.core.errors import InputError, quoted
+from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.core.runs import Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import counted
@@ -125,6 +125,8 @@ def _compare(runs: Sequence[Run], output: Path) -> None:
 def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], resolver: Resolver) -> int:
     """Search for good settings, and finish with them if that is asked for."""
     try:
+        from optuna.exceptions import StorageInternalError
+
         from fmnist.studies.search import Plan, Search, open_study
     except ImportError as error:
         raise InputError(
@@ -135,7 +137,7 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
     base = resolver.resolve(job.command)
     _check_metric(options.metric, base)
     name = options.study or f"{base.config['name']}-search"
-    folder = open_folder(base.config["logs"], name, args)
+    folder = open_folder(base.config["logs"], name, args, keeps_first=True)
     if not (folder / "trials").exists():
         check_space(options.search, space, job, resolver)
     trainer = base.config.get("trainer") or {}
@@ -159,11 +161,12 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
     search = Search(plan, study, storage, options.jobs)
     try:
         search.run()
+    except StorageInternalError as error:
+        raise InputError(f"--storage: was lost ({one_line(error)}); the same command goes on") from None
     except (KeyboardInterrupt, SystemExit):
         print(f"\nto continue: {shell_command('study', '--resume', str(folder))}", file=sys.stderr)
         raise
-    finally:
-        _write_search_page(plan, study)
+    _write_search_page(plan, study)
     if search.has_given_up:
         print(
             f"stopped: {len(search.last_reasons)} trials failed in a row: {search.last_reasons[-1]}",
@@ -232,7 +235,7 @@ def _asked(options: argparse.Namespace, space: Sequence[Parameter], base: Resolv
         parameter.flag: {key: value for key, value in vars(parameter).items() if key != "flag" and value}
         for parameter in space
     }
-    asked = {f"--{key.replace('.init_args', '')}": value for key, value in settings.items()}
+    asked = {f"--{k.replace('.init_args', '')}": v for k, v in settings.items() if v is not None}
     asked |= {"--metric": options.metric, "--sampler-seed": options.sampler_seed, "--prune": options.prune}
     return _as_json(asked | {"--search": search})
 

@@ -14,13 +14,14 @@ STUDIES = "studies"
 """Folder of all studies, below that of all runs; too deep for ``compare.py LOGS`` to look into."""
 
 
-def open_folder(logs: str, name: str, arguments: Sequence[str]) -> Path:
+def open_folder(logs: str, name: str, arguments: Sequence[str], keeps_first: bool = False) -> Path:
     """Return the folder of a study, and create it with the command that begins it.
 
     Args:
         logs: Folder of all runs.
         name: Of the study.
         arguments: The command line without the program.
+        keeps_first: Whether the command of a folder that is there already stays.
 
     Raises:
         InputError: The name is no plain folder name, or the folder cannot be written.
@@ -32,7 +33,7 @@ def open_folder(logs: str, name: str, arguments: Sequence[str]) -> Path:
     folder = Path(logs) / STUDIES / name
     with reports_unwritable(f"--logs {quoted(logs)}"):
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / RECORD).exists():
+        if not (keeps_first and (folder / RECORD).exists()):
             kept, storage = _without_storage(arguments)
             write_file(folder / RECORD, to_json({"name": name, "arguments": kept, "storage": storage}))
     return folder

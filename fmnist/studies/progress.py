@@ -1,6 +1,5 @@
 """What a search prints: a line for each trial that has ended, and on a terminal what is going on."""
 
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -50,8 +49,6 @@ class Progress:
         Args:
             running: The metric by epoch, by trial.
         """
-        if not sys.stdout.isatty():
-            return
         parts = [
             f"trial {number}"
             + (f" epoch {max(values) + 1} {values[max(values)]:.4f}" if values else " begins")

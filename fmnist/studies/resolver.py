@@ -121,8 +121,7 @@ def _training(args: list[str]) -> Resolved:
 
     command = parse(args)
     config = yaml.safe_load(command.config_yaml)
-    names = logged_names(bool(config["data"].get("photographs")))
-    return Resolved(config, [name for name in names if name.startswith("val/")])
+    return Resolved(config, [name for name in logged_names() if name.startswith("val/")])
 
 
 def _baseline(args: list[str]) -> Resolved:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import sys
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -118,6 +119,7 @@ class Search:
         self._running: dict[int, tuple[Trial, TrialRun]] = {}
         self._locks: dict[int, int] = {}
         self._ending_early: set[int] = set()
+        self._seen: dict[int, int] = {}  # number of epochs by trial
         self.last_reasons: deque[str] = deque(maxlen=MOST_FAILURES)
         self._progress = Progress(study, plan.trials, plan.metric, jobs)
 
@@ -141,7 +143,9 @@ class Search:
                 for trial, run in list(self._running.values()):
                     self._follow(trial, run)
                 children[:] = [run.child for _, run in self._running.values() if run.child is not None]
-                self._progress.show({number: run.values() for number, (_, run) in self._running.items()})
+                if sys.stdout.isatty():
+                    latest = {number: run.values() for number, (_, run) in self._running.items()}
+                    self._progress.show(latest)
                 time.sleep(POLL_SECONDS)
 
     def _claim(self) -> Trial | None:
@@ -241,14 +245,14 @@ class Search:
         """
         status = run.ended()  # before its values are read, so that none is missed
         if self.plan.epochs is not None and trial.number not in self._ending_early:
-            known = self._steps(trial.number)
-            for epoch, value in run.values().items():
-                if epoch in known:
-                    continue
-                trial.report(value, epoch)
+            values = run.values()
+            known = self._steps(trial.number) if len(values) > self._seen.get(trial.number, 0) else values
+            for epoch in [epoch for epoch in values if epoch not in known]:
+                trial.report(values[epoch], epoch)
                 if trial.should_prune():
                     self._end_early(trial, run)
                     break
+            self._seen[trial.number] = len(values)
         if status is None:
             return
         if trial.number in self._ending_early:

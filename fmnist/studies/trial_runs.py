@@ -34,9 +34,11 @@ class TrialRun:
         self._command, self._record = command, record
         self._child: Child | LostChild | None = None
         self._was_stopped = False
+        self._found: Path | None = None
 
     def start(self) -> None:
         """Begin or continue it, unless it has ended, or its process has survived the study that began it."""
+        self._found = None
         descriptor = lock(self._lock_path)
         if descriptor is None:
             self._child = LostChild(self._lock_path)
@@ -50,17 +52,23 @@ class TrialRun:
             if run is not None and can_go_on(run):
                 command = [command[0], "--resume", str(run.path)]
             elif run is not None:
-                run.finish("failed", error=RuntimeError("killed before its first checkpoint"))
+                # no longer the run of this trial, which begins anew
+                study = {**self._record, "trial": None}
+                run.finish("failed", error=RuntimeError("killed before its first checkpoint"), study=study)
             self._child = Child(command, self._record, self._log, descriptor)
         finally:
             os.close(descriptor)  # from now on the process alone holds the lock
 
     def find(self) -> Run | None:
         """Return its run folder, the newest if it began anew; None before there is one."""
+        if self._found is not None:
+            return Run(self._found)
         number, study = self.number, self._record["name"]
         for run in reversed(Run.all(self._runs)):
             own = run.record.get("study") or {}
             if (own.get("name"), own.get("trial")) == (study, number):
+                if self._child is not None:  # from now on it stays the newest
+                    self._found = run.path
                 return run
         return None
 
