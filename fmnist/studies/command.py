@@ -16,6 +16,7 @@ from fmnist.studies.entries import entries_of_jobs, entries_of_runs, groups_of, 
 from fmnist.studies.folder import open_folder
 from fmnist.studies.jobs import Job, find_jobs, job_of, over_seeds
 from fmnist.studies.many import run_jobs, table_of
+from fmnist.studies.outcome import COMPARISON, read_outcome
 from fmnist.studies.resolver import Resolved, Resolver
 from fmnist.studies.space import Parameter, as_flags, read_space
 from fmnist.studies.study_page import write_page
@@ -197,11 +198,10 @@ def finish_search(plan: Any, study: Any, seeds: int, resolver: Resolver, paralle
 
 
 def _write_search_page(plan: Any, study: Any) -> None:
-    from fmnist.studies.finish import COMPARISON, read_finish
     from fmnist.studies.searched import entries_of_trials, importance
     from fmnist.studies.study_page import Searched, write_page
 
-    finished = read_finish(plan.folder)
+    finished = read_outcome(plan.folder)
     tested = (
         {} if finished is None else {f"trial {finished.trial}": finished.best, "default": finished.default}
     )

@@ -1,13 +1,7 @@
 """The end of a search: its best setting and the default one, each trained with several seeds and tested."""
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import optuna
 
-from fmnist.core.errors import InputError
 from fmnist.core.files import to_json, write_file
 from fmnist.core.runs import Run
 from fmnist.core.statistics import mean_interval
@@ -16,32 +10,13 @@ from fmnist.evaluation.comparison_tables import points
 from fmnist.studies.entries import accuracy, spread
 from fmnist.studies.jobs import Job, over_seeds
 from fmnist.studies.many import run_jobs
+from fmnist.studies.outcome import COMPARISON, RECORD, Outcome
 from fmnist.studies.resolver import Resolver
 from fmnist.studies.search import Plan
 from fmnist.studies.space import as_flags
 
-RECORD = "finish.json"
-COMPARISON = "comparison"
 
-
-@dataclass(frozen=True)
-class Finish:
-    """What a search was worth on the test set.
-
-    Attributes:
-        trial: Number of the trial whose setting was the best.
-        best: The runs of that setting, by rising seed.
-        default: The runs of the configuration without it.
-        sentences: What came of it, in words.
-    """
-
-    trial: int
-    best: list[Run]
-    default: list[Run]
-    sentences: list[str]
-
-
-def finish(plan: Plan, study: optuna.Study, seeds: int, resolver: Resolver, parallel: int) -> Finish | None:
+def finish(plan: Plan, study: optuna.Study, seeds: int, resolver: Resolver, parallel: int) -> Outcome | None:
     """Train and test the best setting and the default one over seeds; None if a run failed.
 
     Runs that are there already are not trained again. The comparison of the two is written into the study's
@@ -77,7 +52,7 @@ def finish(plan: Plan, study: optuna.Study, seeds: int, resolver: Resolver, para
     tables, _ = write_comparison([run.path for run in done], plan.folder / COMPARISON, root)
     sentences = _sentences(trial.number, best, default)
     sentences += [f"With the same seed and test images: {row['sentence']}." for row in tables["pairs"].rows]
-    result = Finish(trial.number, best, default, sentences)
+    result = Outcome(trial.number, best, default, sentences)
     record = {
         "trial": trial.number,
         "best": [str(run.path) for run in best],
@@ -104,13 +79,3 @@ def _sentences(trial: int, best: list[Run], default: list[Run]) -> list[str]:
 
 def _accuracies(runs: list[Run]) -> list[float]:
     return [accuracy(run) or 0.0 for run in runs]
-
-
-def read_finish(folder: Path) -> Finish | None:
-    """Read what ``finish`` has left in a study's folder; None where there is nothing."""
-    try:
-        record: dict[str, Any] = json.loads((folder / RECORD).read_text())
-        best, default = ([Run(path) for path in record[part]] for part in ("best", "default"))
-        return Finish(record["trial"], best, default, record["sentences"])
-    except (OSError, ValueError, KeyError, TypeError, InputError):
-        return None
