@@ -67,16 +67,16 @@ def test_a_study_that_is_killed_ends_as_one_left_alone(tmp_path: Path) -> None:
     draw = random.Random(os.environ.get("KILL_SEED", "0"))
     for victims in ("study", "trial", "both"):
         with killed.start("--trials", 12, SECONDS_AN_EPOCH="0.2") as process:
-            begun = len(list((killed.folder / "trials").glob("*.log")))
-            while len(list((killed.folder / "trials").glob("*.log"))) < begun + 2:
-                assert process.poll() is None
-                time.sleep(0.05)
-            time.sleep(draw.uniform(0, 2))
-            if victims in ("trial", "both"):
-                for child in children(process.pid):
+            wait_for(killed, process, begun(killed) + 2)
+            time.sleep(draw.uniform(0, 1))
+            if victims != "study":
+                while not (running := children(process.pid)):
+                    time.sleep(0.01)
+                for child in running:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(child, signal.SIGKILL)
-                time.sleep(0 if victims == "both" else 1)
+            if victims == "trial":  # which the study notices, and goes on
+                wait_for(killed, process, begun(killed) + 1)
             process.kill()
     with killed.start("--trials", 12) as process:
         assert process.wait(timeout=300) == 0, process.stdout and process.stdout.read()
@@ -86,6 +86,16 @@ def test_a_study_that_is_killed_ends_as_one_left_alone(tmp_path: Path) -> None:
         (other,) = finished_runs(alone, trial.number)
         if trial.state.name == "COMPLETE":
             assert (run.path / "metrics.csv").read_text() == (other.path / "metrics.csv").read_text()
+
+
+def begun(quick: QuickStudy) -> int:
+    return len(list((quick.folder / "trials").glob("*.log")))
+
+
+def wait_for(quick: QuickStudy, process: subprocess.Popen[str], trials: int) -> None:
+    while begun(quick) < trials:
+        assert process.poll() is None
+        time.sleep(0.05)
 
 
 def finished_runs(quick: QuickStudy, number: int) -> list[Run]:
