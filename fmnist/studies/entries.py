@@ -15,6 +15,7 @@ from fmnist.studies.progress import short
 REPORTS = ("report.html", "figures/curves.png", "run.json")
 """What tells most about a run, the best first."""
 SEEDS = ("seed_everything", "data.split_seed")
+NAMES = ("config", "setting")  # values that need no flag beside them
 
 
 @dataclass(frozen=True)
@@ -116,13 +117,12 @@ def groups_of(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.result is not None:
-            shared = {
-                k: v for k, v in entry.values.items() if k not in ("seed_everything", "data.split_seed")
-            }
-            label = ", ".join(
-                f"{value}" if flag == "config" else f"{flag} {short(value)}" for flag, value in shared.items()
-            )
-            groups.setdefault(label, []).append(entry)
+            shared = [
+                str(value) if flag in NAMES else f"{flag} {short(value)}"
+                for flag, value in entry.values.items()
+                if flag not in SEEDS
+            ]
+            groups.setdefault(", ".join(shared), []).append(entry)
     return groups
 
 
@@ -131,7 +131,7 @@ def entries_of_runs(runs: Mapping[str, Sequence[Run]]) -> list[Entry]:
     return [
         Entry(
             number,
-            {"setting": label, "seed_everything": run.record.get("seed")},
+            {"setting": label, SEEDS[0]: run.record.get("seed")},
             run.status,
             accuracy(run),
             run,

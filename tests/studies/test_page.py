@@ -84,7 +84,7 @@ def test_the_seeds_are_dots_with_their_mean_and_interval(entries: list[Entry], t
     assert dots["x"] == [0.9, 0.91, 0.92]
     assert mean["x"] == [0.91]
     assert mean["error_x"]["array"] == [pytest.approx(4.302653 * 0.01 / 3**0.5, abs=1e-5)]  # t of 2 degrees
-    assert "best: test accuracy 0.9100 ± 0.0100 over 3 seeds, 95 % 0.8852 to 0.9348." in page.read_text()
+    assert "<p>best: test accuracy 0.9100 ± 0.0100 over 3 seeds, 95 % 0.8852 to 0.9348." in page.read_text()
 
 
 def test_one_seed_has_no_interval() -> None:
