@@ -114,7 +114,7 @@ def write_tensorboard(
         for name, figure in drawn.items():
             writer.add_image(f"figures/{name}", figures.as_image(figure), dataformats="HWC")
         writer.add_hparams(plain, metrics, run_name=".")
-        if "test" not in run.record["metrics"]:  # the graph is drawn with test images, the projector of them
+        if not run.is_tested:  # the graph is drawn with test images, the projector of them
             return
         network = None
         with optional("the network's graph in TensorBoard"), contextlib.redirect_stdout(io.StringIO()):
