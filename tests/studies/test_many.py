@@ -76,7 +76,9 @@ def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[
 
 def rows(printed: str) -> list[str]:
     """Return the names in the table."""
-    return [line.split()[0] for line in printed[printed.index("run ") :].splitlines()[1:]]
+    lines = printed[printed.index("run ") :].splitlines()[1:]
+    assert lines[-1].endswith("study.html: open it in a browser")
+    return [line.split()[0] for line in lines[:-1]]
 
 
 def test_a_failure_holds_nothing_up_and_blends_come_last(
