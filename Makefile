@@ -44,7 +44,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	elif command -v dpkg-deb >/dev/null; then $(BOOTSTRAP); \
 	else echo "error: $(PYTHON) can't create virtual environments: install its venv module, or uv" >&2; exit 1; fi; \
 	echo "Installing into $(VENV): a few minutes and about 6 GB, if it is new"; \
-	$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[dev,docs,export,fast,heif]" -c constraints.txt; \
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[dev,docs,export,fast,heif,study]" -c constraints.txt; \
 	echo "$(CURDIR)" > "$(INSTALLED)"
 
 data: venv  ## Find or download Fashion-MNIST, and verify it
@@ -74,10 +74,10 @@ benchmark: data  ## Measure the loader and the training step
 	@$(RUN) scripts/benchmark.py $(ARGS)
 
 baselines: data  ## Fit every baseline that is not finished; print their table
-	@$(RUN) scripts/run_configs.py $(ARGS)
+	@$(RUN) scripts/study.py configs/baselines $(ARGS)
 
 published: data  ## Train every published system that has no finished run, then compare them
-	@$(RUN) scripts/run_configs.py configs/published --compare logs/published $(ARGS)
+	@$(RUN) scripts/study.py configs/published --compare logs/published $(ARGS)
 
 tensorboard: venv  ## Show all runs in TensorBoard
 	@"$(BIN)/tensorboard" --logdir logs $(ARGS)

@@ -3,7 +3,6 @@
 import argparse
 import copy
 import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -14,7 +13,7 @@ from fmnist.baselines.features import EXTRACTORS, TRANSFORMERS
 from fmnist.core.commands import shipped_path
 from fmnist.core.errors import InputError
 from fmnist.core.runs import check_name
-from fmnist.core.yaml_files import as_written, read_yaml
+from fmnist.core.yaml_files import as_written, read_yaml, with_numbers
 
 Backend = Literal["auto", "fast", "stock"]
 BACKENDS = get_args(Backend)
@@ -23,6 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "logs": "logs",
     "seed": 0,
     "engine": "auto",
+    "test": True,
     "features": [],
     "estimator": None,
     "blend": None,
@@ -37,6 +37,7 @@ every key of the YAML is a flag, too, and a later one wins:
   --seed N                     random_state of whatever takes one and is given none (--seed_everything N, as
                                in train.py, is the same)
   --engine {"|".join(BACKENDS)}     scikit-learn-intelex where it is faster and equal, or scikit-learn alone
+  --test true|false            whether to test the estimator; false leaves the test set to later runs
   --features LIST              steps, like "[hog, {{pca: 200}}]": first one of
                                {", ".join(extractor.usage for extractor in EXTRACTORS.values())};
                                then {", ".join(TRANSFORMERS)}, or {{class_path: ...}} of scikit-learn
@@ -60,6 +61,7 @@ class Config:
     logs: str
     seed: int
     engine: Backend
+    test: bool
     features: list[Any]
     estimator: dict[str, Any] | None
     blend: list[str] | None
@@ -98,7 +100,7 @@ def configure(args: Sequence[str] | None) -> Config:
         raise InputError(f"{error.argument_name}: {error.message}") from None
     merged = copy.deepcopy(DEFAULTS)
     for path in known.config:
-        _update(merged, _numbers(read_yaml(path, "estimator")), f"--config {path}: ")
+        _update(merged, with_numbers(read_yaml(path, "estimator")), f"--config {path}: ")
     for key, value in _parse_flags(rest):
         _update(merged, _nested(key, value), "--")
     return _check(merged)
@@ -116,20 +118,10 @@ def _parse_flags(args: list[str]) -> list[tuple[str, Any]]:
         if value is None:
             raise InputError(f"{flag}: expected one argument")
         try:
-            pairs.append((flag[2:], _numbers(as_written(yaml.safe_load(value)))))
+            pairs.append((flag[2:], with_numbers(as_written(yaml.safe_load(value)))))
         except yaml.YAMLError:
             raise InputError(f"{flag} {value}: is no YAML") from None
     return pairs
-
-
-def _numbers(value: Any) -> Any:
-    """Return YAML's values with ``1e-3`` as a number, which YAML 1.1 takes for text."""
-    if isinstance(value, dict):
-        return {key: _numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_numbers(item) for item in value]
-    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)
-    return float(value) if is_number else value
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:
@@ -181,6 +173,8 @@ def _check(config: dict[str, Any]) -> Config:
     check_name(str(config["name"]))
     if config["engine"] not in BACKENDS:
         raise InputError(f"--engine {config['engine']}: must be one of {', '.join(BACKENDS)}")
+    if not isinstance(config["test"], bool):
+        raise InputError(f"--test {config['test']}: must be true or false")
     (seed,) = config.keys() & set(SEED_KEYS)
     for flag, low in {seed: 0, "data.val_size": 0, "data.split_seed": 0, "data.train_size": 1}.items():
         group, _, name = flag.rpartition(".")

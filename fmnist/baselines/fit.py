@@ -63,11 +63,14 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
     except BaseException as error:
         run.finish("stopped" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed", error)
         raise
-    test, record = run.predictions("test"), run.record
-    print(test.report())
+    record = run.record
+    if config.test:
+        print(run.predictions("test").report())
+    accuracies = [f"{part} accuracy {metrics['accuracy']:.4f}" for part, metrics in record["metrics"].items()]
+    predict = f"predict {record['predict_seconds']:.1f} s, " if "predict_seconds" in record else ""
     print(
-        f"test accuracy {test.accuracy:.4f}; fit {record['fit_seconds']:.1f} s, predict "
-        f"{record['predict_seconds']:.1f} s, {record['size_bytes'] / 1e6:.1f} MB; "
+        f"{accuracies[-1] if accuracies else 'neither validated nor tested'}; "
+        f"fit {record['fit_seconds']:.1f} s, {predict}{record['size_bytes'] / 1e6:.1f} MB; "
         f"run folder {quoted(run.path)}"
     )
     return run
@@ -196,7 +199,7 @@ def _finish(
 ) -> None:
     """Predict validation and test; save predictions, model, metrics, figures and TensorBoard's events."""
     predictions = {}
-    for part in PARTS[1:]:
+    for part in PARTS[1:] if config.test else PARTS[1:2]:
         images, labels, indices = images_of(data, part)
         if not len(labels):
             continue
@@ -210,6 +213,8 @@ def _finish(
     metrics = {part: report.measure(own, model.score_type) for part, own in predictions.items()}
     run.update(**record, scores=model.score_type, size_bytes=size, metrics=metrics)
     report.write_table(run, model.losses)
-    figures = report.draw_figures(run, predictions["test"], images_of(data, "test").images)
+    figures = {}
+    if config.test:
+        figures = report.draw_figures(run, predictions["test"], images_of(data, "test").images)
     report.write_tensorboard(run, figures, config)
     run.finish("finished")

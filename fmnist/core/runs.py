@@ -21,6 +21,10 @@ from fmnist.core.files import replacing, to_json, write_file
 from fmnist.core.settings import shortening_flags
 from fmnist.core.statistics import scores_fault, softmax
 
+STUDY = "FMNIST_STUDY"
+"""Environment variable by which a study tells a run its ``name``, ``trial`` and ``values``, as JSON."""
+UNTESTED = "was not tested (--test false), so it has no predictions of the test set"
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -112,7 +116,8 @@ class Run:
                 except FileExistsError:  # another run has created it in the meantime
                     version += 1
             start = {"name": name, "status": "running", "started": _now(), "finished": None}
-            write_file(path / "run.json", to_json({**start, **record}))
+            study = {"study": json.loads(os.environ[STUDY])} if STUDY in os.environ else {}
+            write_file(path / "run.json", to_json({**start, **record, **study}))
         return cls(path)
 
     @classmethod
@@ -204,6 +209,8 @@ class Run:
             with np.load(path, allow_pickle=False) as arrays:
                 predictions = Predictions(arrays["logits"], arrays["labels"], arrays["indices"])
         except FileNotFoundError:
+            if part == "test" and not self.is_tested:
+                raise InputError(f"{quoted(self.path)}: {UNTESTED}") from None
             raise InputError(
                 f"{quoted(path)}: is missing, so this run has no predictions of {part}"
             ) from None
@@ -248,7 +255,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """``running``, ``finished``, ``stopped`` or ``failed``."""
+        """``running``, ``finished``, ``stopped``, ``failed``, or ``pruned`` by a search."""
         return str(self.record.get("status"))
 
     @property
@@ -263,6 +270,11 @@ class Run:
         """Whether it has its results: it is finished, or ``max_time`` cut it short and it was scored."""
         cut_short = self.status == "stopped" and self.record.get("ended_by") == "max_time"
         return self.status == "finished" or cut_short
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether its configuration has it tested; the trials of a search are not (``--test false``)."""
+        return self.config.get("test") is not False
 
     @property
     def score_type(self) -> str:

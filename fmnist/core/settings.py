@@ -5,7 +5,8 @@ from typing import Any
 
 INCIDENTAL = frozenset(
     (
-        *("name", "logs", "resume", "config", "checkpoint_minutes", "data.root", "data.eval_batch_size"),
+        *("name", "logs", "resume", "config", "test", "checkpoint_minutes"),
+        *("data.root", "data.eval_batch_size"),
         *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
         *("trainer.plugins", "trainer.default_root_dir", "trainer.logger", "trainer.log_every_n_steps"),
         *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.enable_checkpointing"),

@@ -113,6 +113,25 @@ def mean_share(rights: Sequence[np.ndarray]) -> dict[str, float]:
     return estimate(float(counts @ shares), resampled(counts) @ shares)
 
 
+def mean_interval(values: Sequence[float]) -> dict[str, float | None]:
+    """Return the mean of repeated measurements with its 95 % interval by Student's t distribution.
+
+    Args:
+        values: One for each repetition, such as the accuracy of each seed.
+
+    Returns:
+        ``mean``, and ``sd`` (of one value), ``low`` and ``high``, which are None for a single value.
+    """
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return {"mean": mean, "sd": None, "low": None, "high": None}
+    from scipy.stats import t  # half a second that not every command needs
+
+    sd = float(np.std(values, ddof=1))
+    half = float(t.ppf(0.975, len(values) - 1)) * sd / len(values) ** 0.5
+    return {"mean": mean, "sd": sd, "low": mean - half, "high": mean + half}
+
+
 class Paired(NamedTuple):
     """Two models on the same images.
 

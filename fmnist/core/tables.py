@@ -24,6 +24,7 @@ class Column:
         text: The whole row in, the cell's text out; by default the value as it is.
         note: What the column means, where the heading does not say it.
         long: Whether its texts need several lines.
+        link: The value of a row that is the address which the cell leads to in a page.
     """
 
     heading: str
@@ -31,6 +32,7 @@ class Column:
     text: Callable[[Row], str] | None = None
     note: str = ""
     long: bool = False
+    link: str = ""
 
     def cell(self, row: Row) -> str:
         """Return the text of a row's cell; a dash where the row has no value."""

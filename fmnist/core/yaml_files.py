@@ -26,6 +26,16 @@ def as_written(value: Any) -> Any:
     return None if value == "None" else value
 
 
+def with_numbers(value: Any) -> Any:
+    """Return YAML's values with ``1e-3`` as a number, which YAML 1.1 takes for text."""
+    if isinstance(value, dict):
+        return {key: with_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_numbers(item) for item in value]
+    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)
+    return float(value) if is_number else value
+
+
 def read_yaml(path: str, example: str, flag: str = "--config") -> dict[str, Any]:
     """Read a YAML file of keys.
 

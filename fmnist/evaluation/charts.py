@@ -30,9 +30,9 @@ def class_scores(classes: Mapping[str, Mapping[str, float]]) -> Chart:
     """Draw precision, recall and F1 of one run by class."""
     symbols = {"precision": "circle-open", "recall": "diamond-open", "f1": "circle"}
     traces = [
-        _scatter(
+        scatter(
             "markers",
-            _rounded(scores[key] for scores in classes.values()),
+            rounded(scores[key] for scores in classes.values()),
             list(classes),
             name="F1" if key == "f1" else key,
             marker={"size": 11, "color": colour, "symbol": symbol},
@@ -40,20 +40,20 @@ def class_scores(classes: Mapping[str, Mapping[str, float]]) -> Chart:
         )
         for colour, (key, symbol) in zip(COLOURS, symbols.items(), strict=False)
     ]
-    return _chart(traces, height=460, xaxis={"tickformat": ".3~f"}, yaxis=BY_CLASS)
+    return chart(traces, height=460, xaxis={"tickformat": ".3~f"}, yaxis=BY_CLASS)
 
 
 def reliability(bins: Mapping[str, Mapping[str, np.ndarray]]) -> Chart:
     """Draw accuracy over confidence; ``bins`` holds `fmnist.core.calibration.reliability` by name."""
     line = {"dash": "dot", "color": GREY, "width": 1.5}
-    traces = [_scatter("lines", [0, 1], [0, 1], name="perfect", line=line, hoverinfo="skip")]
+    traces = [scatter("lines", [0, 1], [0, 1], name="perfect", line=line, hoverinfo="skip")]
     for colour, (name, values) in zip(COLOURS, bins.items(), strict=False):
         filled = values["count"] > 0
         traces.append(
-            _scatter(
+            scatter(
                 "lines+markers",
-                _rounded(values["confidence"][filled]),
-                _rounded(values["accuracy"][filled]),
+                rounded(values["confidence"][filled]),
+                rounded(values["accuracy"][filled]),
                 name=escape(name),
                 text=[f"n = {count:,}" for count in values["count"][filled].tolist()],
                 line={"color": colour, "width": 2},
@@ -61,31 +61,31 @@ def reliability(bins: Mapping[str, Mapping[str, np.ndarray]]) -> Chart:
                 hovertemplate="confidence %{x:.3f}, accuracy %{y:.3f}, %{text}",
             )
         )
-    return _chart(
+    return chart(
         traces,
         height=400,
-        xaxis=_axis("confidence", range=[0, 1.02]),
-        yaxis=_axis("accuracy", range=[0, 1.02]),
+        xaxis=axis("confidence", range=[0, 1.02]),
+        yaxis=axis("accuracy", range=[0, 1.02]),
     )
 
 
 def risk_coverage(risk: np.ndarray) -> Chart:
     """Draw the error rate of the most confident predictions (N,) over their share of the images."""
     ranks = np.unique(np.linspace(0, len(risk) - 1, 200).astype(int))
-    trace = _scatter(
+    trace = scatter(
         "lines",
-        _rounded((ranks + 1) / len(risk)),
-        _rounded(risk[ranks]),
+        rounded((ranks + 1) / len(risk)),
+        rounded(risk[ranks]),
         line={"color": COLOURS[0], "width": 2},
         fill="tozeroy",
         fillcolor="rgba(59,130,196,.15)",
         hovertemplate="answering %{x:.1%} of the images: %{y:.2%} wrong<extra></extra>",
     )
-    return _chart(
+    return chart(
         [trace],
         height=400,
-        xaxis=_axis("share of the images answered", tickformat=".0%"),
-        yaxis=_axis("wrong answers", tickformat=".1~%", rangemode="tozero"),
+        xaxis=axis("share of the images answered", tickformat=".0%"),
+        yaxis=axis("wrong answers", tickformat=".1~%", rangemode="tozero"),
         showlegend=False,
     )
 
@@ -104,10 +104,10 @@ def learning_curves(curves: Mapping[str, Curves], metric: str, colour: Mapping[s
             epochs, values = history[f"{part}/{metric}"]
             late_values.append(values[len(values) // 5 :])
             traces.append(
-                _scatter(
+                scatter(
                     "lines" if len(epochs) > 1 else "markers",
                     (epochs + 1).tolist(),
-                    _rounded(values),
+                    rounded(values),
                     name=description if single else escape(model),
                     legendgroup=description if single else escape(model),
                     showlegend=single or part == "val" or f"val/{metric}" not in history,
@@ -119,7 +119,7 @@ def learning_curves(curves: Mapping[str, Curves], metric: str, colour: Mapping[s
         return _by_epoch([], metric)
     settled = np.concatenate(late_values)
     margin = 0.06 * max(np.ptp(settled), 0.01)
-    limits = _rounded([settled.min() - margin, settled.max() + margin])
+    limits = rounded([settled.min() - margin, settled.max() + margin])
     return _by_epoch(traces, metric, single, range=limits)
 
 
@@ -133,10 +133,10 @@ def accuracy_gaps(curves: Mapping[str, Curves], colour: Mapping[str, str]) -> Ch
         validation = zip(*history["val/accuracy"], strict=True)
         points = [(epoch, value) for epoch, value in validation if epoch in training]
         traces.append(
-            _scatter(
+            scatter(
                 "lines",
                 [int(epoch) + 1 for epoch, _ in points],
-                _rounded(100 * (training[epoch] - value) for epoch, value in points),
+                rounded(100 * (training[epoch] - value) for epoch, value in points),
                 name=escape(model),
                 line={"color": colour[model], "width": 2},
                 hovertemplate="epoch %{x}: %{y:.2f} points",
@@ -148,18 +148,18 @@ def accuracy_gaps(curves: Mapping[str, Curves], colour: Mapping[str, str]) -> Ch
 def accuracies(rows: Sequence[Row], colour: Mapping[str, str]) -> Chart:
     """Draw each model's accuracy with its interval, the best one on top."""
     ordered = rows[::-1]
-    trace = _scatter(
+    trace = scatter(
         "markers",
-        _rounded(row["accuracy"] for row in ordered),
+        rounded(row["accuracy"] for row in ordered),
         [escape(row["model"]) for row in ordered],
         error_x=_interval(ordered) | {"thickness": 2, "width": 5, "color": GREY},
         marker={"size": 11, "color": [colour[row["model"]] for row in ordered]},
         hovertemplate="%{y}<br>accuracy %{x:.4f}<extra></extra>",
     )
-    return _chart(
+    return chart(
         [trace],
         height=90 + 34 * len(rows),
-        xaxis=_axis("test accuracy (bars: 95 %, over test images alone)", tickformat=".3~f"),
+        xaxis=axis("test accuracy (bars: 95 %, over test images alone)", tickformat=".3~f"),
         # Plotly's own range leaves 5 % free at both ends, which is much of a long chart
         yaxis={"type": "category", "automargin": True, "range": [-0.6, len(rows) - 0.4]},
         showlegend=False,
@@ -174,7 +174,7 @@ def accuracy_by_cost(rows: Sequence[Row], key: str, title: str, colour: Mapping[
     costs = np.log10([row[key] for row in known])
     span = max(float(np.ptp(costs)), 0.5)
     traces = [
-        _scatter(
+        scatter(
             "markers+text",
             [round(row[key], 4)],
             [round(row["accuracy"], 5)],
@@ -190,15 +190,15 @@ def accuracy_by_cost(rows: Sequence[Row], key: str, title: str, colour: Mapping[
     # ticks at 1, 2 and 5 of each decade
     decades = range(int(np.floor(costs.min())) - 1, int(np.ceil(costs.max())) + 2)
     ticks = [step * 10.0**power for power in decades for step in (1, 2, 5)]
-    xaxis = _axis(
+    xaxis = axis(
         title,
         type="log",
         range=[float(costs.min() - 0.2 * span), float(costs.max() + 0.2 * span)],
         tickvals=ticks,
         ticktext=[f"{value:,.15g}" for value in ticks],
     )
-    yaxis = _axis("test accuracy", tickformat=".3~f")
-    return _chart(traces, height=500, xaxis=xaxis, yaxis=yaxis, showlegend=False)
+    yaxis = axis("test accuracy", tickformat=".3~f")
+    return chart(traces, height=500, xaxis=xaxis, yaxis=yaxis, showlegend=False)
 
 
 def _label_positions(rows: Sequence[Row], places: np.ndarray) -> list[str]:
@@ -217,9 +217,9 @@ def _label_positions(rows: Sequence[Row], places: np.ndarray) -> list[str]:
 def class_f1(rows: Sequence[Row], colour: Mapping[str, str]) -> Chart:
     """Draw F1 by class, one point a model; the page can show one class at a time."""
     traces = [
-        _scatter(
+        scatter(
             "markers",
-            _rounded(row[name] for name in CLASSES),
+            rounded(row[name] for name in CLASSES),
             list(CLASSES),
             name=escape(row["model"]),
             marker={"size": 11, "color": colour[row["model"]], "opacity": 0.85},
@@ -228,10 +228,11 @@ def class_f1(rows: Sequence[Row], colour: Mapping[str, str]) -> Chart:
         for row in rows
     ]
     height = 520 + _legend_height(traces)
-    return _chart(traces, height=height, xaxis=_axis("F1", tickformat=".3~f"), yaxis=BY_CLASS)
+    return chart(traces, height=height, xaxis=axis("F1", tickformat=".3~f"), yaxis=BY_CLASS)
 
 
-def _chart(traces: list[dict[str, Any]], **layout: Any) -> Chart:
+def chart(traces: list[dict[str, Any]], **layout: Any) -> Chart:
+    """Return a chart of traces; its layout needs a height."""
     return {"data": traces, "layout": layout}
 
 
@@ -240,8 +241,8 @@ def _by_epoch(traces: list[dict[str, Any]], title: str, single: bool = False, **
     shown = {"showlegend": True} if single else {}
     last = max((max(trace["x"], default=0) for trace in traces), default=0)
     whole = {"dtick": 1} if last <= 12 else {}  # of few epochs Plotly would mark halves, too
-    axes = {"xaxis": _axis("epoch", **whole), "yaxis": _axis(title, **yaxis)}
-    return _chart(traces, height=460 + _legend_height(traces), hovermode="closest", **axes, **shown)
+    axes = {"xaxis": axis("epoch", **whole), "yaxis": axis(title, **yaxis)}
+    return chart(traces, height=460 + _legend_height(traces), hovermode="closest", **axes, **shown)
 
 
 def _legend_height(traces: Sequence[dict[str, Any]]) -> int:
@@ -249,11 +250,13 @@ def _legend_height(traces: Sequence[dict[str, Any]]) -> int:
     return 20 * (sum(trace.get("showlegend", True) for trace in traces) // 8)
 
 
-def _axis(title: str, **rest: Any) -> dict[str, Any]:
+def axis(title: str, **rest: Any) -> dict[str, Any]:
+    """Return an axis with a title."""
     return {"title": {"text": title}, **rest}
 
 
-def _scatter(mode: str, x: list[Any], y: list[Any], **rest: Any) -> dict[str, Any]:
+def scatter(mode: str, x: list[Any], y: list[Any], **rest: Any) -> dict[str, Any]:
+    """Return a trace of points or lines."""
     return {"type": "scatter", "mode": mode, "x": x, "y": y, **rest}
 
 
@@ -262,11 +265,11 @@ def _interval(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "type": "data",
         "symmetric": False,
-        "array": _rounded(row["accuracy_high"] - row["accuracy"] for row in rows),
-        "arrayminus": _rounded(row["accuracy"] - row["accuracy_low"] for row in rows),
+        "array": rounded(row["accuracy_high"] - row["accuracy"] for row in rows),
+        "arrayminus": rounded(row["accuracy"] - row["accuracy_low"] for row in rows),
     }
 
 
-def _rounded(values: Iterable[Any]) -> list[float]:
+def rounded(values: Iterable[Any]) -> list[float]:
     """Return numbers as a page needs them, with five decimals."""
     return [round(float(value), 5) for value in values]

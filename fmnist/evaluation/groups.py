@@ -13,7 +13,7 @@ import numpy as np
 
 from fmnist.core.commands import shell_command
 from fmnist.core.errors import InputError, quoted
-from fmnist.core.runs import Run
+from fmnist.core.runs import UNTESTED, Run
 from fmnist.evaluation.results import RunResult, data_defaults
 
 NAMED_SETTINGS = 3  # of those that differ, in the label of a model
@@ -56,7 +56,8 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[Run], list[str]]:
         InputError: A path does not exist, or there is no finished run at all.
     """
     runs: dict[Path, Run] = {}
-    skipped = []
+    skipped: list[str] = []
+    untested: list[Path] = []
     for path in map(Path, paths):
         if not os.path.exists(path):
             raise InputError(f"{quoted(path)}: is no run folder: it does not exist")
@@ -76,10 +77,15 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[Run], list[str]]:
                 can_continue = run.kind == "lightning" and run.status in ("stopped", "running")
                 remedy = f"; to continue: {resume}" if can_continue else ""
                 skipped.append(f"skipped {quoted(folder)}: is {run.state}, not finished{remedy}")
+            elif not run.is_tested:
+                untested.append(folder)
             elif folder != path and run.shortened_by:
                 skipped.append(f"skipped {quoted(folder)}: is a debug run, by {run.shortened_by}")
             else:
                 runs[folder.resolve()] = run
+    if untested:
+        others = f" and {len(untested) - 1} more" if untested[1:] else ""
+        skipped.append(f"skipped {quoted(untested[0])}{others}: {UNTESTED}")
     if not runs:
         raise nothing_found(paths, "no finished run", skipped)
     return list(runs.values()), skipped

@@ -23,7 +23,7 @@ def render(template: str, data: Mapping[str, Any], **context: Any) -> str:
     """Fill a template; everything is escaped, text in the page as well as ``data`` in its script element.
 
     Args:
-        template: ``report.html`` or ``compare.html``.
+        template: ``report.html``, ``compare.html`` or ``study.html``.
         data: The ``charts`` and ``matrices`` that the script draws, and the ``tables`` at full precision.
         **context: The variables of the template.
     """

@@ -7,7 +7,7 @@ import numpy as np
 
 from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError, quoted, reports_unwritable
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.runs import UNTESTED, Predictions, Run
 from fmnist.data.arrays import Part, images_of
 from fmnist.data.of_run import data_of
 from fmnist.inference.predictor import Predictor
@@ -23,8 +23,11 @@ def predictions(run: Run, root: str) -> tuple[Predictions, Predictions | None, l
         each part that was computed again.
 
     Raises:
-        InputError: They are missing or damaged, and the model or its data cannot be loaded.
+        InputError: They are missing or damaged, and the model or its data cannot be loaded; or the run
+            was not to be tested.
     """
+    if not run.is_tested:
+        raise InputError(f"{quoted(run.path)}: {UNTESTED}")
     has_validation = bool((run.record.get("split") or {}).get("val"))
     parts: list[Part] = ["test", "val"] if has_validation else ["test"]
     read: dict[Part, Predictions] = {}

@@ -64,7 +64,8 @@ RUN_FLAGS = (
         None,
         int | None,
     ),
-    Flag("checkpoint_minutes", "Minutes between two writings of last.ckpt within an epoch.", 10.0, float),
+    Flag("checkpoint_minutes", "Minutes between two checkpoints.", 10.0, float),
+    Flag("test", "Whether to test the best epoch.", True, bool),
     Flag(
         "resume",
         "Folder of a stopped run; it continues exactly as if it had not been stopped.",

@@ -25,14 +25,14 @@ from fmnist.models.layers import embedding
 EMBEDDED = 4_000  # test images in the projector
 
 
-def draw_figures(run: Run, test: Predictions, data: FashionMNISTDataModule) -> dict[str, Any]:
+def draw_figures(run: Run, test: Predictions | None, data: FashionMNISTDataModule) -> dict[str, Any]:
     """Draw curves, confusion matrix, per-class F1, worst errors and augmented images into ``figures/``.
 
     What cannot be drawn is left out with a warning.
 
     Args:
         run: The run, its ``metrics.csv`` and its predictions written.
-        test: Of the test set.
+        test: Of the test set; ``None`` for a run that was not tested, of which the curves alone are drawn.
         data: Set up.
 
     Returns:
@@ -42,12 +42,13 @@ def draw_figures(run: Run, test: Predictions, data: FashionMNISTDataModule) -> d
     with optional("the learning curves"):
         history = {name: (epochs + 1, values) for name, (epochs, values) in run.history().items()}
         drawn["curves"] = figures.learning_curves(history)
-    with optional("the figures of the test set"):
-        images = data.data.test_images.numpy()[test.indices]
-        probabilities = calibrated_probabilities(run, test.logits)
-        drawn |= figures.outcome_figures(images, test.labels, probabilities, CLASSES, run.record["name"])
-    with optional("the augmented images"):
-        drawn["augmented"] = figures.augmented_grid(*augmented_images(data))
+    if test is not None:
+        with optional("the figures of the test set"):
+            images = data.data.test_images.numpy()[test.indices]
+            probabilities = calibrated_probabilities(run, test.logits)
+            drawn |= figures.outcome_figures(images, test.labels, probabilities, CLASSES, run.record["name"])
+        with optional("the augmented images"):
+            drawn["augmented"] = figures.augmented_grid(*augmented_images(data))
     for name, figure in drawn.items():
         with optional(f"figures/{name}.png"):
             figures.save(figure, run.path / "figures" / f"{name}.png")
@@ -113,6 +114,8 @@ def write_tensorboard(
         for name, figure in drawn.items():
             writer.add_image(f"figures/{name}", figures.as_image(figure), dataformats="HWC")
         writer.add_hparams(plain, metrics, run_name=".")
+        if not run.is_tested:  # the graph is drawn with test images, the projector of them
+            return
         network = None
         with optional("the network's graph in TensorBoard"), contextlib.redirect_stdout(io.StringIO()):
             # a copy is never compiled, so it can be traced; float32 whatever it was trained in

@@ -198,9 +198,8 @@ class Session:
             metrics: By part of the data (``val``, ``test``), as ``run.json`` holds them.
         """
         values = {f"final/{part}_accuracy": found["accuracy"] for part, found in metrics.items()}
-        values |= {
-            f"test/{name}": value for name, value in metrics["test"].items() if isinstance(value, int | float)
-        }
+        tested = metrics.get("test", {})
+        values |= {f"test/{name}": value for name, value in tested.items() if isinstance(value, int | float)}
         for logger in self.loggers:
             logger.log_metrics(values, self.trainer.global_step)
             logger.finalize("success")

@@ -53,13 +53,14 @@ def main(args: Sequence[str] | None = None) -> Run | None:
 
 
 def _test(session: Session) -> None:
-    """Score the best epoch on the validation and test sets."""
+    """Score the best epoch on the validation set, and on the test set unless ``--test false`` spares that."""
     model, data = session.command.model, session.command.data
     session.stop_logging()
     session.load_best()
     if data.val_dataloader():
         session.trainer.validate(model, data, verbose=False)
-    session.trainer.test(model, data, verbose=False)
+    if session.command.config.test:
+        session.trainer.test(model, data, verbose=False)
 
 
 def _save(session: Session, run: Run) -> None:
@@ -68,11 +69,11 @@ def _save(session: Session, run: Run) -> None:
     predictions: dict[str, Predictions] = {}
     metrics: dict[str, Any] = {}
     for part in ("val", "test"):
-        if part in model.predictions:  # there may be no validation
+        if part in model.predictions:  # there may be no validation, and no test
             predictions[part] = Predictions(*(values.cpu().numpy() for values in model.predictions[part]))
             run.save_predictions(part, predictions[part])
             metrics[part] = {"images": len(predictions[part].labels), **plain_metrics(model.results[part])}
-    if "photographs" in model.results:
+    if "photographs" in model.results and data.photographs is not None:
         logits, targets, indices = (values.cpu().numpy() for values in model.predictions["photographs"])
         run.save_photographs(data.photographs.images[indices], logits, targets)
         accuracy = model.results["photographs"]["accuracy"]
@@ -80,13 +81,16 @@ def _save(session: Session, run: Run) -> None:
     run.update(metrics=metrics)
     with outputs.optional("the results in loggers of your own"):
         session.log_results(metrics)
-    test = predictions["test"]
+    test = predictions.get("test")
     drawn = outputs.draw_figures(run, test, data)
     outputs.write_tensorboard(run, drawn, model, data)
-    print(test.report())
+    if test is not None:
+        print(test.report())
     session.finish(run)
+    accuracies = [f"{part} accuracy {scored.accuracy:.4f}" for part, scored in predictions.items()]
     print(
-        f"test accuracy {test.accuracy:.4f} after {counted(session.clock.epochs, 'epoch')} "
+        f"{accuracies[-1] if accuracies else 'neither validated nor tested'} "
+        f"after {counted(session.clock.epochs, 'epoch')} "
         f"in {session.clock.seconds:.0f} s; run folder {quoted(run.path)}; {session.how_it_ended()}"
     )
 

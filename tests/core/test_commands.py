@@ -59,10 +59,10 @@ def test_every_script_is_a_program(installed: Path) -> None:
 
 def test_lines_to_paste_are_scripts_in_a_clone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["scripts/train.py"])
-    line = commands.shell_command("run_configs", "a folder")
-    assert line == "python scripts/run_configs.py 'a folder'"
+    line = commands.shell_command("train_segmentation", "a folder")
+    assert line == "python scripts/train_segmentation.py 'a folder'"
     monkeypatch.setattr(sys, "argv", ["/usr/bin/fmnist-compare"])
-    assert commands.shell_command("run_configs", "a folder") == "fmnist-run-configs 'a folder'"
+    assert commands.shell_command("train_segmentation", "a folder") == "fmnist-train-segmentation 'a folder'"
 
 
 def test_shipped_configurations_are_found_from_anywhere(

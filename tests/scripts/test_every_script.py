@@ -13,7 +13,7 @@ from fmnist.inference.answers import DOUBTFUL_FLAGS, LEAST_PROBABILITY, UNLIKE
 from fmnist.inference.formats import FORMATS
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"torch", "torchvision", "lightning", "matplotlib", "sklearn", "captum", "onnx"}
+HEAVY = {"torch", "torchvision", "lightning", "matplotlib", "sklearn", "captum", "onnx", "optuna"}
 REASONS = [UNLIKE, "close call between A and B", ", ".join(DOUBTFUL_FLAGS)]
 
 
@@ -27,6 +27,7 @@ REASONS = [UNLIKE, "close call between A and B", ", ".join(DOUBTFUL_FLAGS)]
         ("evaluate --help", ["python scripts/evaluate.py", "--shifts [N]"]),
         ("explain --help", ["--faithfulness [N]", *METHODS, *(method.title for method in METHODS.values())]),
         ("export --help", [f"{name} for {form.runtime} ({form.suffix})" for name, form in FORMATS.items()]),
+        ("study --help", ["python scripts/study.py", "--search FILE", "--finish N"]),
         ("train_segmentation --help", ["python scripts/train_segmentation.py", "--scenes N"]),
         ("predict --help", [*REASONS, f"(default: {LEAST_PROBABILITY})"]),
     ],

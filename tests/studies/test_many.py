@@ -1,4 +1,4 @@
-"""``scripts/run_configs.py``: what is finished is skipped, a failure holds nothing up, a table ends it."""
+"""``scripts/study.py`` on lists and seeds: what is finished is skipped, a failure holds nothing up."""
 
 import signal
 import subprocess
@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from fmnist.core.runs import Run
-from scripts import run_configs
-from scripts.run_configs import find_jobs
+from fmnist.studies.jobs import find_jobs
+from fmnist.studies.many import run_jobs, table_of
+from fmnist.studies.resolver import Resolver
+from scripts import study
 from tests.evaluation.made import make_run
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +67,7 @@ def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[
 
     def call(*args: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as stop:
-            run_configs.main([*map(str, args), *common])
+            study.main([*map(str, args), *common])
         printed = capfd.readouterr()
         return int(stop.value.code or 0), printed.out, printed.err
 
@@ -74,7 +76,9 @@ def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[
 
 def rows(printed: str) -> list[str]:
     """Return the names in the table."""
-    return [line.split()[0] for line in printed[printed.index("run ") :].splitlines()[1:]]
+    lines = printed[printed.index("run ") :].splitlines()[1:]
+    assert lines[-1].endswith("study.html: open it in a browser")
+    return [line.split()[0] for line in lines[:-1]]
 
 
 def test_a_failure_holds_nothing_up_and_blends_come_last(
@@ -144,9 +148,18 @@ def test_the_real_scripts_print_the_configuration_that_their_runs_record(
 ) -> None:
     places = ["--data.root", str(synthetic_root), "--data.val_size", "100", "--logs", str(tmp_path)]
     (job,), _ = find_jobs([str(ROOT / "configs" / f"{config}.yaml")], [*places, *flags])
-    run = run_configs.run_job(job)
-    assert run is not None
-    assert run_configs.table_of([run]).text().splitlines()[1].startswith(run.record["name"])
+    with Resolver() as resolver:
+        (run,) = run_jobs([job], resolver, "test", None)
+        assert run is not None
+        (again,) = run_jobs([job], resolver, "test", None)
+        assert again is not None
+        assert again.path == run.path
+    assert run.record["study"] == {
+        "name": "test",
+        "trial": 0,
+        "values": {"config": f"{Path(config).name}.yaml"},
+    }
+    assert table_of([run]).text().splitlines()[1].startswith(run.record["name"])
 
 
 @pytest.mark.parametrize(
@@ -174,7 +187,7 @@ def test_nothing_to_run_is_refused(run: Callable[..., tuple[int, str, str]], tmp
 
 def test_sigterm_stops_the_training_too(folder: Path) -> None:
     path = write(folder, "endless")
-    command = [sys.executable, str(ROOT / "scripts" / "run_configs.py"), str(path)]
+    command = [sys.executable, str(ROOT / "scripts" / "study.py"), str(path)]
     flags = ["--logs", str(folder.parent / "logs"), "--data.root", "data"]
     with subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -207,7 +220,7 @@ def test_what_changes_nothing_learned_trains_nothing_again(
 def test_runs_of_one_name_and_runs_without_metrics_are_in_the_table(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / "my logs", name) for name in ("cnn", "cnn", "mlp")]
     runs[0].update(metrics={"test": {"accuracy": 0.9}})
-    text = run_configs.table_of(runs).text().splitlines()
+    text = table_of(runs).text().splitlines()
     assert text[1].startswith(f"'{runs[0].path}'")
     assert "0.9000" in text[1]
     assert text[2].startswith(f"'{runs[1].path}'")

@@ -1,0 +1,159 @@
+"""The runs of a study as rows: values, result and where to read more, for the page and its tables."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fmnist.core.runs import Run
+from fmnist.core.statistics import mean_interval
+from fmnist.core.tables import Column, Row, Table, duration, fixed
+from fmnist.studies.jobs import Job
+from fmnist.studies.progress import short
+
+REPORTS = ("report.html", "figures/curves.png", "run.json")
+"""What tells most about a run, the best first."""
+SEEDS = ("seed_everything", "data.split_seed")
+NAMES = ("config", "setting")  # values that need no flag beside them
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run of a study.
+
+    Attributes:
+        number: Of the trial.
+        values: In which it differs from the others, by flag.
+        state: ``finished``, ``pruned``, ``failed`` or ``running``.
+        result: Its metric; None where it has none.
+        run: Its folder, if there is one.
+        curve: Of a search, its metric by epoch, counted from 0.
+        reason: Why it failed.
+    """
+
+    number: int
+    values: dict[str, Any]
+    state: str
+    result: float | None
+    run: Run | None = None
+    curve: dict[int, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+def entries_of_jobs(jobs: Sequence[Job], runs: Sequence[Run | None]) -> list[Entry]:
+    """Return the runs of a list, with their accuracy on the test set."""
+    return [
+        Entry(number, job.values, "failed" if run is None else run.status, accuracy(run), run)
+        for number, (job, run) in enumerate(zip(jobs, runs, strict=True))
+    ]
+
+
+def accuracy(run: Run | None, part: str = "test") -> float | None:
+    """Return the accuracy that a run has recorded; None where it has none."""
+    metrics = {} if run is None else run.record.get("metrics") or {}
+    value = (metrics.get(part) or {}).get("accuracy")
+    return value if isinstance(value, int | float) else None
+
+
+def trials_table(entries: Sequence[Entry], result: str, folder: Path) -> Table:
+    """Return the table of runs, the best first.
+
+    Args:
+        entries: In the order in which they are shown.
+        result: Name of the result.
+        folder: Of the page, for the links.
+    """
+    flags = dict.fromkeys(flag for entry in entries for flag in entry.values)
+    columns = [
+        Column("trial", "number", link="report"),
+        Column(result, "result", fixed("result")),
+        *(Column(last_part(flag, flags), flag, _shown(flag), flag) for flag in flags),
+        Column("status", "state"),
+        Column("epochs", "epochs"),
+        Column("time", "seconds", duration("seconds")),
+        *([Column("reason", "reason", long=True)] if any(entry.reason for entry in entries) else ()),
+    ]
+    return Table(
+        "trials", "All runs, the best first", columns, [_row(entry, flags, folder) for entry in entries]
+    )
+
+
+def last_part(flag: str, flags: Iterable[str]) -> str:
+    """Return a flag without its group, unless another flag would have the same name then."""
+    last = flag.rpartition(".")[2]
+    return last if sum(other.rpartition(".")[2] == last for other in flags) == 1 else flag
+
+
+def _shown(flag: str) -> Any:
+    return lambda row: short(row[flag])
+
+
+def _row(entry: Entry, flags: Iterable[str], folder: Path) -> Row:
+    record = {} if entry.run is None else entry.run.record
+    return {
+        "number": entry.number,
+        "result": entry.result,
+        **{flag: entry.values.get(flag) for flag in flags},
+        "state": entry.state,
+        "epochs": record.get("epochs"),
+        "seconds": record.get("train_seconds"),
+        "reason": entry.reason or None,
+        "folder": None if entry.run is None else str(entry.run.path),
+        "report": _report(entry.run, folder),
+    }
+
+
+def _report(run: Run | None, folder: Path) -> str | None:
+    """Return the address of what tells most about a run, from the folder of the page."""
+    if run is None:
+        return None
+    path = next((run.path / name for name in REPORTS if (run.path / name).exists()), run.path)
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def groups_of(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Return the runs that differ in seeds alone, by what they share; runs without a result are left out."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.result is not None:
+            shared = [
+                str(value) if flag in NAMES else f"{flag} {short(value)}"
+                for flag, value in entry.values.items()
+                if flag not in SEEDS
+            ]
+            groups.setdefault(", ".join(shared), []).append(entry)
+    return groups
+
+
+def entries_of_runs(runs: Mapping[str, Sequence[Run]]) -> list[Entry]:
+    """Return tested runs as entries, by the name of their setting."""
+    return [
+        Entry(
+            number,
+            {"setting": label, SEEDS[0]: run.record.get("seed")},
+            run.status,
+            accuracy(run),
+            run,
+        )
+        for label, own in runs.items()
+        for number, run in enumerate(own)
+    ]
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return the mean of several seeds with standard deviation and interval, in words."""
+    found = mean_interval(values)
+    if found["sd"] is None:
+        return f"{found['mean']:.4f} with one seed"
+    interval = f"95 % {found['low']:.4f} to {found['high']:.4f}"
+    return f"{found['mean']:.4f} ± {found['sd']:.4f} over {len(values)} seeds, {interval}"
+
+
+def spreads_of(groups: Mapping[str, Sequence[Entry]]) -> list[str]:
+    """Return mean, standard deviation and interval of each group of several seeds, in words."""
+    return [
+        f"{label + ': ' if label else ''}test accuracy {spread([entry.result or 0 for entry in entries])}."
+        for label, entries in groups.items()
+        if len(entries) > 1
+    ]

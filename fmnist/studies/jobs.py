@@ -1,0 +1,127 @@
+"""Which runs a command line asks for: from YAML files and seeds to commands of train.py and baseline.py."""
+
+import itertools
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from fmnist.core.commands import shell_command, shipped_path
+from fmnist.core.errors import InputError, one_line, quoted
+
+
+class Job(NamedTuple):
+    """A run that is asked for.
+
+    Attributes:
+        path: The YAML that names it in messages.
+        command: Script and arguments that run it.
+        is_derived: Whether it is made of other runs.
+        values: In which it differs from the other runs of its study, by flag.
+    """
+
+    path: Path
+    command: list[str]
+    is_derived: bool
+    values: dict[str, Any]
+
+
+def find_jobs(paths: Sequence[str], flags: Sequence[str]) -> tuple[list[Job], list[Path]]:
+    """Read configurations, those that are made of other runs last; return the files that are none.
+
+    Args:
+        paths: YAML files, and folders of them.
+        flags: Added to each command.
+
+    Raises:
+        InputError: A path does not exist, or there is no YAML.
+    """
+    jobs, failed = [], []
+    for path in itertools.chain.from_iterable(map(_yaml_files, paths)):
+        try:
+            text = path.read_text()
+            config = yaml.safe_load(text)
+        except FileNotFoundError as error:
+            raise InputError(f"{quoted(path)}: cannot be read ({error.strerror})") from None
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            what = "cannot be read" if isinstance(error, OSError) else "is no YAML"
+            print(f"error: {quoted(path)}: {what} ({one_line(error)})", file=sys.stderr)
+            failed.append(path)
+            continue
+        if command := _command(path, text.partition("\n")[0]):
+            jobs.append(Job(path, [*command, *flags], _is_derived(config), {"config": path.name}))
+        else:
+            print(
+                f"error: {quoted(path)}: its first line must be its command, like\n"
+                f"# {shell_command('train', '--config', str(path))}",
+                file=sys.stderr,
+            )
+            failed.append(path)
+    return sorted(jobs, key=lambda job: job.is_derived), failed
+
+
+def _yaml_files(path: str) -> list[Path]:
+    if not Path(path).is_dir():
+        return [Path(path)]
+    files = sorted(Path(path).glob("*.yaml"))
+    if not files:
+        raise InputError(f"{quoted(path)}: holds no YAML file")
+    return files
+
+
+def _command(path: Path, line: str) -> list[str] | None:
+    """Return the command in the first line of a YAML, None if it does not run a script with that YAML."""
+    try:
+        program, script, *arguments = shlex.split(line.lstrip("# "))
+    except ValueError:  # too few words, or a sentence with an apostrophe
+        return None
+    if program != "python" or not any(Path(word).name == path.name for word in arguments):
+        return None
+    # its paths begin at the root of the project, which need not be the working directory
+    return [shipped_path(script), *(str(path) if Path(a).name == path.name else a for a in arguments)]
+
+
+def _is_derived(config: Any) -> bool:
+    settings = config if isinstance(config, dict) else {}
+    features = settings.get("features") or ()
+    return bool(settings.get("blend")) or any("embedding" in step for step in features)
+
+
+def job_of(configs: Sequence[str], flags: Sequence[str]) -> Job:
+    """Return the one job of YAML files that stack, as ``--config`` names them, and of flags.
+
+    The script is that of the first line of the first file which has a command, else ``train.py``.
+
+    Raises:
+        InputError: A file cannot be read.
+    """
+    script = shipped_path("scripts/train.py")
+    arguments: list[str] = []
+    for name in reversed(configs):
+        path = Path(shipped_path(name))
+        try:
+            command = _command(path, path.read_text().partition("\n")[0])
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or one_line(error)
+            raise InputError(f"--config {quoted(name)}: cannot be read ({reason})") from None
+        script = command[0] if command else script
+        arguments = ["--config", str(path), *arguments]
+    path = Path(configs[-1] if configs else "train.py")
+    return Job(path, [script, *arguments, *flags], False, {})
+
+
+def over_seeds(jobs: Iterable[Job], seeds: int | None, split_seeds: int | None) -> list[Job]:
+    """Return each job once for each seed and each split seed, counted from 0; ``None`` leaves them alone."""
+    ranges = {"seed_everything": seeds, "data.split_seed": split_seeds}
+    choices = [[(flag, seed) for seed in range(number)] for flag, number in ranges.items() if number]
+    repeated = []
+    for job in jobs:
+        for pairs in itertools.product(*choices):
+            flags = [word for flag, seed in pairs for word in (f"--{flag}", str(seed))]
+            repeated.append(
+                job._replace(command=[*job.command, *flags], values={**job.values, **dict(pairs)})
+            )
+    return repeated

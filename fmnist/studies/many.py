@@ -1,0 +1,162 @@
+"""Run what is not finished yet, continue what was interrupted, go on after a failure."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fmnist.core.errors import InputError, quoted
+from fmnist.core.runs import Run
+from fmnist.core.settings import settings_of
+from fmnist.core.tables import Column, Table, duration, fixed, size
+from fmnist.studies.jobs import Job
+from fmnist.studies.processes import Child, lock, stops_children
+from fmnist.studies.resolver import Resolver
+
+POLL_SECONDS = 0.1
+COLUMNS = (
+    Column("run", "name"),
+    Column("accuracy", "accuracy", fixed("accuracy")),
+    Column("macro F1", "f1", fixed("f1")),
+    Column("fit", "fit_seconds", duration("fit_seconds")),
+    Column("predict", "predict_seconds", duration("predict_seconds")),
+    Column("size", "size_bytes", size("size_bytes")),
+    Column("fitted by", "fitted_by"),
+)
+
+
+def run_jobs(
+    jobs: Sequence[Job], resolver: Resolver, study: str, folder: Path | None, parallel: int = 1
+) -> list[Run | None]:
+    """Return the finished run of each job, which is run now if there is none; None where that fails.
+
+    Args:
+        jobs: Those that are made of other runs come last.
+        resolver: Entered.
+        study: The name that new runs record.
+        folder: Of the study, for the output of runs that go on at the same time.
+        parallel: How many runs may.
+    """
+    runs: list[Run | None] = [None] * len(jobs)
+    configs: dict[int, dict[str, Any]] = {}
+    children: list[Child] = []
+    running: dict[int, Child] = {}
+    waiting = list(range(len(jobs)))
+    with stops_children(children):
+        while waiting or running:
+            while waiting and len(running) < parallel and not (running and jobs[waiting[0]].is_derived):
+                place = waiting.pop(0)
+                job = jobs[place]
+                print(f"\n[{place + 1}/{len(jobs)}] {_title(job)}", flush=True)
+                try:
+                    configs[place] = resolver.resolve(job.command).config
+                except InputError as error:
+                    print(f"error: {error}", file=sys.stderr)
+                    continue
+                runs[place] = finished_run(configs[place])
+                if run := runs[place]:
+                    print(f"finished already: {quoted(run.path)}")
+                    continue
+                command = job.command
+                if run := interrupted_run(configs[place]):
+                    print(f"continues {quoted(run.path)}", flush=True)
+                    command = [command[0], "--resume", str(run.path)]
+                log = folder / f"{place}.log" if folder and parallel > 1 else None
+                record = {"name": study, "trial": place, "values": job.values}
+                running[place] = Child(command, record, log)
+                children[:] = running.values()
+            for place, child in list(running.items()):
+                if child.poll() is not None:
+                    del running[place]
+                    runs[place] = None if child.poll() else finished_run(configs[place])
+                    if parallel > 1:
+                        outcome = "failed" if runs[place] is None else "finished"
+                        print(f"[{place + 1}/{len(jobs)}] {_title(jobs[place])}: {outcome}", flush=True)
+            children[:] = running.values()
+            time.sleep(POLL_SECONDS if running else 0)
+    return runs
+
+
+def _title(job: Job) -> str:
+    values = [f"{flag} {value}" for flag, value in job.values.items() if flag != "config"]
+    return " ".join([quoted(job.path), *values])
+
+
+def finished_run(config: dict[str, Any]) -> Run | None:
+    """Return the newest finished and tested run of a resolved configuration, or None."""
+    same = [run for run in _runs_of(config) if run.status == "finished" and run.is_tested]
+    return max(same, key=lambda run: run.version, default=None)
+
+
+def interrupted_run(config: dict[str, Any]) -> Run | None:
+    """Return the newest run of a resolved configuration that was stopped or killed and can go on, or None."""
+    candidates = [
+        run
+        for run in _runs_of(config)
+        if run.status in ("stopped", "running") and run.is_tested and can_go_on(run) and not is_in_use(run)
+    ]
+    return max(candidates, key=lambda run: run.version, default=None)
+
+
+def _runs_of(config: dict[str, Any]) -> list[Run]:
+    runs = Run.all(Path(config["logs"]) / config["name"])
+    return [run for run in runs if is_same(config, run.config)]
+
+
+def can_go_on(run: Run) -> bool:
+    """Return whether an unfinished run has a checkpoint to continue from."""
+    return run.kind == "lightning" and (run.path / "checkpoints" / "last.ckpt").exists()
+
+
+def is_in_use(run: Run) -> bool:
+    """Return whether a process is training in the run's folder, by its lock."""
+    path = run.path / ".lock"
+    if not path.exists():
+        return False
+    descriptor = lock(path)
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False
+
+
+def is_same(asked: dict[str, Any], recorded: dict[str, Any]) -> bool:
+    """Return whether a run's configuration is the one that was asked for, wherever its files are.
+
+    Args:
+        asked: As ``--print_config`` prints it.
+        recorded: As ``config.yaml`` holds it.
+    """
+    settings, others = settings_of(asked), settings_of(recorded)
+    if settings.get("trainer.precision") is None:  # the training has chosen it
+        others["trainer.precision"] = settings["trainer.precision"] = None
+    return settings == others
+
+
+def table_of(runs: Sequence[Run], values: Sequence[Mapping[str, Any]] | None = None) -> Table:
+    """Return the table of finished runs, by name, or by folder where several have one name.
+
+    Args:
+        runs: The runs.
+        values: In which each differs from the others; those beside its configuration go with its name.
+    """
+    names = [
+        " ".join([str(run.record.get("name")), *(f"{k} {v}" for k, v in own.items() if k != "config")])
+        for run, own in zip(runs, values or [{}] * len(runs), strict=True)
+    ]
+    tests = [(run.record.get("metrics") or {}).get("test") or {} for run in runs]
+    rows = [
+        {
+            "name": name if names.count(name) == 1 else quoted(run.path),
+            "accuracy": test.get("accuracy"),
+            "f1": test.get("f1"),
+            "fit_seconds": run.record.get("fit_seconds", run.record.get("train_seconds")),
+            "predict_seconds": run.record.get("predict_seconds"),
+            "size_bytes": run.record.get("size_bytes"),
+            "fitted_by": run.record.get("engine", "PyTorch"),
+        }
+        for run, name, test in zip(runs, names, tests, strict=True)
+    ]
+    return Table("runs", "Finished runs", COLUMNS, rows)

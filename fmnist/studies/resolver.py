@@ -1,0 +1,143 @@
+"""The configuration that a command of train.py or baseline.py resolves to, or what is wrong with it.
+
+The commands are parsed in a process of its own, once it has imported the libraries: that takes a tenth of
+the time of a process for each, and leaves the memory of PyTorch out of a study that runs for hours.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import yaml
+
+from fmnist.core.commands import shipped_path
+from fmnist.core.errors import InputError
+from fmnist.core.runs import STUDY
+
+
+class Resolved(NamedTuple):
+    """What a command line means.
+
+    Attributes:
+        config: The resolved configuration.
+        metrics: Names of the validation metrics that the run will have, like ``val/accuracy``.
+    """
+
+    config: dict[str, Any]
+    metrics: list[str]
+
+
+class Resolver:
+    """Resolves commands; to be entered, and left when there is nothing more to resolve."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> "Resolver":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, and with it its memory; the next command starts another."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def resolve(self, command: list[str]) -> Resolved:
+        """Return what a command resolves to.
+
+        Args:
+            command: Script and arguments.
+
+        Raises:
+            InputError: The script refuses the command; the message is its own.
+        """
+        script, *args = command
+        kind = Path(script).stem
+        if kind not in _PARSERS or not Path(script).samefile(shipped_path(f"scripts/{kind}.py")):
+            return _printed(command)
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                text=True, start_new_session=True,
+            )  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps([kind, args]) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            _, errors = self._process.communicate()
+            raise RuntimeError(f"the process that checks command lines has ended:\n{errors}")
+        reply = json.loads(line)
+        if "error" in reply:
+            raise InputError(reply["error"])
+        return Resolved(reply["config"], reply["metrics"])
+
+
+def _printed(command: list[str]) -> Resolved:
+    """Return what another script prints as its configuration."""
+    printed = subprocess.run(
+        [sys.executable, *command, "--print_config"], capture_output=True, text=True, check=False
+    )
+    if printed.returncode:
+        raise InputError(printed.stderr.strip().removeprefix("error: "))
+    return Resolved(yaml.safe_load(printed.stdout), ["val/accuracy"])
+
+
+def serve() -> None:
+    """Answer commands, a JSON line each, until standard input ends."""
+    os.environ.pop(STUDY, None)
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever is printed must not come between the replies
+    for line in sys.stdin:
+        kind, args = json.loads(line)
+        try:
+            resolved = _PARSERS[kind](args)
+            reply: dict[str, Any] = resolved._asdict()
+        except InputError as error:
+            reply = {"error": str(error)}
+        except SystemExit:
+            reply = {"error": f"{' '.join(args)}: describes no run"}
+        print(json.dumps(reply, default=str), file=replies, flush=True)
+
+
+def _training(args: list[str]) -> Resolved:
+    from fmnist.models.metrics import logged_names
+    from fmnist.training.command_line import parse
+
+    command = parse(args)
+    config = yaml.safe_load(command.config_yaml)
+    return Resolved(config, [name for name in logged_names() if name.startswith("val/")])
+
+
+def _baseline(args: list[str]) -> Resolved:
+    from fmnist.baselines.building import build_classifier, build_transformers
+    from fmnist.baselines.config import configure
+    from fmnist.baselines.members import find_members
+    from fmnist.models.metrics import classification_metrics
+
+    config, _ = find_members(configure(args))
+    if config.estimator is not None:
+        build_transformers(config.features, config.seed)
+        build_classifier(config.estimator, config.seed)
+    scalars = [
+        name for name in classification_metrics() if name not in ("class_accuracy", "confusion_matrix")
+    ]
+    return Resolved(yaml.safe_load(config.dump()), [f"val/{name}" for name in ("loss", *scalars)])
+
+
+_PARSERS = {"train": _training, "baseline": _baseline}

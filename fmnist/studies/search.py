@@ -1,0 +1,288 @@
+"""The search for good settings: ask for values, train with them, tell what came of it."""
+
+import contextlib
+import os
+import platform
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from fmnist.core.errors import InputError
+from fmnist.studies.jobs import Job
+from fmnist.studies.processes import lock, stops_children
+from fmnist.studies.progress import Progress
+from fmnist.studies.space import Parameter, as_flags, plain
+from fmnist.studies.storage import exclusive, open_storage, pruner, sampler
+from fmnist.studies.trial_runs import TrialRun
+
+POLL_SECONDS = 0.2
+MOST_FAILURES = 3
+SECONDS_BEFORE_LOST = 60.0
+MACHINE, REASON, LOST = "machine", "reason", "lost"  # names of what is noted of a trial
+LOWER_IS_BETTER = ("loss", "calibration_error")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search does.
+
+    Attributes:
+        folder: Of the study.
+        name: Of the study.
+        job: What all trials have in common.
+        run_name: Name of the runs, ``--name``.
+        parameters: What is searched.
+        metric: Validation metric that is the aim.
+        trials: How many trials the study has in the end.
+        seed: Of the values that are drawn.
+        prune: Rule that ends trials early.
+        epochs: Of a whole training; None for an estimator, whose trials are never ended early.
+        asked: All that makes it this study and no other, by name, as plain values.
+        storage: Address of a database; None for the journal file in the folder.
+    """
+
+    folder: Path
+    name: str
+    job: Job
+    run_name: str
+    parameters: list[Parameter]
+    metric: str
+    trials: int
+    seed: int
+    prune: str
+    epochs: int | None
+    asked: dict[str, Any]
+    storage: str | None = None
+
+    @property
+    def direction(self) -> Literal["minimize", "maximize"]:
+        """``maximize`` or ``minimize``, by the metric."""
+        return "minimize" if self.metric.rpartition("/")[2] in LOWER_IS_BETTER else "maximize"
+
+
+def open_study(plan: Plan) -> tuple[optuna.Study, BaseStorage]:
+    """Open the study in its storage, and create it if it is new.
+
+    Raises:
+        InputError: The storage cannot be reached, or holds a study of this name with another plan.
+    """
+    (plan.folder / "trials").mkdir(parents=True, exist_ok=True)
+    storage = open_storage(plan.folder, plan.storage)
+    rule = pruner("none" if plan.epochs is None else plan.prune, plan.epochs)
+    with exclusive(plan.folder / ".lock"):
+        study = optuna.create_study(
+            storage=storage, study_name=plan.name, direction=plan.direction, pruner=rule, load_if_exists=True
+        )
+        if "asked" not in study.user_attrs:
+            study.set_user_attr("asked", plan.asked)
+    before = study.user_attrs["asked"]
+    for key in dict.fromkeys([*before, *plan.asked]):
+        if before.get(key) != plan.asked.get(key):
+            raise InputError(
+                f"--study {plan.name}: was started with {key} {before.get(key)}, and not "
+                f"{plan.asked.get(key)}; give another study another name"
+            )
+    return study, storage
+
+
+def counted_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials of a study without those that were lost before they began."""
+    return [trial for trial in study.get_trials(deepcopy=False) if LOST not in trial.user_attrs]
+
+
+class Search:
+    """A search that this process takes part in; others may, on the same storage.
+
+    A trial belongs to the process that holds the lock of its file in ``trials/``. The lock ends with that
+    process, so whatever kills it, another one sees that the trial has nobody and continues it.
+
+    Args:
+        plan: What it does.
+        study: As ``open_study`` returns it.
+        storage: Likewise.
+        jobs: How many trials go on at the same time in this process.
+
+    Attributes:
+        last_reasons: Why the last trials of this process failed; empty texts for those that did not.
+    """
+
+    def __init__(self, plan: Plan, study: optuna.Study, storage: BaseStorage, jobs: int = 1) -> None:
+        self.plan, self.study, self._storage, self._jobs = plan, study, storage, jobs
+        self._machine = f"{platform.node()}:{plan.folder.resolve()}"
+        self._running: dict[int, tuple[Trial, TrialRun]] = {}
+        self._locks: dict[int, int] = {}
+        self._ending_early: set[int] = set()
+        self._seen: dict[int, int] = {}  # number of epochs by trial
+        self.last_reasons: deque[str] = deque(maxlen=MOST_FAILURES)
+        self._progress = Progress(study, plan.trials, plan.metric, jobs)
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether as many trials failed in a row as end a search."""
+        return len(self.last_reasons) == MOST_FAILURES and all(self.last_reasons)
+
+    def run(self) -> None:
+        """Run trials until there are as many as planned, or several fail in a row."""
+        children: list[Any] = []
+        with stops_children(children):
+            while True:
+                while len(self._running) < self._jobs and not self.has_given_up:
+                    if (trial := self._claim()) is None:
+                        break
+                    self._start(trial)
+                    children[:] = [run.child for _, run in self._running.values() if run.child is not None]
+                if not self._running:
+                    return
+                for trial, run in list(self._running.values()):
+                    self._follow(trial, run)
+                children[:] = [run.child for _, run in self._running.values() if run.child is not None]
+                if sys.stdout.isatty():
+                    latest = {number: run.values() for number, (_, run) in self._running.items()}
+                    self._progress.show(latest)
+                time.sleep(POLL_SECONDS)
+
+    def _claim(self) -> Trial | None:
+        """Return a trial that nobody works on any more, else a new one, else None."""
+        with exclusive(self.plan.folder / ".lock"):
+            trials = counted_trials(self.study)
+            for trial in trials:
+                if trial.state == TrialState.RUNNING and trial.number not in self._running:
+                    if self._is_lost(trial):
+                        with contextlib.suppress(ValueError):  # another process was faster
+                            self.study.tell(trial.number, state=TrialState.FAIL)
+                    elif self._is_ours(trial) and self._own(trial.number):
+                        return self._trial(trial.number)
+            trials = counted_trials(self.study)
+            if len(trials) >= self.plan.trials:
+                return None
+            # what is random depends on the trial alone, whose number is known only now
+            self.study.sampler = sampler(self.plan.seed, len(trials))
+            new = self.study.ask()
+            self._own(new.number)
+            new.set_user_attr(MACHINE, self._machine)
+            surplus = [trial for trial in counted_trials(self.study) if trial.number < new.number]
+            if len(surplus) >= self.plan.trials:  # a process on another machine has asked at the same time
+                new.set_user_attr(LOST, "there were enough already")
+                self.study.tell(new, state=TrialState.FAIL)
+                self._release(new.number)
+                return None
+            return new
+
+    def _is_ours(self, trial: FrozenTrial) -> bool:
+        """Return whether the files of a trial are here: its lock, or all of them where no run was begun."""
+        is_here = self._lock_path(trial.number).exists() or trial.user_attrs.get(MACHINE) == self._machine
+        return is_here or (self.plan.storage is None and MACHINE not in trial.user_attrs)
+
+    def _is_lost(self, trial: FrozenTrial) -> bool:
+        """Note a trial of a database whose process was killed before it noted its machine."""
+        if MACHINE in trial.user_attrs or self._is_ours(trial) or trial.datetime_start is None:
+            return False
+        if time.time() - trial.datetime_start.timestamp() < SECONDS_BEFORE_LOST:
+            return False
+        trial_id = self._trial_id(trial.number)
+        self._storage.set_trial_user_attr(trial_id, LOST, "its process ended before it began")
+        return True
+
+    def _own(self, number: int) -> bool:
+        descriptor = lock(self._lock_path(number))
+        if descriptor is None:
+            return False
+        self._locks[number] = descriptor
+        return True
+
+    def _release(self, number: int) -> None:
+        os.close(self._locks.pop(number))
+
+    def _lock_path(self, number: int) -> Path:
+        return self.plan.folder / "trials" / f"{number}.owner"
+
+    def _trial_id(self, number: int) -> int:
+        study_id = self._storage.get_study_id_from_name(self.plan.name)
+        return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+
+    def _trial(self, number: int) -> Trial:
+        """Return a trial of another process, to go on with it."""
+        self.study.sampler = sampler(self.plan.seed, number)
+        return Trial(self.study, self._trial_id(number))
+
+    def _start(self, trial: Trial) -> None:
+        values = self._values(trial)
+        shown = {flag: plain(value) for flag, value in values.items()}
+        record = {"name": self.plan.name, "trial": trial.number, "values": shown}
+        places = ["--name", self.plan.run_name, "--logs", str(self.plan.folder), "--test", "false"]
+        command = [*self.plan.job.command, *as_flags(values), *places]
+        run = TrialRun(self.plan.folder, self.plan.run_name, trial.number, command, record, self.plan.metric)
+        run.start()
+        self._running[trial.number] = (trial, run)
+        if self._steps(trial.number) and trial.should_prune():
+            self._end_early(trial, run)  # was decided before the study was interrupted
+
+    def _values(self, trial: Trial) -> dict[str, Any]:
+        """Return the values of a trial by flag; those that it has not are drawn."""
+        self.study.sampler = sampler(self.plan.seed, trial.number)
+        trial.relative_params  # noqa: B018 - draws those that depend on each other, once
+        values: dict[str, Any] = {}
+        for parameter in self.plan.parameters:
+            if parameter.applies_to(values):
+                self.study.sampler = sampler(self.plan.seed, trial.number, parameter.flag)
+                values[parameter.flag] = parameter.suggest(trial)
+        return values
+
+    def _steps(self, number: int) -> dict[int, float]:
+        return self._storage.get_trial(self._trial_id(number)).intermediate_values
+
+    def _follow(self, trial: Trial, run: TrialRun) -> None:
+        """Report new epochs of a trial one by one, and end it early or finish it when it is time.
+
+        The epochs are looked at in order, so that what is decided does not depend on when they are seen.
+        """
+        status = run.ended()  # before its values are read, so that none is missed
+        if self.plan.epochs is not None and trial.number not in self._ending_early:
+            values = run.values()
+            known = self._steps(trial.number) if len(values) > self._seen.get(trial.number, 0) else values
+            for epoch in [epoch for epoch in values if epoch not in known]:
+                trial.report(values[epoch], epoch)
+                if trial.should_prune():
+                    self._end_early(trial, run)
+                    break
+            self._seen[trial.number] = len(values)
+        if status is None:
+            return
+        if trial.number in self._ending_early:
+            self._tell_pruned(trial, run)
+        elif not run.goes_on(status):
+            self._tell(trial, run, status)
+
+    def _end_early(self, trial: Trial, run: TrialRun) -> None:
+        self._ending_early.add(trial.number)
+        if run.child is not None:
+            run.child.stop()
+
+    def _tell_pruned(self, trial: Trial, run: TrialRun) -> None:
+        if found := run.find():
+            found.update(status="pruned", error=None)
+        self.study.tell(trial, state=TrialState.PRUNED)
+        self._ending_early.discard(trial.number)
+        self._done(trial.number)
+
+    def _tell(self, trial: Trial, run: TrialRun, status: int) -> None:
+        value, reason = run.outcome(status)
+        if value is None:
+            trial.set_user_attr(REASON, reason)
+            self.study.tell(trial, state=TrialState.FAIL)
+        else:
+            self.study.tell(trial, value)
+        self._done(trial.number, reason)
+
+    def _done(self, number: int, reason: str = "") -> None:
+        del self._running[number]
+        self._release(number)
+        self.last_reasons.append(reason)
+        self._progress.line(number)

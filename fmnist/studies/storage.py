@@ -1,0 +1,132 @@
+"""Where a search keeps its trials: a journal file in its folder, or a database that machines share."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.samplers import TPESampler
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from fmnist.core.errors import InputError, one_line, quoted
+
+JOURNAL = "journal.log"
+CREATION_ATTEMPTS = 5
+PRUNERS = ("median", "hyperband", "none")
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class _FlockOfJournal:
+    """The journal's lock, which ends with its process; Optuna's own outlives one that is killed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._descriptor = path, -1
+
+    def acquire(self) -> bool:
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        return True
+
+    def release(self) -> None:
+        os.close(self._descriptor)
+
+
+def open_storage(folder: Path, url: str | None) -> BaseStorage:
+    """Open the storage of a study, and create it if it is new.
+
+    Args:
+        folder: Of the study.
+        url: Of a database, as SQLAlchemy takes it; None for the journal file.
+
+    Raises:
+        InputError: It cannot be reached, or is damaged.
+    """
+    if url is None:
+        path = folder / JOURNAL
+        _cut_torn_line(path)
+        lock: Any = _FlockOfJournal(folder / ".journal.lock")
+        try:
+            return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+        except (ValueError, KeyError) as error:
+            raise InputError(f"{quoted(path)}: is damaged ({one_line(error)})") from None
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
+    shown = url
+    try:
+        shown = make_url(url).render_as_string(hide_password=True)
+        return _database(url)
+    except (SQLAlchemyError, ImportError, ValueError, RuntimeError, OSError) as error:
+        reason = one_line(error).partition(" (Background on this error")[0].replace(url, shown)
+        raise InputError(f"--storage {shown}: cannot be reached ({reason})") from None
+
+
+def _database(url: str) -> RDBStorage:
+    """Open a database; of two processes that create its tables at the same time, one has to try again."""
+    from sqlalchemy.exc import DBAPIError
+
+    for _ in range(CREATION_ATTEMPTS):
+        try:
+            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        except DBAPIError as error:
+            if not any(word in str(error) for word in ("exist", "duplicate", "Duplicate", "locked")):
+                raise
+            time.sleep(1)
+    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Remove what a crash of the machine left of a last line; the journal would not be read beyond it."""
+    if not path.exists():
+        return
+    with path.open("r+b") as file, exclusive(path.with_name(".journal.lock")):
+        content = file.read()
+        end = content.rfind(b"\n") + 1
+        if end < len(content):
+            file.truncate(end)
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Wait until no other process is in a block with the same lock file; creates it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def sampler(seed: int, number: int, flag: str = "") -> TPESampler:
+    """Return the sampler of a trial, or of one of its flags; its random numbers depend on nothing else.
+
+    So a study that was interrupted goes on with the values that it would have drawn.
+
+    Args:
+        seed: Of the study.
+        number: Of the trial.
+        flag: Of a value that is drawn by itself: conditional ones, and all of the first trials.
+    """
+    digest = hashlib.sha256(f"{seed} {number} {flag}".encode()).digest()
+    return TPESampler(seed=int.from_bytes(digest[:4], "big"), multivariate=True)
+
+
+def pruner(name: str, epochs: int | None) -> BasePruner:
+    """Return the rule that ends trials early.
+
+    Args:
+        name: One of ``PRUNERS``.
+        epochs: Of a whole training; None where they are not known.
+    """
+    if name == "median":  # the first quarter says little: the learning rate is still high
+        return MedianPruner(n_startup_trials=5, n_warmup_steps=(epochs or 4) // 4)
+    if name == "hyperband":
+        return HyperbandPruner(min_resource=max(1, (epochs or 27) // 9), max_resource=epochs or "auto")
+    return NopPruner()

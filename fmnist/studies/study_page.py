@@ -1,0 +1,138 @@
+"""The page ``study.html``: which runs a study has, what they reached, and what made the difference."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fmnist.core.errors import quoted, reports_unwritable
+from fmnist.core.files import write_file
+from fmnist.core.tables import Table, counted, duration
+from fmnist.evaluation import page
+from fmnist.studies import study_charts
+from fmnist.studies.entries import Entry, groups_of, spreads_of, trials_table
+from fmnist.studies.progress import short
+
+PAGE = "study.html"
+
+
+class Card(NamedTuple):
+    """A figure of the summary."""
+
+    heading: str
+    value: str
+    detail: str
+
+
+class Searched(NamedTuple):
+    """What only a search has.
+
+    Attributes:
+        metric: What was searched for.
+        maximise: Whether more of it is better.
+        importance: By flag, its share of the variance; empty where it cannot be said.
+    """
+
+    metric: str
+    maximise: bool
+    importance: Mapping[str, float]
+
+
+def write_page(
+    folder: Path,
+    name: str,
+    command: str,
+    entries: Sequence[Entry],
+    searched: Searched | None = None,
+    tested: Sequence[Entry] = (),
+    sentences: Sequence[str] = (),
+    comparison: str | None = None,
+) -> tuple[Path, Table]:
+    """Write the page of a study, and its table as CSV and Markdown.
+
+    Args:
+        folder: Of the study.
+        name: Of the study.
+        command: That continues it.
+        entries: Its runs.
+        searched: Of a search.
+        tested: Runs that were tested, whose seeds are shown.
+        sentences: What came of them.
+        comparison: Address of a comparison of them.
+
+    Returns:
+        The page's path, and the table of the runs.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    maximise = searched is None or searched.maximise
+    ordered = sorted(entries, key=lambda entry: _rank(entry, maximise))
+    metric = "test accuracy" if searched is None else searched.metric
+    table = trials_table(ordered, metric, folder)
+    best = ordered[0] if ordered and ordered[0].state == "finished" else None
+    groups = groups_of(tested)
+    charts = {"seeds": study_charts.seeds(groups, "test accuracy")}
+    slices: dict[str, Any] = {}
+    shows_search = searched is not None and any(entry.result is not None for entry in entries)
+    if searched is not None and shows_search:
+        slices = study_charts.slices(ordered, metric)
+        charts |= {
+            "history": study_charts.history(ordered, metric, maximise),
+            "importance": study_charts.importance(searched.importance),
+            "parallel": study_charts.parallel_coordinates(ordered, metric),
+            "curves": study_charts.learning_curves(ordered, metric, best.number if best else None),
+            **{f"slice_{place}": chart for place, chart in enumerate(slices.values())},
+        }
+    html = page.render(
+        "study.html",
+        {"charts": charts, "matrices": {}, "tables": {table.name: table.rows}},
+        title=name,
+        kicker=f"{'Search' if searched else 'Study'} of {counted(len(entries), 'run')} on Fashion-MNIST",
+        warnings=[],
+        opening=_opening(entries, best, metric, searched is not None),
+        cards=_cards(entries, best, metric),
+        command=command,
+        groups=groups,
+        seeds_sentences=sentences or spreads_of(groups),
+        comparison=comparison,
+        search=shows_search,
+        curves=any(entry.curve for entry in entries),
+        important=bool(searched and searched.importance),
+        finished=sum(entry.state == "finished" for entry in entries),
+        slices=[(flag, f"slice_{place}") for place, flag in enumerate(slices)],
+        tables={table.name: table},
+    )
+    with reports_unwritable(quoted(folder)):
+        write_file(folder / PAGE, html)
+        table.save(folder)
+    return folder / PAGE, table
+
+
+def _rank(entry: Entry, maximise: bool) -> tuple[bool, bool, float, int]:
+    """Return what orders runs: finished ones first, then those with a result, the best first."""
+    result = entry.result or 0.0
+    return entry.state != "finished", entry.result is None, -result if maximise else result, entry.number
+
+
+def _opening(entries: Sequence[Entry], best: Entry | None, metric: str, is_search: bool) -> list[str]:
+    if best is None:
+        return ["No run is finished."]
+    values = ", ".join(f"{flag} {short(value)}" for flag, value in best.values.items())
+    kind = "trial" if is_search else "run"
+    lines = [f"The best {kind} is number {best.number}, with a {metric} of {best.result or 0:.4f}: {values}."]
+    if failed := [entry for entry in entries if entry.state == "failed"]:
+        reasons = "; ".join(f"number {entry.number}: {entry.reason}" for entry in failed[:3] if entry.reason)
+        lines.append(f"{counted(len(failed), kind)} failed{' (' + reasons + ')' if reasons else ''}.")
+    return lines
+
+
+def _cards(entries: Sequence[Entry], best: Entry | None, metric: str) -> list[Card]:
+    states = [entry.state for entry in entries]
+    seconds = sum((entry.run.record.get("train_seconds") or 0.0) if entry.run else 0.0 for entry in entries)
+    others = [
+        f"{states.count(state)} {state}" for state in ("pruned", "failed", "running") if state in states
+    ]
+    cards = [Card("finished", f"{states.count('finished')}", ", ".join(others) or "no other")]
+    if best is not None:
+        cards.insert(0, Card(metric, f"{best.result or 0:.4f}", f"of number {best.number}, the best"))
+    return [*cards, Card("training time", duration("seconds")({"seconds": seconds}), "of all runs")]

@@ -1,0 +1,84 @@
+"""Run many trainings as one study: over seeds, of a list of configurations, or in search of good settings."""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Sequence
+
+from fmnist.core.errors import exits_cleanly
+
+DESCRIPTION = """\
+Run many trainings as one study, networks and baselines alike, each in a process and run folder of its own.
+What is finished is not run again, and what was interrupted continues from its checkpoint: repeat the same
+command, or name the study's folder by --resume. There are three ways to say which runs:
+
+  study.py PATH ...                      the command in the first line of each YAML file or folder of them;
+                                         those made of other runs, by blend or embedding, come last
+  study.py --config FILE --seeds N       the same configuration with the seeds 0 to N-1; goes with PATH, too
+  study.py --config FILE --search FILE   a search by Optuna: configs/search/ holds examples
+"""
+EPILOG = """\
+Any other flag is passed to every run, for example --logs, --data.root or --data.train_size 5000.
+The study's folder LOGS/studies/NAME holds study.html, and of a search its trials and their run folders.
+A search never reads the test set. Trials that fail are recorded with the reason; three in a row end it.
+The exit status is 1 if a run of a list, or a search, failed.
+"""
+
+
+def positive(text: str) -> int:
+    """Read a flag that counts something."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, 1 or more")
+    return int(text)
+
+
+@exits_cleanly
+def main(args: Sequence[str] | None = None) -> None:
+    """Run a study as the command line says; exit status 1 if a run of it failed."""
+    args = list(sys.argv[1:] if args is None else args)
+    if "--resume" in args:
+        from fmnist.studies.folder import arguments_of
+
+        place = args.index("--resume")
+        args = [*arguments_of(args[place + 1 : place + 2]), *args[:place], *args[place + 2 :]]
+    options, rest = _parser().parse_known_args(args)
+    paths = list(itertools.takewhile(lambda word: not word.startswith("--"), rest))
+
+    from fmnist.studies.command import run
+
+    sys.exit(run(options, paths, rest[len(paths) :], args))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python scripts/study.py",
+        usage="%(prog)s [PATH ...] [--config FILE] [--seeds N | --search FILE] [--FLAG VALUE ...]",
+        description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )  # fmt: skip
+    add = parser.add_argument
+    add("--config", action="append", default=[], metavar="FILE", help="what all runs have in common; stacks")
+    add("--study", metavar="NAME", help="name of the study (default: by configuration and kind)")
+    add("--resume", metavar="FOLDER", help="go on with the study in this folder")
+    add("--jobs", type=positive, default=1, metavar="N", help="runs at the same time (default: 1)")
+    add("--seeds", type=positive, metavar="N", help="run each configuration with the seeds 0 to N-1")
+    add("--split-seeds", type=positive, metavar="N", help="likewise with N choices of validation images")
+    add("--compare", metavar="DIR", help="write the page of scripts/compare.py into DIR, except of a search")
+    search = parser.add_argument_group("search")
+    add = search.add_argument
+    add("--search", metavar="FILE", help="YAML of ranges and choices by flag")
+    add("--trials", type=positive, default=20, metavar="N", help="trials in the end (default: %(default)s)")
+    add(
+        "--metric", default="val/accuracy", metavar="NAME", help="what is searched for (default: %(default)s)"
+    )
+    add("--prune", choices=("median", "hyperband", "none"), default="median",
+        help="rule that ends trials of networks early (default: %(default)s)")  # fmt: skip
+    add("--sampler-seed", type=int, default=0, metavar="N", help="seed of the values tried (default: 0)")
+    add("--storage", metavar="URL", help="database; several machines may share it by the same command")
+    add("--finish", type=positive, metavar="N",
+        help="then train and test the best setting with N seeds; compare it with the default")  # fmt: skip
+    return parser
+
+
+if __name__ == "__main__":
+    main()

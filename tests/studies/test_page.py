@@ -1,0 +1,173 @@
+"""The page of a study, the seeds beside it, and the end of a search on the test set."""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from fmnist.core.runs import Run
+from fmnist.studies import finish as finishing
+from fmnist.studies.entries import Entry, spreads_of
+from fmnist.studies.study_page import Searched, write_page
+from scripts import study
+from tests.evaluation.made import make_run, on_data
+from tests.evaluation.test_browser import browser
+from tests.studies.conftest import QuickStudy
+
+__all__ = ["browser"]
+
+
+def data_of(page: Path) -> Any:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.S)
+    assert found
+    return json.loads(found[1])
+
+
+@pytest.fixture
+def entries(tmp_path: Path) -> list[Entry]:
+    """Trials of a search: finished, pruned and failed ones, a conditional value, a list, a name to escape."""
+    runs = [make_run(tmp_path, "cnn", seed) for seed in range(2)]
+    (runs[0].path / "report.html").write_text("")
+    values = [(0.01, "adam", None), (0.1, "<muon>", 0.9), (0.03, "adam", None), (0.5, "<muon>", 0.8)]
+    states = ["finished", "finished", "pruned", "failed"]
+    return [
+        Entry(
+            number,
+            {"model.learning_rate": rate, "model.optimizer": name}
+            | ({} if momentum is None else {"model.momentum": momentum}),
+            states[number],
+            None if states[number] == "failed" else 0.8 + number / 100,
+            runs[number] if number < 2 else None,
+            {} if states[number] == "failed" else {0: 0.5, 1: 0.6},
+            "the loss was nan" if states[number] == "failed" else "",
+        )
+        for number, (rate, name, momentum) in enumerate(values)
+    ]
+
+
+def write(folder: Path, entries: list[Entry], maximise: bool = True) -> Path:
+    searched = Searched("val/accuracy", maximise, {"model.learning_rate": 0.7, "model.optimizer": 0.3})
+    tested = [
+        Entry(n, {"setting": "best", "seed_everything": n}, "finished", 0.9 + n / 100) for n in range(3)
+    ]
+    page, _ = write_page(folder, "cnn-search", "study --resume x", entries, searched, tested)
+    return page
+
+
+def test_the_best_run_is_first_and_leads_to_its_report(entries: list[Entry], tmp_path: Path) -> None:
+    page = write(tmp_path / "study", entries)
+    rows = data_of(page)["tables"]["trials"]
+    assert [row["number"] for row in rows] == [1, 0, 2, 3]
+    assert [row["report"] for row in rows] == [
+        "../cnn/version_1/run.json",
+        "../cnn/version_0/report.html",
+        None,
+        None,
+    ]
+    text = page.read_text()
+    assert '<a href="../cnn/version_0/report.html">0</a>' in text
+    assert "The best trial is number 1, with a val/accuracy of 0.8100: model.learning_rate 0.1" in text
+    assert "1 trial failed (number 3: the loss was nan)" in text
+    assert "&lt;muon&gt;" in text
+    assert "<muon>" not in text
+    lowest = write(tmp_path / "study", entries, maximise=False)
+    assert [row["number"] for row in data_of(lowest)["tables"]["trials"]] == [0, 1, 2, 3]
+
+
+def test_the_seeds_are_dots_with_their_mean_and_interval(entries: list[Entry], tmp_path: Path) -> None:
+    page = write(tmp_path, entries)
+    dots, mean = data_of(page)["charts"]["seeds"]["data"]
+    assert dots["x"] == [0.9, 0.91, 0.92]
+    assert mean["x"] == [0.91]
+    assert mean["error_x"]["array"] == [pytest.approx(4.302653 * 0.01 / 3**0.5, abs=1e-5)]  # t of 2 degrees
+    assert "<p>best: test accuracy 0.9100 ± 0.0100 over 3 seeds, 95 % 0.8852 to 0.9348." in page.read_text()
+
+
+def test_one_seed_has_no_interval() -> None:
+    assert spreads_of({"": [Entry(0, {}, "finished", 0.9)]}) == []
+
+
+def drawn(page: Page, number: int) -> bool:
+    """Wait until so many charts are drawn among those in view, and no other is left."""
+    shown = "[...document.querySelectorAll('[data-chart]')].filter((chart) => chart.offsetParent)"
+    for _ in range(600):
+        counts = page.evaluate(
+            f"[{shown}.length, {shown}.filter((chart) => chart.querySelector('.main-svg .trace')).length]"
+        )
+        if counts == [number, number]:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_drawn_in_a_browser(
+    browser: Any, entries: list[Entry], tmp_path: Path, scheme: str
+) -> None:
+    address = write(tmp_path, entries).as_uri()
+    complaints: list[str] = []
+    page: Page = browser.new_page(viewport={"width": 1200, "height": 850}, color_scheme=scheme)
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(address)
+    assert drawn(page, 7)  # seeds, history, importance, parallel coordinates, three slices
+    page.get_by_role("tab", name="Learning curves").click()
+    assert drawn(page, 7)
+    assert complaints == []
+    page.close()
+
+
+def test_a_study_of_one_trial_and_one_without_any_have_a_page(entries: list[Entry], tmp_path: Path) -> None:
+    searched = Searched("val/accuracy", True, {})
+    for few, words in (([], "No run is"), (entries[:1], "Too few trials are"), (entries[3:], "No run is")):
+        page, _ = write_page(tmp_path, "few", "again", few, searched)
+        assert f"{words} finished" in page.read_text()
+
+
+def test_the_end_of_a_search_compares_the_best_with_the_default(
+    quick: QuickStudy,
+    synthetic_root: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+
+    def run_jobs(jobs: Any, *rest: Any) -> list[Run | None]:
+        asked.extend(jobs)
+        runs: list[Run | None] = []
+        for job in jobs:
+            is_best = job.values["setting"] != "default"
+            seed = job.values["seed_everything"]
+            made = on_data(synthetic_root, seed, 3.0 if is_best else 1.0)
+            run = make_run(quick.root / "logs", "best" if is_best else "quick", seed, **made)
+            accuracy = run.predictions("test").accuracy
+            run.update(metrics={"test": {"accuracy": accuracy}})
+            runs.append(run)
+        return runs
+
+    monkeypatch.setattr(finishing, "run_jobs", run_jobs)
+    with pytest.raises(SystemExit) as stop:
+        study.main(quick.arguments("--trials", 2, "--finish", 3))
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert [job.values for job in asked[::3]] == [
+        {"setting": asked[0].values["setting"], "seed_everything": 0},
+        {"setting": "default", "seed_everything": 0},
+    ]
+    best = max(quick.trials(), key=lambda trial: trial.value or 0)
+    command = asked[0].command
+    assert float(command[command.index("--x") + 1]) == best.params["x"]
+    assert "--test" not in command
+    assert re.search(rf"Trial {best.number}: test accuracy 0\.\d+ ± 0\.\d+ over 3 seeds, 95 % ", printed)
+    assert re.search(r"Difference over seeds, paired by seed: \+\d+\.\d+ points, 95 % ", printed)
+    assert "With the same seed and test images: best is better than quick: " in printed
+    page = (quick.folder / "study.html").read_text()
+    assert "Difference over seeds" in page
+    assert (quick.folder / "comparison" / "compare.html").exists()
+    with pytest.raises(SystemExit):
+        study.main(["--resume", str(quick.folder), "--trials", "3"])
+    assert "Difference over seeds" in (quick.folder / "study.html").read_text()

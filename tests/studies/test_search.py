@@ -1,0 +1,245 @@
+"""A search: what it draws and prunes, what it survives, and what it refuses before the first trial."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from fmnist.core.runs import Run
+from scripts import study
+from tests.studies.conftest import SPACE, QuickStudy, outcomes
+from tests.studies.postgres import postgres
+
+
+def search(quick: QuickStudy, *more: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        study.main(quick.arguments(*more))
+    return int(stop.value.code or 0)
+
+
+def test_trials_are_ordinary_runs_that_say_what_they_are(
+    quick: QuickStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert search(quick, "--trials", 12) == 0
+    printed = capsys.readouterr().out.splitlines()
+    trials = quick.trials()
+    assert [trial.number for trial in trials] == list(range(12))
+    assert {trial.state.name for trial in trials} == {"COMPLETE", "PRUNED"}
+    assert all(("y" in trial.params) == (trial.params["kind"] == "a") for trial in trials)
+    runs = {run.record["study"]["trial"]: run for run in Run.all(quick.folder / "quick")}
+    for trial in trials:
+        run = runs[trial.number]
+        assert run.record["study"] == {"name": "quick-search", "trial": trial.number, "values": trial.params}
+        assert run.status == {"COMPLETE": "finished", "PRUNED": "pruned"}[trial.state.name]
+        assert run.config["x"] == trial.params["x"]
+        assert not run.is_tested
+    best = max(trial.value or 0 for trial in trials if trial.state.name == "COMPLETE")
+    assert f"best {best:.4f}" in printed[11]
+    assert "12 of 12 trials" in printed[11]
+
+
+def test_more_trials_and_the_same_command_go_on(quick: QuickStudy) -> None:
+    search(quick, "--trials", 3)
+    search(quick, "--trials", 3)
+    first = outcomes(quick.trials())
+    assert len(first) == 3
+    with pytest.raises(SystemExit) as stop:
+        study.main(["--resume", str(quick.folder), "--trials", "5"])
+    assert stop.value.code == 0
+    assert outcomes(quick.trials())[:3] == first
+    assert len(quick.trials()) == 5
+
+
+@pytest.mark.slow
+def test_a_study_that_is_killed_ends_as_one_left_alone(tmp_path: Path) -> None:
+    """Kill -9 at random moments: the study alone, one trial, and both, as the machine would."""
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "killed").mkdir()
+    alone, killed = QuickStudy(tmp_path / "alone"), QuickStudy(tmp_path / "killed")
+    with alone.start("--trials", 12) as process:
+        assert process.wait(timeout=300) == 0
+    draw = random.Random(os.environ.get("KILL_SEED", "0"))
+    for victims in ("study", "trial", "both"):
+        with killed.start("--trials", 12, SECONDS_AN_EPOCH="0.2") as process:
+            wait_for(killed, process, begun(killed) + 2)
+            time.sleep(draw.uniform(0, 1))
+            if victims != "study":
+                while not (running := children(process.pid)):
+                    time.sleep(0.01)
+                for child in running:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(child, signal.SIGKILL)
+            if victims == "trial":  # which the study notices, and goes on
+                wait_for(killed, process, begun(killed) + 1)
+            process.kill()
+    with killed.start("--trials", 12) as process:
+        assert process.wait(timeout=300) == 0, process.stdout and process.stdout.read()
+    assert outcomes(killed.trials()) == outcomes(alone.trials())
+    for trial in killed.trials():
+        (run,) = finished_runs(killed, trial.number)
+        (other,) = finished_runs(alone, trial.number)
+        if trial.state.name == "COMPLETE":
+            assert (run.path / "metrics.csv").read_text() == (other.path / "metrics.csv").read_text()
+
+
+def begun(quick: QuickStudy) -> int:
+    return len(list((quick.folder / "trials").glob("*.log")))
+
+
+def wait_for(quick: QuickStudy, process: subprocess.Popen[str], trials: int) -> None:
+    while begun(quick) < trials:
+        assert process.poll() is None
+        time.sleep(0.05)
+
+
+def finished_runs(quick: QuickStudy, number: int) -> list[Run]:
+    runs = [run for run in Run.all(quick.folder / "quick") if run.record["study"]["trial"] == number]
+    return [run for run in runs if run.status in ("finished", "pruned")]
+
+
+def children(parent: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True)
+    return [int(word) for word in listed.stdout.split()]
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_trials_of_a_journal(quick: QuickStudy) -> None:
+    run_twice_at_once([quick, quick], "--trials", 10)
+    assert trials_started(quick) == list(range(10))
+
+
+@pytest.mark.slow
+def test_two_machines_share_the_trials_of_a_database(tmp_path: Path) -> None:
+    """Each has its own folder, as two machines have that share nothing but the database."""
+    with postgres() as address:
+        machines = []
+        for name in ("one", "other"):
+            (tmp_path / name).mkdir()
+            machines.append(QuickStudy(tmp_path / name))
+        run_twice_at_once(machines, "--trials", 10, "--storage", address)
+        assert sorted(trials_started(machines[0]) + trials_started(machines[1])) == list(range(10))
+        assert all(trials_started(machine) for machine in machines)
+        with machines[0].start("--trials", 10, "--storage", address) as process:  # nothing is left to do
+            assert process.wait(timeout=100) == 0
+        assert len(trials_started(machines[0]) + trials_started(machines[1])) == 10
+
+
+def run_twice_at_once(studies: list[QuickStudy], *flags: object) -> None:
+    processes = [study.start(*flags, SECONDS_AN_EPOCH="0.1") for study in studies]
+    for process in processes:
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+
+
+def trials_started(quick: QuickStudy) -> list[int]:
+    lines = (quick.folder / "quick" / "starts.txt").read_text().splitlines()
+    return sorted(json.loads(line)["trial"] for line in lines)
+
+
+def test_ctrl_c_leaves_a_study_that_goes_on(quick: QuickStudy) -> None:
+    with quick.start("--trials", 3, SECONDS_AN_EPOCH="0.3") as process:
+        while not list((quick.folder / "quick").glob("*/checkpoints/last.ckpt")):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert f"to continue: python scripts/study.py --resume {quick.folder}" in output
+    (run,) = Run.all(quick.folder / "quick")
+    assert run.status == "stopped"
+    assert search(quick, "--trials", 3) == 0
+    assert Run(run.path).record["resumed"] == 1
+    assert {trial.state.name for trial in quick.trials()} == {"COMPLETE"}
+
+
+def test_failed_trials_are_recorded_and_three_in_a_row_end_the_search(
+    quick: QuickStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert search(quick, "--trials", 6, "--fail", 0.9) == 0
+    assert search(quick, "--trials", 12, "--study", "hopeless", "--fail", 0) == 1
+    captured = capsys.readouterr()
+    assert "trial 2 failed: RuntimeError: the loss was nan" in captured.out
+    assert captured.err == "stopped: 3 trials failed in a row: RuntimeError: the loss was nan\n"
+
+
+BAD = {
+    "x: {low: 2, high: 1}": "x: low 2: must not be above high 1",
+    "x: {low: 0, high: 1, log: true}": "x: low 0: must be above 0 where log is true",
+    "x: {low: 1, hihg: 2}": "x: {'low': 1, 'hihg': 2}: must be a list of choices, or a range",
+    "x: {low: 1, high: 2, setp: 1}": "x: setp: no such key; known are low, high",
+    "x: []": "x: choices []: must be a list of at least one value",
+    "x: [1, 1]": "x: choices: 1 is there twice",
+    "x: {low: a, high: 2}": "x: low a: must be a number",
+    "x: {low: 1, high: 2, step: 0}": "x: step 0: must be above 0",
+    "y: {low: 1, high: 2, if: {kind: a}}": "y: if kind: must be a flag above it",
+    "kind: [a]\ny: {low: 1, high: 2, if: {kind: c}}": "y: if kind: c is none of its choices",
+    "name: [a, b]": "name: cannot be searched: it is given by the study",
+    "data.val_size: [1, 2]": "data.val_size: cannot be searched: it would compare",
+    "z: [1, 2]": "--z: no such flag",
+    "a": "must hold keys like",
+}
+
+
+@pytest.mark.parametrize("content", BAD)
+def test_a_wrong_search_file_is_refused(
+    quick: QuickStudy, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    quick.space.write_text(content)
+    assert search(quick) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"error: --search {quick.space}: {BAD[content]}")
+    assert len(errors.splitlines()) == 1
+    assert not list(quick.folder.glob("quick/*"))
+
+
+REFUSED: dict[tuple[object, ...], str] = {
+    ("--metric", "test/accuracy"): "--metric test/accuracy: a search must not see the test set",
+    ("--metric", "val/luck"): "--metric val/luck: must be one of val/accuracy",
+    ("--storage", "nowhere"): "--storage nowhere: cannot be reached",
+    ("--storage", "postgresql://me:secret@127.0.0.1:1/x"): "--storage postgresql://me:***@127.0.0.1:1/x: ca",
+    ("--seeds", 2): "--search: does not go with --seeds",
+    ("--study", "a/b"): "--study 'a/b': must be letters",
+    ("--wrong", 1): "--wrong: no such flag",
+}
+
+
+@pytest.mark.parametrize("flags", REFUSED, ids=str)
+def test_a_wrong_command_is_refused(
+    quick: QuickStudy, capsys: pytest.CaptureFixture[str], flags: tuple[object, ...]
+) -> None:
+    assert search(quick, *flags) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"error: {REFUSED[flags]}")
+    assert "secret" not in errors
+    assert len(errors.splitlines()) == 1
+    assert not list(quick.folder.glob("quick/*"))
+
+
+def test_another_study_of_the_same_name_is_refused(
+    quick: QuickStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search(quick, "--trials", 1)
+    capsys.readouterr()
+    assert search(quick, "--trials", 2, "--sampler-seed", 1) == 2
+    error = "error: --study quick-search: was started with --sampler-seed 0, and not 1; "
+    assert capsys.readouterr().err.startswith(error)
+    quick.space.write_text("x: [0.1, 0.2]")
+    assert search(quick, "--trials", 2) == 2
+    assert "was started with --search" in capsys.readouterr().err
+    quick.space.write_text(SPACE)
+    assert search(quick, "--trials", 2, "--seed_everything", 1) == 2
+    assert "was started with --seed_everything None, and not 1" in capsys.readouterr().err
+    assert len(quick.trials()) == 1
+
+
+def test_no_study_to_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], [str(tmp_path)]):
+        with pytest.raises(SystemExit) as stop:
+            study.main(["--resume", *words])
+        assert stop.value.code == 2
+        assert capsys.readouterr().err.startswith("error: --resume")
