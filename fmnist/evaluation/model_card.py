@@ -9,13 +9,13 @@ from fmnist.evaluation.summary import summarise
 from fmnist.inference.detection import NEIGHBOUR
 
 OTHERS = (
-    " Rows below the distance were measured on the run before it was cut down: with float32 weights, and more "
-    "images that the distance compares with."
+    " Rows below the distance were measured on the run before it was cut down: with float32 weights, and "
+    "more images that the distance compares with."
 )
 SHIFTS = " Intervals for corruptions and rendered photographs are 1.96 standard errors to each side."
 PHOTOGRAPHS = (
-    " Real photographs are phone pictures of a public set. `configs/photographs/` says where to get it, and has "
-    "the mapping that each row names."
+    " Real photographs are phone pictures of a public set. `configs/photographs/` says where to get it, and "
+    "has the mapping that each row names."
 )
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md"
 
