@@ -14,7 +14,7 @@ import numpy as np
 from fmnist.core.commands import shell_command
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
-from fmnist.core.shipped import find_shipped
+from fmnist.core.shipped import COPIES, find_shipped
 from fmnist.evaluation.results import RunResult, data_defaults
 
 NAMED_SETTINGS = 3  # of those that differ, in the label of a model
@@ -92,10 +92,15 @@ def nothing_found(paths: Sequence[str | Path], what: str, skipped: Iterable[str]
 
 
 def _run_folders(path: Path) -> list[Path]:
-    """Return the run folders that a path names, or that are below it."""
+    """Return the run folders that a path names, or that are below it.
+
+    Copies of shipped networks are left out where ``logs`` is named: they would count as seeds of the runs
+    that they were made of.
+    """
     if (path / "run.json").exists():
         return [path]
-    return sorted(file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/run.json"))
+    folders = sorted(file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/run.json"))
+    return [folder for folder in folders if folder.parent == path or folder.parent.name != COPIES.name]
 
 
 def collect(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fmnist.core import runs, shipped
+from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.core.shipped import shipped_names
 from fmnist.data.arrays import images_of
@@ -135,6 +136,9 @@ def test_scripts_that_write_into_a_run_do_so_in_one_copy(
     assert list((copy / "export").iterdir())
     assert contents(package) == before
     assert Run.find("small").path == package / "small"
+    assert [run.path for run in find_runs([copy.parent])[0]] == [copy]
+    with pytest.raises(InputError, match="no finished run"):
+        find_runs(["logs"])  # where a copy would count as a seed of what it was made of
 
 
 @pytest.mark.parametrize("damage", ["cut off", "one bit", "no header"])
