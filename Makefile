@@ -76,7 +76,7 @@ benchmark: data  ## Measure the loader and the training step
 baselines: data  ## Fit every baseline that is not finished; print their table
 	@$(RUN) scripts/run_configs.py $(ARGS)
 
-# robust takes one to two hours; a run that is finished is not trained again
+# robust takes half an hour to two hours; a run that is finished is not trained again
 pretrained: data  ## Train the shipped networks and write fmnist/pretrained again
 	@$(RUN) scripts/run_configs.py configs/lenet5.yaml configs/cnn.yaml configs/robust.yaml
 	@$(RUN) scripts/evaluate.py logs/lenet5 logs/cnn logs/robust --shifts
