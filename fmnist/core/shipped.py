@@ -7,7 +7,7 @@ from pathlib import Path
 from fmnist.core.errors import quoted, reports_unwritable
 from fmnist.core.files import write_file
 
-FOLDER = Path(__file__).parents[1] / "pretrained"
+FOLDER = Path(__file__).resolve().parents[1] / "pretrained"
 COPIES = Path("logs", "pretrained")
 RECORD = "run.json"
 

@@ -1,12 +1,14 @@
 """Cut finished runs down to networks that the package ships: ``python -m fmnist.evaluation.ship RUN ...``."""
 
 import argparse
+import contextlib
 import json
 import os
 import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -58,9 +60,9 @@ def ship(run: Run, output: Path, root: str = "data") -> str:
     classifier = predictor.classifier
     name = str(run.record["name"])
     check_name(name)
-    folder = output / f".{name}.unfinished"
-    with reports_unwritable(f"--output {quoted(output)}"):
-        shutil.rmtree(folder, ignore_errors=True)
+    with reports_unwritable(f"--output {quoted(output)}"), contextlib.ExitStack() as stack:
+        output.mkdir(parents=True, exist_ok=True)
+        folder = Path(stack.enter_context(TemporaryDirectory(dir=output, prefix="."))) / name
         weights.write(folder / NETWORK_FILES[-1], classifier.network, classifier.hparams)
         for file in ("config.yaml", RECORD):
             write_file(folder / file, FOLDERS.sub("", (run.path / file).read_text()))
