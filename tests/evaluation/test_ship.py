@@ -105,7 +105,10 @@ def test_an_unknown_name_lists_the_shipped_ones(package: Path, capsys: pytest.Ca
 
 
 def test_prediction_needs_no_data_and_writes_nothing(
-    package: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    package: Path,
+    synthetic_root: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FMNIST_DATA", "none")
     before = contents(package)
@@ -113,11 +116,12 @@ def test_prediction_needs_no_data_and_writes_nothing(
     printed = capsys.readouterr()
     assert "1 of 1 picture done" in printed.out
     assert printed.err == ""
-    (package / "small" / "detection.npz").unlink()
-    predict.main(["small", str(PICTURE)])  # a damaged installation
-    path = package / "small" / "detection.npz"
-    path.write_bytes(before[path])
     assert contents(package) == before
+    path = package / "small" / "detection.npz"
+    path.unlink()  # a damaged installation
+    predict.main(["small", str(PICTURE), "--data.root", str(synthetic_root)])
+    assert not path.exists()
+    path.write_bytes(before[path])
     assert not Path("logs").exists()
 
 
