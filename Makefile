@@ -21,7 +21,7 @@ $$apt update || true; (cd "$$folder" && $$apt download python3-pip-whl && dpkg-d
 PYTHONPATH=$$(echo "$$folder"/usr/share/python-wheels/pip-*.whl) $(RUN) -m pip install --quiet pip
 endef
 
-.PHONY: help venv data train test faults lint format benchmark baselines published tensorboard docs clean
+.PHONY: help venv data train test faults lint format benchmark baselines pretrained published tensorboard docs clean
 
 help:  ## Show this list
 	@echo "make TARGET [VENV=.venv] [PYTHON=python3] [CONFIG=configs/cnn.yaml] [ARGS=\"flags passed on\"]"
@@ -75,6 +75,12 @@ benchmark: data  ## Measure the loader and the training step
 
 baselines: data  ## Fit every baseline that is not finished; print their table
 	@$(RUN) scripts/study.py configs/baselines $(ARGS)
+
+# robust takes half an hour to two hours; a run that is finished is not trained again
+pretrained: data  ## Train the shipped networks and write fmnist/pretrained again
+	@$(RUN) scripts/run_configs.py configs/lenet5.yaml configs/cnn.yaml configs/robust.yaml
+	@$(RUN) scripts/evaluate.py logs/lenet5 logs/cnn logs/robust --shifts
+	@$(RUN) -m fmnist.evaluation.ship logs/lenet5 logs/cnn logs/robust $(ARGS)
 
 published: data  ## Train every published system that has no finished run, then compare them
 	@$(RUN) scripts/study.py configs/published --compare logs/published $(ARGS)

@@ -23,7 +23,7 @@ warning, and only models with the same test images are tested against each other
 def main(args: Sequence[str] | None = None) -> None:
     """Compare runs as the command line says."""
     parser = argparse.ArgumentParser(prog="python scripts/compare.py", description=__doc__, epilog=EPILOG)
-    runs = "a run folder, or logs/NAME or logs/ for every finished run below it: all seeds"
+    runs = "a run folder; logs/NAME or logs/ for every finished run below it: all seeds; or a shipped NAME"
     reference = "give errors on corrupted images relative to this model's (mCE); needs evaluate.py --shifts"
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help=runs)

@@ -42,7 +42,12 @@ def main(args: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python scripts/evaluate.py", description=__doc__, epilog=EPILOG)
     shifts = "also measure on shifted test images: on N of them, or 'all' (default: %(const)s)"
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="a run folder, or logs/NAME for its newest finished run")
+    add(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="a run folder, logs/NAME (its newest finished run) or a shipped NAME",
+    )
     add("--shifts", nargs="?", type=images, const=2000, default=False, metavar="N", help=shifts)
     add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
     add(
@@ -72,7 +77,7 @@ def main(args: Sequence[str] | None = None) -> None:
     failed = []
     for path in options.runs:
         try:
-            run = Run.find(path)
+            run = Run.find(path, writes=True)
             if options.shifts is not False:
                 data = data_of(run, options.root)
                 if test_set is None:  # data_of refuses runs with other data, so it serves all of them

@@ -14,7 +14,7 @@ def parse(args: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("run", metavar="RUN", help="a run folder, or logs/NAME for its newest finished run")
+    add("run", metavar="RUN", help="a run folder, logs/NAME (its newest finished run) or a shipped NAME")
     methods = f"one or more of {', '.join(METHODS)}; default {DEFAULT}, for --faithfulness and --sanity all"
     add("--method", nargs="+", metavar="METHOD", help=methods)
     add("--target", default="predicted", help="explain the class predicted (default), true, NAME, or A-vs-B")
@@ -40,7 +40,7 @@ def main(args: list[str] | None = None) -> None:
     options = parse(args)
     from fmnist.core.runs import Run
 
-    run = Run.find(options.run)  # before the imports below, which take seconds
+    run = Run.find(options.run, writes=not options.output)  # before the imports below, which take seconds
     from fmnist.explanation.command import explain_run
 
     explain_run(run, options)

@@ -26,7 +26,7 @@ def main(args: Sequence[str] | None = None) -> None:
         prog="python scripts/export.py", description=__doc__, epilog=EPILOG.format(needy=needy)
     )
     add = parser.add_argument
-    add("run", metavar="RUN", help="a run folder, or logs/NAME for its newest finished run")
+    add("run", metavar="RUN", help="a run folder, logs/NAME (its newest finished run) or a shipped NAME")
     add("--format", choices=list(FORMATS), default=default, help=f"{kinds} (default: {default})")
     add("--output", type=Path, metavar="FILE", help=f"default: export/model{suffixes} in the run folder")
     add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
@@ -34,7 +34,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
     from fmnist.core.runs import Run
 
-    run = Run.find(options.run)  # a mistake is reported before seconds of imports
+    run = Run.find(options.run, writes=not options.output)  # a mistake is reported before seconds of imports
     from fmnist.inference.export import export_run
 
     print(*export_run(run, options.format, options.output, options.root), sep="\n")

@@ -35,7 +35,7 @@ def main(args: Sequence[str] | None = None) -> None:
     )
     threshold = "least probability of an answer that is sure (default: %(default)s)"
     add = parser.add_argument
-    add("run", metavar="RUN", help="a run folder, or logs/NAME for its newest finished run")
+    add("run", metavar="RUN", help="a run folder, logs/NAME (its newest finished run) or a shipped NAME")
     add("pictures", metavar="PICTURE_OR_FOLDER", nargs="+", help="files, and folders with their subfolders")
     add("--output", metavar="FILE", help="write the answers to a .csv or .json file, print no table")
     add("--sheet", metavar="FILE.png", help="draw each picture, the image that the model saw, and the answer")

@@ -108,3 +108,14 @@ def test_light_modules_import_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(*(name for name in {heavy} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def test_a_prediction_by_a_shipped_network_imports_no_more_than_it_needs() -> None:
+    heavy = ("lightning", "torchvision", "sklearn", "torchmetrics", "matplotlib")
+    code = (
+        "import sys; from scripts import predict; predict.main(['lenet5', 'examples/t-shirt.jpg']); "
+        f"print(*(name for name in {heavy} if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("lenet5: 1 of 1 picture done, 0 unsure\n\n")

@@ -16,6 +16,11 @@ def to_float(images: np.ndarray) -> np.ndarray:
     return np.divide(images, np.float32(255), dtype=np.float32)
 
 
+def as_pixels(images: np.ndarray) -> np.ndarray:
+    """Return images uint8 (N, 28, 28) as float32 (N, 784) in [0, 1]: row by row."""
+    return to_float(images.reshape(len(images), -1))
+
+
 def to_uint8(levels: np.ndarray) -> np.ndarray:
     """Return levels in [0, 1] as uint8, of the same shape; what lies outside is clipped."""
     return np.round(np.clip(levels, 0, 1) * np.float32(255)).astype(np.uint8)

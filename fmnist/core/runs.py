@@ -6,7 +6,7 @@ import difflib
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.errors import InputError, one_line, quoted, reports_unwritable
 from fmnist.core.files import replacing, to_json, write_file
 from fmnist.core.settings import shortening_flags
+from fmnist.core.shipped import FOLDER, copy_shipped, find_shipped, shipped_names
 from fmnist.core.statistics import scores_fault, softmax
 
 STUDY = "FMNIST_STUDY"
@@ -121,15 +122,21 @@ class Run:
         return cls(path)
 
     @classmethod
-    def find(cls, path: str | Path) -> "Run":
-        """Open a run folder, or the newest finished run of a folder ``logs/<name>``.
+    def find(cls, path: str | Path, *, writes: bool = False) -> "Run":
+        """Open a run folder, the newest finished run of a folder ``logs/<name>``, or a shipped network.
 
         A run that was shortened for debugging answers to its own folder only.
+
+        Args:
+            path: A folder; or, where there is no such path, the name of a shipped network.
+            writes: The caller writes into the folder, so it gets a copy of a shipped network.
 
         Raises:
             InputError: There is neither.
         """
-        path = Path(path)
+        path = find_shipped(path) or Path(path)
+        if writes and path.parent.resolve() == FOLDER:
+            path = copy_shipped(path)
         if not os.path.exists(path):
             names = os.listdir(path.parent) if path.parent.is_dir() else []
             close = difflib.get_close_matches(path.name, names, n=1)
@@ -138,6 +145,8 @@ class Run:
                 if close
                 else "train first, or name logs/NAME"
             )
+            if path.parts == (path.name,):
+                hint += f"; the shipped networks are {', '.join(shipped_names())}"
             raise InputError(f"{quoted(path)}: is no run folder: it does not exist ({hint})")
         if (path / "run.json").exists() or not path.is_dir():
             return cls(path)
@@ -163,6 +172,11 @@ class Run:
         return sorted(runs, key=lambda run: (str(run.record.get("started", "")), run.version))
 
     @property
+    def is_shipped(self) -> bool:
+        """Whether it is a network of the package, whose folder must not be written to."""
+        return self.path.parent.resolve() == FOLDER
+
+    @property
     def version(self) -> int:
         """The number in the folder's name, or -1."""
         match = _VERSION.fullmatch(self.path.name)
@@ -185,8 +199,13 @@ class Run:
         reason = None if error is None else describe(error)
         self.update(status=status, finished=_now(), error=reason, **record)
 
-    def save_predictions(self, part: str, predictions: Predictions) -> None:
+    def save_predictions(self, part: str, predictions: Predictions, compact: bool = False) -> None:
         """Write ``predictions/<part>.npz``, atomically; ``part`` is ``val`` or ``test``.
+
+        Args:
+            part: The part.
+            predictions: Its predictions.
+            compact: Write the logits as float16, and compress all: a third of the size.
 
         Raises:
             InputError: The logits are not numbers; nothing is written.
@@ -196,7 +215,10 @@ class Run:
             raise InputError(f"{quoted(path)}: is not written, as the model gives {fault}")
         labels, indices = predictions.labels.astype(np.int64), predictions.indices.astype(np.int64)
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, logits=logits, labels=labels, indices=indices)
+            if compact:
+                np.savez_compressed(file, logits=logits.astype(np.float16), labels=labels, indices=indices)
+            else:
+                np.savez(file, logits=logits, labels=labels, indices=indices)
 
     def predictions(self, part: str) -> Predictions:
         """Read ``predictions/<part>.npz`` and check its arrays.
@@ -220,6 +242,8 @@ class Run:
             raise InputError(f"{quoted(path)}: is damaged (holds {fault})")
         if fault := scores_fault(predictions.logits, len(predictions.labels)):
             raise InputError(f"{quoted(path)}: holds {fault}; train again, or leave this run out")
+        if predictions.logits.dtype == np.float16:  # of a shipped network
+            predictions = replace(predictions, logits=predictions.logits.astype(np.float32))
         return predictions
 
     def save_photographs(self, images: np.ndarray, logits: np.ndarray, targets: np.ndarray) -> None:
@@ -311,6 +335,17 @@ class Run:
             for name in (rows[0] if rows else ())
             if name != "epoch"
         }
+
+
+NETWORK_FILES = (Path("checkpoints", "best.ckpt"), Path("checkpoints", "weights.safetensors"))
+"""Where a network's run keeps its weights: with the state of the training, or in a shipped run without it."""
+
+
+def network_file(folder: Path) -> Path:
+    """Return the file of the weights of a run folder; the first of ``NETWORK_FILES`` where there is none."""
+    return next(
+        (folder / path for path in NETWORK_FILES if (folder / path).exists()), folder / NETWORK_FILES[0]
+    )
 
 
 _VERSION = re.compile(r"version_(\d+)")

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from fmnist.core.images import to_float
+from fmnist.core.images import as_pixels
 from fmnist.data.datamodule import FashionMNISTDataModule
 
 Part = Literal["train", "val", "test"]
@@ -39,11 +39,6 @@ def images_of(data: FashionMNISTDataModule, part: Part) -> Images:
     images, labels = getattr(data.data, f"{source}_images"), getattr(data.data, f"{source}_labels")
     chosen = slice(None) if len(indices) == len(images) else indices
     return Images(images.numpy()[chosen], labels.numpy()[chosen], indices)
-
-
-def as_pixels(images: np.ndarray) -> np.ndarray:
-    """Return images uint8 (N, 28, 28) as float32 (N, 784) in [0, 1]: row by row."""
-    return to_float(images.reshape(len(images), -1))
 
 
 def arrays_of(data: FashionMNISTDataModule, part: Part) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ import numpy as np
 from fmnist.core.commands import shell_command
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import UNTESTED, Run
+from fmnist.core.shipped import COPIES, find_shipped
 from fmnist.evaluation.results import RunResult, data_defaults
 
 NAMED_SETTINGS = 3  # of those that differ, in the label of a model
@@ -47,7 +48,7 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[Run], list[str]]:
 
     Args:
         paths: Each a run folder, or ``logs/NAME`` or ``logs`` for every finished run below it except those
-            that were shortened for debugging.
+            that were shortened for debugging; or the name of a shipped network.
 
     Returns:
         The runs, and for each folder that was skipped a line that says why.
@@ -58,7 +59,7 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[Run], list[str]]:
     runs: dict[Path, Run] = {}
     skipped: list[str] = []
     untested: list[Path] = []
-    for path in map(Path, paths):
+    for path in (find_shipped(path) or Path(path) for path in paths):
         if not os.path.exists(path):
             raise InputError(f"{quoted(path)}: is no run folder: it does not exist")
         folders = _run_folders(path)
@@ -97,10 +98,15 @@ def nothing_found(paths: Sequence[str | Path], what: str, skipped: Iterable[str]
 
 
 def _run_folders(path: Path) -> list[Path]:
-    """Return the run folders that a path names, or that are below it."""
+    """Return the run folders that a path names, or that are below it.
+
+    Copies of shipped networks are left out where ``logs`` is named: they would count as seeds of the runs
+    that they were made of.
+    """
     if (path / "run.json").exists():
         return [path]
-    return sorted(file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/run.json"))
+    folders = sorted(file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/run.json"))
+    return [folder for folder in folders if folder.parent == path or folder.parent.name != COPIES.name]
 
 
 def collect(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.core.errors import quoted
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.runs import Predictions, Run, network_file
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import Column, Row, Table, counted, fixed
 
@@ -113,7 +113,7 @@ class RunResult:
     @property
     def size_bytes(self) -> int | None:
         """Bytes of the stored model: as recorded, or those of the checkpoint."""
-        path = self.run.path / "checkpoints" / "best.ckpt"
+        path = network_file(self.run.path)
         return self.run.record.get("size_bytes") or (path.stat().st_size if path.is_file() else None)
 
     @property

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import logsumexp
 
 from fmnist.core.errors import InputError
 from fmnist.core.files import replacing
@@ -53,7 +52,7 @@ class References:
     Attributes:
         images: uint8 (M, 28, 28).
         labels: int64 (M,).
-        embeddings: float32 (M, D).
+        embeddings: float32 (M, D), or float16 in the file of a shipped network.
         threshold: 95 % of the validation images, and of the validation photographs if the run has any, have
             a neighbour that is no farther.
     """
@@ -93,6 +92,8 @@ def maximum_probability(outputs: ModelOutputs) -> np.ndarray:
 
 def energy(outputs: ModelOutputs) -> np.ndarray:
     """Score by the free energy of the logits (Liu et al. 2020, arXiv 2010.03759, equation 4)."""
+    from scipy.special import logsumexp  # a part of a second, which most commands need not wait
+
     return -logsumexp(outputs.logits.astype(np.float64), axis=1)
 
 
@@ -120,7 +121,7 @@ def nearest_neighbour(references: References) -> OODScore:
     The embedding is scaled to unit length, as Sun et al. 2022 (arXiv 2204.06507) do. The pixels are not,
     and show what a network does not notice, e.g. noise that it takes for a garment.
     """
-    known = _points(references.images, references.embeddings)
+    known = _points(references.images, references.embeddings.astype(np.float32))
 
     def score(outputs: ModelOutputs) -> np.ndarray:
         return _squared_distances(_points(outputs.images, outputs.embeddings), known).min(1)
@@ -181,25 +182,45 @@ def references_of(predictor: Predictor, data: "FashionMNISTDataModule") -> Refer
     path = predictor.run.path / FILE
     references = _read(path)
     if references is None:
-        references = _choose(predictor, data)
+        references = choose_references(predictor, data, REFERENCES)
         # without write permission it only has to be computed each time
-        with contextlib.suppress(OSError), replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **asdict(references))
+        if not predictor.run.is_shipped:
+            with contextlib.suppress(OSError):
+                save_references(references, path)
     return references
 
 
-def _choose(predictor: Predictor, data: "FashionMNISTDataModule") -> References:
+def save_references(references: References, path: Path) -> None:
+    """Write references, atomically.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **asdict(references))
+
+
+def choose_references(
+    predictor: Predictor, data: "FashionMNISTDataModule", count: int, compact: bool = False
+) -> References:
     """Choose training images, and the threshold by validation images or else by other training images.
 
     If the run has validation photographs, the threshold accepts 95 % of them, too.
+
+    Args:
+        predictor: The run.
+        data: Its data.
+        count: Number of training images.
+        compact: Round the embeddings to float16, before the threshold is chosen.
     """
     from fmnist.data.arrays import images_of
 
     train, val = images_of(data, "train"), images_of(data, "val")
     order = np.random.default_rng(0).permutation(len(train.images))
-    chosen, others = np.sort(order[:REFERENCES]), np.sort(order[REFERENCES:][:CHECKED])
+    chosen, others = np.sort(order[:count]), np.sort(order[count:][:CHECKED])
     known, labels = run_model(predictor, train.images[chosen]), train.labels[chosen]
-    references = References(known.images, labels, known.embeddings, np.inf)
+    embeddings = known.embeddings.astype(np.float16) if compact else known.embeddings
+    references = References(known.images, labels, embeddings, np.inf)
     checked = val.images[:CHECKED] if len(val.images) else train.images[others]
     distance = nearest_neighbour(references)
     thresholds = [

@@ -8,12 +8,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from fmnist import figures
 from fmnist.core.errors import InputError, exits_on_sigterm, quoted, reports_unwritable
 from fmnist.core.files import check_output, to_json, write_file
 from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Row, Table, counted, rounded_down
-from fmnist.figures.contact_sheet import Card, contact_sheet
 from fmnist.inference.answers import LEAST_PROBABILITY, Answer, picture_classifier
 from fmnist.pictures import find_other_files, find_pictures, prepare_files, printable
 from fmnist.pictures.parallel import OK
@@ -66,7 +64,7 @@ def predict(
 
     answered = [answer for answer in answers if answer.choices]
     unsure = sum(bool(answer.unsure) for answer in answered)
-    name = f"{run.record.get('name')}/{run.path.resolve().name}"
+    name = str(run.record.get("name")) + ("" if run.is_shipped else f"/{run.path.resolve().name}")
     summary = f"{name}: {len(answered):,} of {counted(len(answers), 'picture')} done, {unsure:,} unsure"
     table = table_of(answers)
     if output:
@@ -164,6 +162,9 @@ def write_answers(table: Table, path: str) -> None:
 
 def write_sheet(answers: Sequence[Answer], title: str, path: str) -> None:
     """Draw a contact sheet of the first pictures, and a list of all files without an answer."""
+    from fmnist import figures  # half a second that only a sheet needs
+    from fmnist.figures.contact_sheet import Card, contact_sheet
+
     answered = [answer for answer in answers if answer.choices]
     cards = [
         Card(file.file, file.thumbnail, file.image, answer.choices, answer.unsure, answer.notes)

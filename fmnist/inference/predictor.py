@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fmnist.core.errors import InputError, quoted
-from fmnist.core.images import check_images
-from fmnist.core.runs import Run
+from fmnist.core.images import as_pixels, check_images
+from fmnist.core.runs import NETWORK_FILES, Run, network_file
 from fmnist.core.statistics import scores_fault
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ class Model:
     Attributes:
         logits: To float32 (N, 10); of an estimator, log-probabilities or decision scores.
         embeddings: To float32 (N, D), the input of a network's last layer; pixels for any other model.
-        classifier: The LightningModule in evaluation mode; None for any other model.
+        classifier: Returns the LightningModule in evaluation mode; None for any other model.
     """
 
     logits: Callable[[np.ndarray], np.ndarray]
     embeddings: Callable[[np.ndarray], np.ndarray]
-    classifier: "Classifier | None" = None
+    classifier: "Callable[[], Classifier] | None" = None
 
 
 def load_model(folder: Path, device: str = "cpu") -> Model:
@@ -40,20 +40,19 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     Raises:
         InputError: There is no model in it, or a damaged one.
     """
-    if (folder / "checkpoints" / "best.ckpt").exists():
+    if network_file(folder).exists():
         return _load_network(folder, device)
     # PyTorch and scikit-learn are imported by those who need them: each takes seconds
     from fmnist.baselines import blend, estimator
-    from fmnist.data.arrays import as_pixels
 
     if (folder / estimator.FILE).exists():
         return Model(estimator.load_estimator(folder).logits, as_pixels)
     if (folder / blend.FILE).exists():
         members = partial(load_logits, device=device)
         return Model(blend.load_blend(folder, members).logits, as_pixels)
+    names = [path.name for path in (*NETWORK_FILES, estimator.FILE, blend.FILE)]
     raise InputError(
-        f"{quoted(folder / 'checkpoints')}: holds no model: no best.ckpt, {estimator.FILE.name} or "
-        f"{blend.FILE.name}"
+        f"{quoted(folder / 'checkpoints')}: holds no model: no {', '.join(names[:-1])} or {names[-1]}"
     )
 
 
@@ -63,16 +62,29 @@ def load_logits(folder: Path, device: str = "cpu") -> Callable[[np.ndarray], np.
 
 
 def _load_network(folder: Path, device: str) -> Model:
-    from fmnist.data.arrays import as_pixels
+    from fmnist.models import weights
     from fmnist.models.layers import embedding
     from fmnist.models.loading import in_batches, load_classifier
 
-    classifier = load_classifier(folder).to(device)
-    features = embedding(classifier.network)
+    def load() -> "Classifier":
+        return load_classifier(folder).to(device)
+
+    path = network_file(folder)
+    if path.suffix == weights.SUFFIX:  # it names its network, so nothing waits for the import of Lightning
+        network, logits = weights.load(path)
+        model = load
+    else:
+        classifier = load()
+        network, logits = classifier.network, classifier.evaluation_logits
+
+        def model() -> "Classifier":
+            return classifier
+
+    features = embedding(network.to(device))
     return Model(
-        partial(in_batches, classifier.evaluation_logits, device=device),
+        partial(in_batches, logits, device=device),
         partial(in_batches, features, device=device) if features else as_pixels,
-        classifier,
+        model,
     )
 
 
@@ -92,7 +104,7 @@ class Predictor:
     def _model(self) -> Model:
         return load_model(self.run.path, self.device)
 
-    @property
+    @cached_property
     def classifier(self) -> "Classifier":
         """The trained LightningModule, in evaluation mode.
 
@@ -101,7 +113,7 @@ class Predictor:
         """
         if self.run.kind != "lightning" or self._model.classifier is None:
             raise InputError(f"{quoted(self.run.path)}: is a {self.run.kind} run, it holds no network")
-        return self._model.classifier
+        return self._model.classifier()
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return logits float32 (N, 10) of images uint8 (N, 28, 28); see ``Model``.

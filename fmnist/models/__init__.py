@@ -1,4 +1,4 @@
-"""The networks: each file holds a plain ``nn.Module`` and the thin LightningModule that trains it."""
+"""The networks, plain ``nn.Module`` in ``networks.py``, and the thin LightningModules that train them."""
 
 import importlib
 import pkgutil

@@ -16,7 +16,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from fmnist.core.errors import InputError
 from fmnist.core.metrics import logged_metrics
 from fmnist.core.statistics import scores_fault
-from fmnist.models.layers import memory_format
+from fmnist.models.layers import at_least_float32, evaluation_logits, memory_format
 from fmnist.models.metrics import EpochBuffer, classification_metrics
 from fmnist.models.optimization import OptimizerName, ScheduleName, build_optimizer, schedule_factor
 
@@ -107,10 +107,7 @@ class Classifier(LightningModule):
         With ``flip_average`` they are the mean over each image and its mirror image. A network in float64
         gives float64.
         """
-        logits = _at_least_float32(self(images))
-        if self.hparams["flip_average"]:
-            logits = (logits + _at_least_float32(self(images.flip(-1)))) / 2
-        return logits
+        return evaluation_logits(self, images, self.hparams["flip_average"])
 
     def configure_optimizers(self) -> Any:
         hparams = self.hparams
@@ -181,7 +178,7 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels, indices = self._with_indices("train", batch)
-        logits = _at_least_float32(self(images))
+        logits = at_least_float32(self(images))
         classes = labels
         if labels.ndim == 2:
             # a mixed image counts as its larger part
@@ -331,10 +328,6 @@ def total_steps(trainer: Any) -> float:
         for epoch in range(trainer.max_epochs)
     )
     return steps if trainer.max_steps == -1 else min(steps, trainer.max_steps)
-
-
-def _at_least_float32(values: Tensor) -> Tensor:
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _generator(device: torch.device) -> torch.Generator:

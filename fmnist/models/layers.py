@@ -70,6 +70,25 @@ def embedding(network: nn.Module) -> Callable[[Tensor], Tensor] | None:
     return features if isinstance(vectors, Tensor) and vectors.ndim == 2 and len(vectors) == 2 else None
 
 
+def evaluation_logits(network: nn.Module, images: Tensor, flip_average: bool) -> Tensor:
+    """Return the logits that validation, test and prediction use, (N, 10), float32 or more precise.
+
+    Args:
+        network: Gives logits (N, 10).
+        images: float32 (N, 1, 28, 28) in [0, 1].
+        flip_average: Take the mean over each image and its mirror image.
+    """
+    logits = at_least_float32(network(images))
+    if flip_average:
+        logits = (logits + at_least_float32(network(images.flip(-1)))) / 2
+    return logits
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Return values of a lower precision as float32, others as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def memory_format(network: nn.Module) -> torch.memory_format:
     """Return the layout in which a network is computed: channels last, the fastest on CPU and on GPU.
 

@@ -1,4 +1,7 @@
-"""Load a trained network from its run folder, read checkpoints safely, and apply networks to arrays."""
+"""Load a trained network from its run folder, read checkpoints safely, and apply networks to arrays.
+
+Nothing here imports Lightning unless a ``Classifier`` is built, because that takes seconds.
+"""
 
 import importlib
 import io
@@ -6,7 +9,7 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,30 +18,32 @@ from torch import Tensor
 
 from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.core.images import check_images, to_input
-from fmnist.models.classifier import Classifier
+from fmnist.core.runs import network_file
+from fmnist.models import weights
+
+if TYPE_CHECKING:
+    from fmnist.models.classifier import Classifier
 
 
-def load_classifier(folder: Path) -> Classifier:
+def load_classifier(folder: Path) -> "Classifier":
     """Build the model of a run folder and load its best weights, on the CPU, ready to evaluate.
 
     Args:
-        folder: Holds ``config.yaml`` and ``checkpoints/best.ckpt``.
+        folder: Holds ``config.yaml`` and, in ``checkpoints/``, ``best.ckpt`` or ``weights.safetensors``.
 
     Raises:
         InputError: One of them is missing, damaged, or does not fit the other; or a weight is not finite.
     """
     model = _build(folder / "config.yaml")
-    path = folder / "checkpoints" / "best.ckpt"
-    state = read_checkpoint(path)
+    path = network_file(folder)
     try:
-        model.load_state_dict(state["state_dict"])
+        if path.suffix == weights.SUFFIX:
+            model.network.load_state_dict(weights.read(path)[0])
+        else:
+            model.load_state_dict(read_checkpoint(path)["state_dict"])
     except (RuntimeError, KeyError, TypeError) as error:
         raise InputError(f"{quoted(path)}: is of another network ({one_line(error)})") from None
-    for name, values in model.state_dict().items():
-        if not values.isfinite().all():
-            raise InputError(
-                f"{quoted(path)}: {name} is not finite, so the network gives no numbers; train it again"
-            )
+    weights.check_finite(model, path)
     return model.eval()
 
 
@@ -74,7 +79,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def _build(path: Path) -> Classifier:
+def _build(path: Path) -> "Classifier":
+    from fmnist.models.classifier import Classifier
+
     try:
         config = yaml.safe_load(path.read_text())["model"]
         module, _, name = config["class_path"].rpartition(".")

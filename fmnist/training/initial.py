@@ -5,7 +5,7 @@ import inspect
 from typing import Any
 
 from fmnist.core.errors import InputError, one_line, quoted
-from fmnist.core.runs import Run
+from fmnist.core.runs import Run, network_file
 from fmnist.models.classifier import Classifier
 from fmnist.models.loading import load_classifier
 
@@ -43,11 +43,10 @@ def load_initial_weights(model: Classifier, path: str) -> dict[str, Any]:
         differing = _differences(model, trained)
         reason = "; ".join(differing) or f"its weights do not fit ({one_line(error)})"
         raise InputError(f"--init {quoted(run.path)}: is another network: {reason}") from None
-    checkpoint = run.path / "checkpoints" / "best.ckpt"
     return {
         "run": run.record.get("name"),
         "version": run.version,
-        "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(network_file(run.path).read_bytes()).hexdigest(),
     }
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
+from fmnist.figures import contact_sheet
 from fmnist.inference import predict as module
 from fmnist.inference.answers import Answer
 from fmnist.inference.predict import KEYS, predict, table_of, write_answers, write_sheet
@@ -54,9 +55,9 @@ def test_the_table_has_a_line_for_every_file() -> None:
 
 
 def test_the_sheet_shows_the_first_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn, draw = [], module.contact_sheet
+    drawn, draw = [], contact_sheet.contact_sheet
     monkeypatch.setattr(module, "SHEET_CARDS", 1)
-    monkeypatch.setattr(module, "contact_sheet", lambda *args: drawn.append(args) or draw(*args))
+    monkeypatch.setattr(contact_sheet, "contact_sheet", lambda *args: drawn.append(args) or draw(*args))
     write_sheet([UNSURE, SURE, FAILED], "cnn", str(tmp_path / "sheet.png"))
     ((cards, title, failed),) = drawn
     assert [(card.name, card.doubts, card.notes) for card in cards] == [("b.png", DOUBTS, [FLAGS[1]])]

@@ -52,7 +52,7 @@ def test_bad_input_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"images: must be uint8 \(N, 28, 28\)"):
         predictor.logits(IMAGES.astype(float))
     empty = Run.create(tmp_path, "empty", kind="scikit-learn", status="finished")
-    with pytest.raises(InputError, match=r"checkpoints: holds no model: no best.ckpt, estimator.skops or"):
+    with pytest.raises(InputError, match=r"holds no model: no best.ckpt, weights.safetensors, est"):
         Predictor(empty).logits(IMAGES)
 
 

@@ -12,7 +12,7 @@ from fmnist.core.errors import InputError
 from fmnist.models.cnn import CNN
 from fmnist.models.layers import memory_format, parameter_count
 from fmnist.models.lenet5 import LeNet5
-from fmnist.models.resnet import BasicBlock, PreactivationBlock, ResNet
+from fmnist.models.networks import BasicBlock, PreactivationBlock, ResNet
 
 
 def test_lenet5_has_the_layers_of_the_paper_in_order() -> None:
