@@ -76,9 +76,10 @@ benchmark: data  ## Measure the loader and the training step
 baselines: data  ## Fit every baseline that is not finished; print their table
 	@$(RUN) scripts/study.py configs/baselines $(ARGS)
 
-# robust takes half an hour to two hours; a run that is finished is not trained again
+# robust takes half an hour to two hours; a run that is finished is not trained again. The figures on real
+# photographs need those: scripts/evaluate.py logs/robust --photographs FOLDER, before the last step.
 pretrained: data  ## Train the shipped networks and write fmnist/pretrained again
-	@$(RUN) scripts/run_configs.py configs/lenet5.yaml configs/cnn.yaml configs/robust.yaml
+	@$(RUN) scripts/study.py configs/lenet5.yaml configs/cnn.yaml configs/robust.yaml
 	@$(RUN) scripts/evaluate.py logs/lenet5 logs/cnn logs/robust --shifts
 	@$(RUN) -m fmnist.evaluation.ship logs/lenet5 logs/cnn logs/robust $(ARGS)
 

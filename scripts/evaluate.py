@@ -39,7 +39,12 @@ def images(text: str) -> int | None:
 @exits_cleanly
 def main(args: Sequence[str] | None = None) -> None:
     """Evaluate runs as the command line says."""
-    parser = argparse.ArgumentParser(prog="python scripts/evaluate.py", description=__doc__, epilog=EPILOG)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/evaluate.py",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     shifts = "also measure on shifted test images: on N of them, or 'all' (default: %(const)s)"
     add = parser.add_argument
     add(

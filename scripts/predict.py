@@ -19,8 +19,9 @@ set. An estimator without probabilities (an SVM) only ranks the classes.
 Pictures may be PNG, JPEG, WebP, AVIF, JPEG 2000, BMP, TIFF, PPM, QOI or GIF files, and HEIC with the package
 pillow-heif; of several pages or frames, the first is taken, and the row says so. Any other picture, or one
 that cannot be read, gets a row with the reason and the way to read it; one in which there is nothing gets
-"nothing found". The first prediction of a run needs the data set, and stores in the run folder what later
-ones need. Exit status: 0 if at least one picture was classified, 2 if none was.
+"nothing found". The first prediction of a run of your own needs the data set, and stores in the run folder
+what later ones need; a shipped network has it. Exit status: 0 if at least one picture was classified, 2 if
+none was.
 """
 
 

@@ -36,12 +36,15 @@ def positive(text: str) -> int:
 def main(args: Sequence[str] | None = None) -> None:
     """Run a study as the command line says; exit status 1 if a run of it failed."""
     args = list(sys.argv[1:] if args is None else args)
-    if "--resume" in args:
+    options, rest = _parser().parse_known_args(args)
+    if (resumed := options.resume) is not None:
         from fmnist.studies.folder import arguments_of
 
-        place = args.index("--resume")
-        args = [*arguments_of(args[place + 1 : place + 2]), *args[:place], *args[place + 2 :]]
-    options, rest = _parser().parse_known_args(args)
+        place = next(i for i, word in enumerate(args) if word.partition("=")[0] == "--resume")
+        args = [*args[:place], *args[place + (1 if "=" in args[place] else 2) :]]
+        args = [*arguments_of(resumed, args), *args]
+        options, rest = _parser().parse_known_args(args)
+        options.resume = resumed
     paths = list(itertools.takewhile(lambda word: not word.startswith("--"), rest))
 
     from fmnist.studies.command import run

@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 import re
+import shutil
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
@@ -19,7 +20,7 @@ from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.errors import InputError, one_line, quoted, reports_unwritable
 from fmnist.core.files import replacing, to_json, write_file
 from fmnist.core.settings import shortening_flags
-from fmnist.core.shipped import FOLDER, copy_shipped, find_shipped, shipped_names
+from fmnist.core.shipped import COPIES, copy_shipped, find_shipped, is_shipped, shipped_names
 from fmnist.core.statistics import scores_fault, softmax
 
 STUDY = "FMNIST_STUDY"
@@ -125,7 +126,7 @@ class Run:
     def find(cls, path: str | Path, *, writes: bool = False) -> "Run":
         """Open a run folder, the newest finished run of a folder ``logs/<name>``, or a shipped network.
 
-        A run that was shortened for debugging answers to its own folder only.
+        A run that was shortened for debugging is found by its own folder only, not by ``logs/<name>``.
 
         Args:
             path: A folder; or, where there is no such path, the name of a shipped network.
@@ -135,7 +136,7 @@ class Run:
             InputError: There is neither.
         """
         path = find_shipped(path) or Path(path)
-        if writes and path.parent.resolve() == FOLDER:
+        if writes and is_shipped(path):
             path = copy_shipped(path)
         if not os.path.exists(path):
             names = os.listdir(path.parent) if path.parent.is_dir() else []
@@ -174,7 +175,7 @@ class Run:
     @property
     def is_shipped(self) -> bool:
         """Whether it is a network of the package, whose folder must not be written to."""
-        return self.path.parent.resolve() == FOLDER
+        return is_shipped(self.path)
 
     @property
     def version(self) -> int:
@@ -187,6 +188,14 @@ class Run:
         updated = self.record | record
         write_file(self.path / "run.json", to_json(updated))
         self.record = updated
+
+    def remove_derived(self) -> None:
+        """Remove what later scripts made of the weights, which are going to change."""
+        for path in (self.path / name for name in DERIVED):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def finish(self, status: str, error: BaseException | None = None, **record: Any) -> None:
         """Mark the run ``finished``, ``failed`` or ``stopped``, now, with last fields of ``run.json``.
@@ -258,12 +267,20 @@ class Run:
             np.savez_compressed(file, images=images, logits=logits, targets=targets)
 
     def photograph_images(self) -> np.ndarray:
-        """Read the images of ``predictions/photographs.npz``, uint8 (P, 28, 28); none without it."""
+        """Read the images of ``predictions/photographs.npz``, uint8 (P, 28, 28); none without it.
+
+        Raises:
+            InputError: It is damaged.
+        """
         try:
             with np.load(self._predictions_file("photographs"), allow_pickle=False) as arrays:
                 return arrays["images"]
-        except Exception:  # missing; a damaged archive raises nearly anything
+        except FileNotFoundError:
             return np.empty((0, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+        except Exception as error:  # a damaged archive raises nearly anything
+            raise InputError(
+                f"{quoted(self._predictions_file('photographs'))}: is damaged ({error})"
+            ) from None
 
     def has_predictions(self, part: str) -> bool:
         """Return whether there is a file of predictions of ``part``."""
@@ -348,6 +365,10 @@ def network_file(folder: Path) -> Path:
     )
 
 
+RESERVED = (COPIES.name, "studies")
+"""Folders of ``logs/`` that hold no runs of their name: copies of shipped networks, and studies."""
+DERIVED = ("detection.npz", "shifts.json", "shifts.csv", "metrics.json", "report.html", "photographs")
+"""What later scripts make of a run's weights."""
 _VERSION = re.compile(r"version_(\d+)")
 
 
@@ -386,6 +407,8 @@ def check_name(name: str) -> None:
         raise InputError(
             f"--name {name!r}: must be letters, digits, '.', '_' and '-', and not begin with '.'"
         )
+    if name in RESERVED:
+        raise InputError(f"--name {name}: is the name of another folder of --logs; take another name")
 
 
 def _now() -> str:

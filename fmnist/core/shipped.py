@@ -1,6 +1,7 @@
 """The trained networks that are part of the package: small run folders ``fmnist/pretrained/<name>/``."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -24,21 +25,28 @@ def find_shipped(path: str | Path) -> Path | None:
     return FOLDER / path if is_shipped else None
 
 
+def is_shipped(path: Path) -> bool:
+    """Return whether a path is the folder of a shipped network, which must not be written to."""
+    return path.resolve().parent == FOLDER and path.resolve().name in shipped_names()
+
+
 def copy_shipped(folder: Path) -> Path:
     """Return a copy of a shipped network that can be written to, ``logs/pretrained/<name>``.
 
     An installed package may be read-only, and its files are not to be changed. A copy of the same network is
-    used again.
+    used again, one of another version of it is replaced with all that was made of it.
 
     Raises:
         InputError: It cannot be written.
     """
+    folder = folder.resolve()
     copy = COPIES / folder.name
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     with reports_unwritable(quoted(copy)):
         if not (copy / RECORD).exists() or (copy / RECORD).read_bytes() != (folder / RECORD).read_bytes():
+            shutil.rmtree(copy, ignore_errors=True)
             # the record last: without it, the folder is no run
             for path in sorted(files, key=lambda path: path.name == RECORD):
                 write_file(copy / path, (folder / path).read_bytes())
-            print(f"copied the shipped network to {quoted(copy)}, which gets the files", file=sys.stderr)
+            print(f"copied the shipped network to {quoted(copy)}; new files go there", file=sys.stderr)
     return copy

@@ -147,3 +147,8 @@ def rounded_down(probability: float, in_percent: bool = False) -> str:
 def percent(share: float, digits: int = 2) -> str:
     """Return a share in per cent."""
     return f"{100 * share:.{digits}f} %"
+
+
+def short(value: Any) -> str:
+    """Return a value as tables show it, numbers with four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -99,8 +99,8 @@ def _build(path: Path) -> "Classifier":
     arguments: dict[str, Any] = config.get("init_args") or {}
     try:
         return kind(**arguments)
-    except TypeError as error:
-        raise InputError(f"{quoted(path)}: does not fit {name} ({error})") from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{quoted(path)}: does not fit {name} ({one_line(error)})") from None
 
 
 def in_batches(

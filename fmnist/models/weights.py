@@ -80,7 +80,10 @@ def load(path: Path) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     tensors, metadata = read(path)
     try:
         module, _, name = metadata["class_path"].rpartition(".")
-        network = getattr(importlib.import_module(module), name)(**json.loads(metadata["init_args"]))
+        kind = getattr(importlib.import_module(module), name)
+        if not (isinstance(kind, type) and issubclass(kind, nn.Module)):  # a call could do anything
+            raise ValueError(f"{metadata['class_path']} is no network")
+        network = kind(**json.loads(metadata["init_args"]))
         network.load_state_dict(tensors)
         flip_average = bool(json.loads(metadata["flip_average"]))
     except (ImportError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -13,7 +13,7 @@ from fmnist.core.runs import Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import counted
 from fmnist.studies.entries import entries_of_jobs, entries_of_runs, groups_of, spreads_of
-from fmnist.studies.folder import open_folder
+from fmnist.studies.folder import RECORD, open_folder, save_command
 from fmnist.studies.jobs import Job, find_jobs, job_of, over_seeds
 from fmnist.studies.many import run_jobs, table_of
 from fmnist.studies.outcome import COMPARISON, read_outcome
@@ -40,16 +40,9 @@ def run(options: argparse.Namespace, paths: Sequence[str], flags: list[str], arg
         InputError: The command line, or a file that it names, is wrong.
     """
     if options.search and (paths or options.seeds or options.split_seeds or options.compare):
-        other = (
-            paths[0]
-            if paths
-            else next(
-                f"--{name}"
-                for name in ("seeds", "split-seeds", "compare")
-                if getattr(options, name.replace("-", "_"))
-            )
+        raise InputError(
+            "--search: goes with --config FILE, and not with PATH, --seeds, --split-seeds or --compare"
         )
-        raise InputError(f"--search: does not go with {other}; --config FILE says what is searched")
     if paths and options.config:
         raise InputError(f"{quoted(paths[0])}: does not go with --config; name either files or --config")
     if not (paths or options.config):
@@ -72,16 +65,18 @@ def _many(
     resolver: Resolver,
 ) -> int:
     """Run each of a list of configurations, with each seed."""
+    seeds = options.seeds or options.split_seeds
     if paths:
         jobs, failed = find_jobs([shipped_path(path) for path in paths], flags)
         name, logs = _list_name(paths), _value_of("--logs", flags) or "logs"
     else:
         jobs, failed = [job_of(options.config, flags)], []
         config = resolver.resolve(jobs[0].command).config
-        name, logs = f"{config['name']}-{'seeds' if options.seeds else 'runs'}", config["logs"]
+        name, logs = f"{config['name']}-{'seeds' if seeds else 'runs'}", config["logs"]
     jobs = over_seeds(jobs, options.seeds, options.split_seeds)
     name = options.study or name
-    folder = open_folder(logs, name, args)
+    folder = open_folder(logs, name, options.resume)
+    save_command(folder, args)
     outcomes = run_jobs(jobs, resolver, name, folder, options.jobs)
     runs = [run for run in outcomes if run is not None]
     failed += dict.fromkeys(job.path for job, run in zip(jobs, outcomes, strict=True) if run is None)
@@ -90,8 +85,8 @@ def _many(
         print("\n" + table_of(runs, values).text(), flush=True)
         entries = entries_of_jobs(jobs, outcomes)
         again = shell_command("study", "--resume", str(folder))
-        path, _ = write_page(folder, name, again, entries, tested=entries if options.seeds else ())
-        spreads = spreads_of(groups_of(entries)) if options.seeds else []
+        path, _ = write_page(folder, name, again, entries, tested=entries if seeds else ())
+        spreads = spreads_of(groups_of(entries)) if seeds else []
         print(*spreads, f"{quoted(path)}: open it in a browser", sep="\n", flush=True)
     if failed:
         print(f"failed: {shlex.join(map(str, failed))}", file=sys.stderr)
@@ -138,11 +133,13 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
     base = resolver.resolve(job.command)
     _check_metric(options.metric, base)
     name = options.study or f"{base.config['name']}-search"
-    folder = open_folder(base.config["logs"], name, args, keeps_first=True)
-    if not (folder / "trials").exists():
+    folder = open_folder(base.config["logs"], name, options.resume)
+    if not (folder / RECORD).exists():
         check_space(options.search, space, job, resolver)
     trainer = base.config.get("trainer") or {}
     epochs = None if "estimator" in base.config else trainer.get("max_epochs")
+    if epochs is not None and epochs < 1:  # without a limit: the last epoch is not known
+        epochs = None
     plan = Plan(
         folder=folder,
         name=name,
@@ -158,6 +155,7 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
         storage=options.storage,
     )
     study, storage = open_study(plan)
+    save_command(folder, args)
     resolver.close()
     search = Search(plan, study, storage, options.jobs)
     try:
@@ -166,6 +164,7 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
         raise InputError(f"--storage: was lost ({one_line(error)}); the same command goes on") from None
     except (KeyboardInterrupt, SystemExit):
         print(f"\nto continue: {shell_command('study', '--resume', str(folder))}", file=sys.stderr)
+        _write_search_page(plan, study)
         raise
     _write_search_page(plan, study)
     if search.has_given_up:
@@ -185,6 +184,12 @@ def finish_search(plan: Any, study: Any, seeds: int, resolver: Resolver, paralle
 
     from fmnist.studies.finish import finish
 
+    if study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+        print(
+            "--finish: other processes still run trials; repeat the command when they are done",
+            file=sys.stderr,
+        )
+        return False
     if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
         print("--finish: no trial is finished", file=sys.stderr)
         return False

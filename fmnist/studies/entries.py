@@ -8,9 +8,8 @@ from typing import Any
 
 from fmnist.core.runs import Run
 from fmnist.core.statistics import mean_interval
-from fmnist.core.tables import Column, Row, Table, duration, fixed
+from fmnist.core.tables import Column, Row, Table, duration, fixed, short
 from fmnist.studies.jobs import Job
-from fmnist.studies.progress import short
 
 REPORTS = ("report.html", "figures/curves.png", "run.json")
 """What tells most about a run, the best first."""
@@ -115,12 +114,15 @@ def _report(run: Run | None, folder: Path) -> str | None:
 def groups_of(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     """Return the runs that differ in seeds alone, by what they share; runs without a result are left out."""
     groups: dict[str, list[Entry]] = {}
+    # seeds with the same split are not independent of each other, so each split is a group then
+    both_vary = all(len({entry.values.get(seed) for entry in entries}) > 1 for seed in SEEDS)
+    dropped = SEEDS[:1] if both_vary else SEEDS
     for entry in entries:
         if entry.result is not None:
             shared = [
                 str(value) if flag in NAMES else f"{flag} {short(value)}"
                 for flag, value in entry.values.items()
-                if flag not in SEEDS
+                if flag not in dropped
             ]
             groups.setdefault(", ".join(shared), []).append(entry)
     return groups

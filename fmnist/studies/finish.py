@@ -40,7 +40,9 @@ def finish(plan: Plan, study: optuna.Study, seeds: int, resolver: Resolver, para
         job
         for label, flags in settings.items()
         for job in over_seeds(
-            [Job(plan.job.path, [*plan.job.command, *flags], False, {"setting": label})], seeds, None
+            [Job(plan.job.path, [*plan.job.command, *flags, "--test", "true"], False, {"setting": label})],
+            seeds,
+            None,
         )
     ]
     runs = run_jobs(jobs, resolver, f"{plan.name}-finish", plan.folder, parallel)

@@ -14,29 +14,42 @@ STUDIES = "studies"
 """Folder of all studies, below that of all runs; too deep for ``compare.py LOGS`` to look into."""
 
 
-def open_folder(logs: str, name: str, arguments: Sequence[str], keeps_first: bool = False) -> Path:
-    """Return the folder of a study, and create it with the command that begins it.
+def open_folder(logs: str, name: str, resumed: str | None = None) -> Path:
+    """Return the folder of a study, and create it.
 
     Args:
         logs: Folder of all runs.
         name: Of the study.
-        arguments: The command line without the program.
-        keeps_first: Whether the command of a folder that is there already stays.
+        resumed: The value of ``--resume``, if the study is continued.
 
     Raises:
-        InputError: The name is no plain folder name, or the folder cannot be written.
+        InputError: The name is no plain folder name, the folder cannot be written, or it is not the one that
+            is resumed.
     """
     try:
         check_name(name)
     except InputError as error:
         raise InputError(str(error).replace("--name", "--study")) from None
     folder = Path(logs) / STUDIES / name
+    if resumed is not None and folder.resolve() != Path(resumed).resolve():
+        raise InputError(
+            f"--resume {quoted(resumed)}: its command leads to {quoted(folder)}; start it from the same "
+            "working directory, and leave the folder where it was"
+        )
     with reports_unwritable(f"--logs {quoted(logs)}"):
         folder.mkdir(parents=True, exist_ok=True)
-        if not (keeps_first and (folder / RECORD).exists()):
-            kept, storage = _without_storage(arguments)
-            write_file(folder / RECORD, to_json({"name": name, "arguments": kept, "storage": storage}))
     return folder
+
+
+def save_command(folder: Path, arguments: Sequence[str]) -> None:
+    """Keep the command line of a study in its folder, for ``--resume``.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    kept, storage = _without_storage(arguments)
+    with reports_unwritable(quoted(folder)):
+        write_file(folder / RECORD, to_json({"name": folder.name, "arguments": kept, "storage": storage}))
 
 
 def _without_storage(arguments: Sequence[str]) -> tuple[list[str], str | None]:
@@ -57,21 +70,24 @@ def _without_storage(arguments: Sequence[str]) -> tuple[list[str], str | None]:
     return kept, storage
 
 
-def arguments_of(words: Sequence[str]) -> list[str]:
-    """Return the command line that began the study of a folder.
+def arguments_of(folder: str, others: Sequence[str]) -> list[str]:
+    """Return the command line of the study of a folder.
 
     Args:
-        words: What follows ``--resume`` on the command line.
+        folder: The value of ``--resume``.
+        others: The rest of the command line.
 
     Raises:
-        InputError: There is no such study.
+        InputError: There is no such study, or its database must be named again.
     """
-    if not words:
-        raise InputError("--resume: expected the folder of a study, like logs/studies/cnn-search")
-    path = Path(words[0]) / RECORD
+    path = Path(folder) / RECORD
     try:
-        return [str(word) for word in json.loads(path.read_text())["arguments"]]
+        record = json.loads(path.read_text())
+        arguments, storage = [str(word) for word in record["arguments"]], record.get("storage")
     except OSError as error:
-        raise InputError(f"--resume {quoted(words[0])}: is no study ({RECORD}: {error.strerror})") from None
+        raise InputError(f"--resume {quoted(folder)}: is no study ({RECORD}: {error.strerror})") from None
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"--resume {quoted(words[0])}: its {RECORD} is damaged") from None
+        raise InputError(f"--resume {quoted(folder)}: its {RECORD} is damaged") from None
+    if storage and not any(word.partition("=")[0] == "--storage" for word in others):
+        raise InputError(f"--resume {quoted(folder)}: its trials are in {storage}; give --storage URL, too")
+    return arguments

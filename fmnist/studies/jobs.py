@@ -78,16 +78,21 @@ def _command(path: Path, line: str) -> list[str] | None:
         program, script, *arguments = shlex.split(line.lstrip("# "))
     except ValueError:  # too few words, or a sentence with an apostrophe
         return None
-    if program != "python" or not any(Path(word).name == path.name for word in arguments):
+    names_itself = [path.parts[-len(Path(word).parts) :] == Path(word).parts for word in arguments]
+    if program != "python" or not any(names_itself):
         return None
     # its paths begin at the root of the project, which need not be the working directory
-    return [shipped_path(script), *(str(path) if Path(a).name == path.name else a for a in arguments)]
+    return [
+        shipped_path(script),
+        *(str(path) if own else word for word, own in zip(arguments, names_itself, strict=True)),
+    ]
 
 
 def _is_derived(config: Any) -> bool:
     settings = config if isinstance(config, dict) else {}
-    features = settings.get("features") or ()
-    return bool(settings.get("blend")) or any("embedding" in step for step in features)
+    features = settings.get("features")
+    steps = [step for step in features if isinstance(step, str | dict)] if isinstance(features, list) else []
+    return bool(settings.get("blend")) or any("embedding" in step for step in steps)
 
 
 def job_of(configs: Sequence[str], flags: Sequence[str]) -> Job:
@@ -114,12 +119,15 @@ def job_of(configs: Sequence[str], flags: Sequence[str]) -> Job:
 
 
 def over_seeds(jobs: Iterable[Job], seeds: int | None, split_seeds: int | None) -> list[Job]:
-    """Return each job once for each seed and each split seed, counted from 0; ``None`` leaves them alone."""
+    """Return each job once for each seed and each split seed, counted from 0; ``None`` leaves them alone.
+
+    A job that is made of other runs is there once: it takes their newest run, whatever its seed.
+    """
     ranges = {"seed_everything": seeds, "data.split_seed": split_seeds}
     choices = [[(flag, seed) for seed in range(number)] for flag, number in ranges.items() if number]
     repeated = []
     for job in jobs:
-        for pairs in itertools.product(*choices):
+        for pairs in itertools.product(*choices) if not job.is_derived else [()]:
             flags = [word for flag, seed in pairs for word in (f"--{flag}", str(seed))]
             repeated.append(
                 job._replace(command=[*job.command, *flags], values={**job.values, **dict(pairs)})

@@ -12,7 +12,7 @@ from fmnist.core.runs import Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import Column, Table, duration, fixed, size
 from fmnist.studies.jobs import Job
-from fmnist.studies.processes import Child, lock, stops_children
+from fmnist.studies.processes import Child, LostChild, lock, stops_children
 from fmnist.studies.resolver import Resolver
 
 POLL_SECONDS = 0.1
@@ -41,8 +41,8 @@ def run_jobs(
     """
     runs: list[Run | None] = [None] * len(jobs)
     configs: dict[int, dict[str, Any]] = {}
-    children: list[Child] = []
-    running: dict[int, Child] = {}
+    children: list[Child | LostChild] = []
+    running: dict[int, Child | LostChild] = {}
     waiting = list(range(len(jobs)))
     with stops_children(children):
         while waiting or running:
@@ -60,7 +60,12 @@ def run_jobs(
                     print(f"finished already: {quoted(run.path)}")
                     continue
                 command = job.command
-                if run := interrupted_run(configs[place]):
+                run = interrupted_run(configs[place])
+                if run is not None and is_in_use(run):  # its study was killed, and not this run
+                    print(f"waits for {quoted(run.path)}", flush=True)
+                    running[place] = LostChild(run.path / ".lock")
+                    continue
+                if run is not None:
                     print(f"continues {quoted(run.path)}", flush=True)
                     command = [command[0], "--resume", str(run.path)]
                 log = folder / f"{place}.log" if folder and parallel > 1 else None
@@ -85,8 +90,8 @@ def _title(job: Job) -> str:
 
 
 def finished_run(config: dict[str, Any]) -> Run | None:
-    """Return the newest finished and tested run of a resolved configuration, or None."""
-    same = [run for run in _runs_of(config) if run.status == "finished" and run.is_tested]
+    """Return the newest run of a resolved configuration that has its results, or None."""
+    same = [run for run in _runs_of(config) if run.is_scored]
     return max(same, key=lambda run: run.version, default=None)
 
 
@@ -95,14 +100,15 @@ def interrupted_run(config: dict[str, Any]) -> Run | None:
     candidates = [
         run
         for run in _runs_of(config)
-        if run.status in ("stopped", "running") and run.is_tested and can_go_on(run) and not is_in_use(run)
+        if run.status in ("stopped", "running") and not run.is_scored and can_go_on(run)
     ]
     return max(candidates, key=lambda run: run.version, default=None)
 
 
 def _runs_of(config: dict[str, Any]) -> list[Run]:
     runs = Run.all(Path(config["logs"]) / config["name"])
-    return [run for run in runs if is_same(config, run.config)]
+    is_tested = config.get("test") is not False
+    return [run for run in runs if run.is_tested == is_tested and is_same(config, run.config)]
 
 
 def can_go_on(run: Run) -> bool:

@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist.core.tables import counted, duration
+from fmnist.core.tables import counted, duration, short
 
 WORDS = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
@@ -71,13 +70,9 @@ class Progress:
             if trial.state == TrialState.PRUNED and trial.last_step is not None
             else ""
         )
-        return f"{self._metric} {trial.value:.4f}{epochs}"
+        value = "no number" if trial.value is None else f"{trial.value:.4f}"
+        return f"{self._metric} {value}{epochs}"
 
 
 def _values(trial: FrozenTrial) -> str:
     return ", ".join(f"{flag} {short(value)}" for flag, value in trial.params.items())
-
-
-def short(value: Any) -> str:
-    """Return a value as tables show it, numbers with four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -63,6 +63,8 @@ class Resolver:
         """
         script, *args = command
         kind = Path(script).stem
+        if not Path(script).exists():
+            raise InputError(f"{script}: does not exist")
         if kind not in _PARSERS or not Path(script).samefile(shipped_path(f"scripts/{kind}.py")):
             return _printed(command)
         if self._process is None:

@@ -1,6 +1,7 @@
 """The search file: by flag, the range or the choices of its value, and when it applies."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -155,8 +156,8 @@ def _choices(choices: Any) -> tuple[Any, ...]:
 
 
 def _number(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        raise InputError(f"{key} {value}: must be a number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{key} {value}: must be a finite number")
     return value
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from fmnist.core.statistics import mean_interval
+from fmnist.core.tables import short
 from fmnist.evaluation.charts import BY_CLASS, COLOURS, GREY, Chart, axis, chart, rounded, scatter
 from fmnist.studies.entries import Entry, last_part
-from fmnist.studies.progress import short
 
 BLUES = [[0, "#BFD9EE"], [1, "#1A5A96"]]
 TICKS = 5  # of a vertical axis of the parallel coordinates

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 
 from fmnist.core.errors import quoted, reports_unwritable
 from fmnist.core.files import write_file
-from fmnist.core.tables import Table, counted, duration
+from fmnist.core.tables import Table, counted, duration, short
 from fmnist.evaluation import page
 from fmnist.studies import study_charts
 from fmnist.studies.entries import Entry, groups_of, spreads_of, trials_table
-from fmnist.studies.progress import short
 
 PAGE = "study.html"
 

@@ -38,7 +38,7 @@ class TrialRun:
 
     def start(self) -> None:
         """Begin or continue it, unless it has ended, or its process has survived the study that began it."""
-        self._found = None
+        self._found = self._child = None
         descriptor = lock(self._lock_path)
         if descriptor is None:
             self._child = LostChild(self._lock_path)

@@ -345,6 +345,7 @@ def _reopen(run: Run, earlier_end: dict[str, Any]) -> None:
     resumed = run.record.get("resumed", 0) + 1
     with reports_unwritable(f"--resume {quoted(run.path)}"):
         restore_last(run.path / "checkpoints", bool(earlier_end))
+        run.remove_derived()
         run.update(status="running", finished=None, ended_by=None, error=None, resumed=resumed, **earlier_end)
 
 

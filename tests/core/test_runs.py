@@ -52,6 +52,8 @@ def test_a_folder_taken_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "..", "/tmp/x", "a b", "x\n", "ü", "a\0b"])
 def test_names_that_are_no_plain_folder_are_refused(tmp_path: Path, name: str) -> None:
     check_name("ResNet-20_512.256")
+    with pytest.raises(InputError, match=r"^--name studies: is the name of another folder"):
+        check_name("studies")
     with pytest.raises(InputError, match=r"^--name .*: must be letters"):
         Run.create(tmp_path / "logs", name)
     assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fmnist.core import runs, shipped
+from fmnist.core import shipped
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.core.shipped import shipped_names
@@ -39,7 +39,7 @@ def folder(trained: Run, tmp_path_factory: pytest.TempPathFactory, synthetic_roo
     """A folder of shipped networks with one, ``small``."""
     output = tmp_path_factory.mktemp("pretrained")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ship, "REFERENCES", 50)
+        patch.setattr(ship, "SHIPPED_REFERENCES", 50)
         ship.main([str(trained.path), "--output", str(output), "--data.root", str(synthetic_root)])
     return output
 
@@ -47,8 +47,7 @@ def folder(trained: Run, tmp_path_factory: pytest.TempPathFactory, synthetic_roo
 @pytest.fixture
 def package(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make that folder the one of the package, and an empty folder the working one."""
-    for module in (shipped, runs):
-        monkeypatch.setattr(module, "FOLDER", folder)
+    monkeypatch.setattr(shipped, "FOLDER", folder)
     monkeypatch.chdir(tmp_path)
     return folder
 

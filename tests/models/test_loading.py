@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from fmnist.core.errors import InputError
+from fmnist.models import weights
 from fmnist.models.classifier import Classifier
 from fmnist.models.cnn import LitCNN
 from fmnist.models.loading import in_batches, load_classifier, read_checkpoint
@@ -40,6 +43,19 @@ def test_the_loaded_model_has_the_logits_of_the_saved_one(tmp_path: Path) -> Non
     assert not torch.equal(logits, loaded(images))  # of one view alone
 
 
+def test_a_file_of_weights_builds_networks_only(tmp_path: Path) -> None:
+    network = torch.nn.Linear(2, 2)
+    weights.write(tmp_path / "w.safetensors", network, {"in_features": 2, "out_features": 2})
+    with safe_open(tmp_path / "w.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+    call = {"class_path": "os.mkdir", "init_args": f'{{"path": "{tmp_path}/exploded"}}'}
+    state = {name: values.half() for name, values in network.state_dict().items()}
+    save_file(state, tmp_path / "w.safetensors", metadata | call)
+    with pytest.raises(InputError, match=r"cannot be built \(os.mkdir is no network\)"):
+        weights.load(tmp_path / "w.safetensors")
+    assert not (tmp_path / "exploded").exists()
+
+
 class Bomb:
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
         return os.mkdir, ("exploded",)
@@ -60,6 +76,7 @@ def break_config(folder: Path, **model: Any) -> None:
         (lambda f: break_config(f, class_path="fmnist.models.mlp.Model"), "names no model"),
         (lambda f: break_config(f, class_path="fmnist.models.mlp.MLP"), "is not a Classifier"),
         (lambda f: break_config(f, init_args={"wide": 1}), "does not fit LitMLP"),
+        (lambda f: break_config(f, init_args={"dropout": 2.0}), "does not fit LitMLP"),
         (lambda f: break_config(f, init_args={"widths": [17]}), "is of another network"),
         (lambda f: (f / "checkpoints/best.ckpt").unlink(), "best.ckpt: cannot be read"),
         (lambda f: torch.save({}, f / "checkpoints/best.ckpt"), "is of another network"),

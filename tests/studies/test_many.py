@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from fmnist.core.runs import Run
+from fmnist.studies.entries import Entry, groups_of
 from fmnist.studies.jobs import find_jobs
 from fmnist.studies.many import run_jobs, table_of
 from fmnist.studies.resolver import Resolver
@@ -79,6 +80,33 @@ def rows(printed: str) -> list[str]:
     lines = printed[printed.index("run ") :].splitlines()[1:]
     assert lines[-1].endswith("study.html: open it in a browser")
     return [line.split()[0] for line in lines[:-1]]
+
+
+def test_lists_and_seeds_need_no_optuna() -> None:
+    code = "import sys; sys.modules['optuna'] = None; import fmnist.studies.command, fmnist.studies.many"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_seeds_of_several_splits_are_told_apart() -> None:
+    entries = [
+        Entry(n, {"seed_everything": seed, "data.split_seed": split}, "finished", 0.9 + n / 100)
+        for n, (seed, split) in enumerate([(0, 0), (1, 0), (0, 1), (1, 1)])
+    ]
+    groups = groups_of(entries)
+    assert [[entry.number for entry in group] for group in groups.values()] == [[0, 1], [2, 3]]
+    assert list(groups) == ["data.split_seed 0", "data.split_seed 1"]
+    assert list(groups_of(entries[:2])) == [""]
+
+
+def test_a_script_that_does_not_exist_and_odd_features_stop_no_other(
+    run: Callable[..., tuple[int, str, str]], folder: Path
+) -> None:
+    (folder / "lost.yaml").write_text(f"# python nowhere.py --config {folder}/lost.yaml\nname: lost\n")
+    write(folder, "odd", "features: [3]\n")
+    status, printed, errors = run(folder)
+    assert status == 1
+    assert "nowhere.py: does not exist" in errors
+    assert {"odd", "cnn", "mlp"} <= set(rows(printed))
 
 
 def test_a_failure_holds_nothing_up_and_blends_come_last(

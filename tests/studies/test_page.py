@@ -161,7 +161,7 @@ def test_the_end_of_a_search_compares_the_best_with_the_default(
     best = max(quick.trials(), key=lambda trial: trial.value or 0)
     command = asked[0].command
     assert float(command[command.index("--x") + 1]) == best.params["x"]
-    assert "--test" not in command
+    assert command[command.index("--test") + 1] == "true"
     assert re.search(rf"Trial {best.number}: test accuracy 0\.\d+ ± 0\.\d+ over 3 seeds, 95 % ", printed)
     assert re.search(r"Difference over seeds, paired by seed: \+\d+\.\d+ points, 95 % ", printed)
     assert "With the same seed and test images: best is better than quick: " in printed

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from fmnist.core.runs import Run
+from fmnist.studies.processes import Child
+from fmnist.studies.trial_runs import TrialRun
 from scripts import study
-from tests.studies.conftest import SPACE, QuickStudy, outcomes
+from tests.studies.conftest import SPACE, TRAINER, QuickStudy, outcomes
 from tests.studies.postgres import postgres
 
 
@@ -174,7 +176,8 @@ BAD = {
     "x: {low: 1, high: 2, setp: 1}": "x: setp: no such key; known are low, high",
     "x: []": "x: choices []: must be a list of at least one value",
     "x: [1, 1]": "x: choices: 1 is there twice",
-    "x: {low: a, high: 2}": "x: low a: must be a number",
+    "x: {low: a, high: 2}": "x: low a: must be a finite number",
+    "x: {low: 1, high: .inf}": "x: high inf: must be a finite number",
     "x: {low: 1, high: 2, step: 0}": "x: step 0: must be above 0",
     "y: {low: 1, high: 2, if: {kind: a}}": "y: if kind: must be a flag above it",
     "kind: [a]\ny: {low: 1, high: 2, if: {kind: c}}": "y: if kind: c is none of its choices",
@@ -202,7 +205,7 @@ REFUSED: dict[tuple[object, ...], str] = {
     ("--metric", "val/luck"): "--metric val/luck: must be one of val/accuracy",
     ("--storage", "nowhere"): "--storage nowhere: cannot be reached",
     ("--storage", "postgresql://me:secret@127.0.0.1:1/x"): "--storage postgresql://me:***@127.0.0.1:1/x: ca",
-    ("--seeds", 2): "--search: does not go with --seeds",
+    ("--seeds", 2): "--search: goes with --config FILE, and not with PATH, --seeds",
     ("--study", "a/b"): "--study 'a/b': must be letters",
     ("--wrong", 1): "--wrong: no such flag",
 }
@@ -218,6 +221,67 @@ def test_a_wrong_command_is_refused(
     assert "secret" not in errors
     assert len(errors.splitlines()) == 1
     assert not list(quick.folder.glob("quick/*"))
+
+
+def test_a_refused_command_is_not_kept(quick: QuickStudy) -> None:
+    assert search(quick, "--storage", "nowhere") == 2
+    assert not (quick.folder / "study.json").exists()
+    quick.space.write_text("z: [1]")
+    assert search(quick, "--trials", 1) == 2  # the search file is checked all the same
+    quick.space.write_text(SPACE)
+    assert search(quick, "--trials", 1) == 0
+    assert search(quick, "--trials", 2) == 0
+    arguments = json.loads((quick.folder / "study.json").read_text())["arguments"]
+    assert arguments == quick.arguments("--trials", 2)
+
+
+def test_resuming_names_its_folder_and_its_database(
+    quick: QuickStudy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert search(quick, "--trials", 1) == 0
+    with pytest.raises(SystemExit) as stop:
+        study.main([f"--resume={quick.folder}", "--trials=2"])
+    assert (stop.value.code, len(quick.trials())) == (0, 2)
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    command = json.loads((quick.folder / "study.json").read_text())
+    (moved / "study.json").write_text(json.dumps(command))
+    refused(["--resume", str(moved)], capsys, f"--resume {moved}: its command leads to {quick.folder}; ")
+    (moved / "study.json").write_text(json.dumps(command | {"storage": "postgresql://me:***@h/x"}))
+    error = f"--resume {moved}: its trials are in postgresql://me:***@h/x; give --storage URL, too"
+    refused(["--resume", str(moved)], capsys, error)
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str], error: str) -> None:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        study.main(arguments)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {error}")
+
+
+def test_a_trial_that_is_killed_before_its_first_checkpoint_begins_again(quick: QuickStudy) -> None:
+    record = {"name": "quick-search", "trial": 0, "values": {}}
+    command = [str(TRAINER), "--config", str(quick.config), "--logs", str(quick.folder), "--x", "0.3"]
+    (quick.folder / "trials").mkdir(parents=True)
+    trial = TrialRun(quick.folder, "quick", 0, command, record, "val/accuracy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECONDS_AN_EPOCH", "30")
+        trial.start()
+    assert isinstance(trial.child, Child)
+    while trial.find() is None or not (quick.folder / "quick" / "starts.txt").exists():
+        time.sleep(0.05)
+    listed = subprocess.run(
+        ["pgrep", "-f", f"{TRAINER} --config {quick.config}"], capture_output=True, text=True
+    )
+    os.kill(int(listed.stdout), signal.SIGKILL)
+    trial.child.wait()
+    status = trial.ended()
+    assert status == -signal.SIGKILL
+    assert trial.goes_on(status)
+    trial.child.wait()
+    assert trial.outcome(0) == (pytest.approx(0.7875, abs=0.1), "")
+    assert [run.status for run in Run.all(quick.folder / "quick")] == ["failed", "finished"]
 
 
 def test_another_study_of_the_same_name_is_refused(
@@ -238,8 +302,8 @@ def test_another_study_of_the_same_name_is_refused(
 
 
 def test_no_study_to_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for words in ([], [str(tmp_path)]):
+    for words, error in (([], "--resume: expected one argument"), ([str(tmp_path)], "error: --resume")):
         with pytest.raises(SystemExit) as stop:
             study.main(["--resume", *words])
         assert stop.value.code == 2
-        assert capsys.readouterr().err.startswith("error: --resume")
+        assert error in capsys.readouterr().err

@@ -264,12 +264,16 @@ def test_a_checkpoint_callback_of_the_users_own_keeps_its_best(
 def test_a_run_is_resumed_again_and_again(whole: Callable[..., Run], interrupted: Callable[..., Run]) -> None:
     wanted = whole()
     cut = interrupted("training_step", 3, signal.SIGTERM)
+    (cut.path / "detection.npz").write_bytes(b"of weights that are going to change")
+    (cut.path / "photographs").mkdir()
     for step in (6, 11, 17):
         with interruption("training_step", step, signal.SIGTERM):
             main(["--resume", str(cut.path)])
     main(["--resume", str(cut.path.parent)])  # by its name: the newest that did not finish
     assert_same_end(Run(cut.path), wanted)
     assert Run(cut.path).record["resumed"] == 4
+    assert not (cut.path / "detection.npz").exists()
+    assert not (cut.path / "photographs").exists()
 
 
 def test_a_run_folder_may_be_moved(
