@@ -270,7 +270,8 @@ class Session:
         yielding = " that yield to other programs" if yields() else ""
         initial, photographs = run.record.get("init"), run.record.get("photographs")
         if initial is not None:
-            print(f"begins with the weights of {initial['run']}, version {initial['version']}")
+            version = f", version {initial['version']}" if initial["version"] >= 0 else ""
+            print(f"begins with the weights of {initial['run']}{version}")
         print(
             f"{type(network).__name__}, {counted(parameter_count(network), 'parameter')}, on "
             f"{self.trainer.world_size} x {self.trainer.strategy.root_device.type}, "

@@ -68,7 +68,7 @@ def test_hints_name_runs_as_they_are_on_the_disk() -> None:
     """Every run that a message, help text, YAML or page names is made by a configuration, or by `--name`."""
     root = Path(__file__).parents[2]
     names = {yaml.safe_load(path.read_text()).get("name") for path in root.glob("configs/**/*.yaml")}
-    placeholders = {"NAME", "A", "B", "comparison", "studies", "name", ""}
+    placeholders = {"NAME", "A", "B", "comparison", "studies", "pretrained", "name", ""}
     pages = [root / "README.md", *root.glob("docs/**/*.md")]
     made = {name for page in pages for name in re.findall(r"(?:--name|name:) ([\w-]+)", page.read_text())}
     placeholders |= made | {"first-comparison"}
