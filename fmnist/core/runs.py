@@ -365,7 +365,9 @@ def network_file(folder: Path) -> Path:
     )
 
 
-RESERVED = (COPIES.name, "studies")
+STUDIES = "studies"
+"""Folder of all studies, below that of all runs; too deep for ``compare.py LOGS`` to look into."""
+RESERVED = (COPIES.name, STUDIES)
 """Folders of ``logs/`` that hold no runs of their name: copies of shipped networks, and studies."""
 DERIVED = ("detection.npz", "shifts.json", "shifts.csv", "metrics.json", "report.html", "photographs")
 """What later scripts make of a run's weights."""

@@ -7,11 +7,9 @@ from pathlib import Path
 
 from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.core.files import to_json, write_file
-from fmnist.core.runs import check_name
+from fmnist.core.runs import STUDIES, check_name
 
 RECORD = "study.json"
-STUDIES = "studies"
-"""Folder of all studies, below that of all runs; too deep for ``compare.py LOGS`` to look into."""
 
 
 def open_folder(logs: str, name: str, resumed: str | None = None) -> Path:

@@ -76,14 +76,18 @@ class LostChild:
         """Do nothing: it is not waited for when the study stops."""
 
 
-def lock(path: Path) -> int | None:
+def lock(path: Path, wait: bool = False) -> int | None:
     """Lock a file, creating it; return the descriptor that holds the lock, None if another holds it.
+
+    Args:
+        path: The file.
+        wait: Wait until no other holds it.
 
     The lock ends when every process that has inherited the descriptor has closed it or has ended, however.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         os.close(descriptor)
         return None

@@ -8,7 +8,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fmnist.core.tables import counted, duration, short
 
-WORDS = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+STATES = {
+    TrialState.COMPLETE: "finished",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+"""The states of trials in words."""
 
 
 class Progress:
@@ -18,11 +25,10 @@ class Progress:
         study: The study.
         trials: How many trials it has in the end.
         metric: What is searched for.
-        jobs: How many go on at the same time in this process.
     """
 
-    def __init__(self, study: optuna.Study, trials: int, metric: str, jobs: int) -> None:
-        self._study, self._trials, self._metric, self._jobs = study, trials, metric, jobs
+    def __init__(self, study: optuna.Study, trials: int, metric: str) -> None:
+        self._study, self._trials, self._metric = study, trials, metric
         self._start, self._done_here, self._width = time.monotonic(), 0, 0
 
     def line(self, number: int) -> None:
@@ -32,7 +38,7 @@ class Progress:
         trial = next(trial for trial in trials if trial.number == number)
         left = sum(not trial.state.is_finished() for trial in trials) + max(0, self._trials - len(trials))
         seconds = (time.monotonic() - self._start) / self._done_here * left
-        parts = [f"trial {number} {WORDS[trial.state]}: {self._outcome(trial)}", _values(trial)]
+        parts = [f"trial {number} {STATES[trial.state]}: {self._outcome(trial)}", _values(trial)]
         if any(other.state == TrialState.COMPLETE for other in trials):
             best = self._study.best_trial
             parts.append(f"best {best.value:.4f} of trial {best.number}")

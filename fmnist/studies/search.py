@@ -121,7 +121,7 @@ class Search:
         self._ending_early: set[int] = set()
         self._seen: dict[int, int] = {}  # number of epochs by trial
         self.last_reasons: deque[str] = deque(maxlen=MOST_FAILURES)
-        self._progress = Progress(study, plan.trials, plan.metric, jobs)
+        self._progress = Progress(study, plan.trials, plan.metric)
 
     @property
     def has_given_up(self) -> bool:

@@ -6,15 +6,8 @@ from optuna.trial import TrialState
 
 from fmnist.core.runs import Run
 from fmnist.studies.entries import Entry
+from fmnist.studies.progress import STATES
 from fmnist.studies.search import REASON, Plan, counted_trials
-
-STATES = {
-    TrialState.COMPLETE: "finished",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
 
 
 def entries_of_trials(plan: Plan, study: optuna.Study) -> list[Entry]:

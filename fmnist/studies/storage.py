@@ -1,7 +1,6 @@
 """Where a search keeps its trials: a journal file in its folder, or a database that machines share."""
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import time
@@ -16,10 +15,10 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 from fmnist.core.errors import InputError, one_line, quoted
+from fmnist.studies.processes import lock
 
 JOURNAL = "journal.log"
 CREATION_ATTEMPTS = 5
-PRUNERS = ("median", "hyperband", "none")
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
@@ -27,15 +26,14 @@ class _FlockOfJournal:
     """The journal's lock, which ends with its process; Optuna's own outlives one that is killed."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._descriptor = path, -1
+        self._path, self._held = path, contextlib.ExitStack()
 
     def acquire(self) -> bool:
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        self._held.enter_context(exclusive(self._path))
         return True
 
     def release(self) -> None:
-        os.close(self._descriptor)
+        self._held.close()
 
 
 def open_storage(folder: Path, url: str | None) -> BaseStorage:
@@ -51,9 +49,9 @@ def open_storage(folder: Path, url: str | None) -> BaseStorage:
     if url is None:
         path = folder / JOURNAL
         _cut_torn_line(path)
-        lock: Any = _FlockOfJournal(folder / ".journal.lock")
+        journal_lock: Any = _FlockOfJournal(folder / ".journal.lock")
         try:
-            return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+            return JournalStorage(JournalFileBackend(str(path), lock_obj=journal_lock))
         except (ValueError, KeyError) as error:
             raise InputError(f"{quoted(path)}: is damaged ({one_line(error)})") from None
     from sqlalchemy.engine import make_url
@@ -96,12 +94,12 @@ def _cut_torn_line(path: Path) -> None:
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Wait until no other process is in a block with the same lock file; creates it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = lock(path, wait=True)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def sampler(seed: int, number: int, flag: str = "") -> TPESampler:
@@ -122,7 +120,7 @@ def pruner(name: str, epochs: int | None) -> BasePruner:
     """Return the rule that ends trials early.
 
     Args:
-        name: One of ``PRUNERS``.
+        name: ``median``, ``hyperband`` or ``none``.
         epochs: Of a whole training; None where they are not known.
     """
     if name == "median":  # the first quarter says little: the learning rate is still high

@@ -32,17 +32,7 @@ def main() -> None:
         config |= {name[2:]: yaml.safe_load(value) for name, value in flags.items() if name != "--config"}
         config = {"data": {"val_size": 100}, "trainer": {"max_epochs": EPOCHS}, "logs": "logs", **config}
         for name in list(flags):
-            if name[2:] not in (
-                "config",
-                "name",
-                "logs",
-                "test",
-                "x",
-                "y",
-                "kind",
-                "seed_everything",
-                "fail",
-            ):
+            if name[2:] not in FLAGS:
                 sys.exit(f"error: {name}: no such flag")
         if "--print_config" in sys.argv:
             print(yaml.safe_dump(config))
