@@ -158,6 +158,9 @@ def _charts(groups: Sequence[SeedGroup], tables: Mapping[str, Table]) -> dict[st
     curves = {group.label: group.first_seed.curves for group in groups}
     return {
         "accuracies": charts.accuracies(rows, colour),
+        "by_multiply_adds": charts.accuracy_by_cost(
+            rows, "training_multiply_adds", "multiply-adds of the training", colour
+        ),
         "by_time": charts.accuracy_by_cost(rows, "train_seconds", "training time, s", colour),
         "by_parameters": charts.accuracy_by_cost(rows, "parameters", "parameters", colour),
         "by_speed": charts.accuracy_by_cost(rows, "ms_per_image", "ms per image", colour),

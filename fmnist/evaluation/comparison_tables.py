@@ -42,6 +42,12 @@ def results_table(groups: Sequence[SeedGroup]) -> Table:
             lambda row: f"{row['multiply_adds'] / 1e6:,.2f} M",
             "of one image",
         ),
+        Column(
+            "training cost",
+            "training_multiply_adds",
+            lambda row: f"{row['training_multiply_adds'] / 1e12:,.3g} T",
+            "multiply-adds: three forward passes for each image",
+        ),
         Column("training", "train_seconds", tables.duration("train_seconds"), "on the machine listed below"),
         Column(
             "ms/image", "ms_per_image", tables.fixed("ms_per_image", 3), "measured by scripts/evaluate.py"
@@ -75,6 +81,9 @@ def _result_row(group: SeedGroup) -> Row:
         **{metric.name: _mean_of(metric, group) for metric in METRICS if metric.name != "accuracy"},
         "parameters": first.run.record.get("parameters"),
         "multiply_adds": first.run.record.get("multiply_adds"),
+        "training_multiply_adds": _mean(
+            result.run.record.get("training_multiply_adds") for result in results
+        ),
         "train_seconds": _mean(result.run.record.get("train_seconds") for result in results),
         "ms_per_image": next((time for time in times if time is not None), None),
         "size_bytes": first.size_bytes,

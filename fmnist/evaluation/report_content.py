@@ -54,8 +54,10 @@ def cards(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[dict[st
         detail = f"{adds / 1e6:,.2f} M multiply-adds an image" if adds else ""
         contents.append(("parameters", f"{record['parameters']:,}", detail))
     if record.get("train_seconds") is not None:
-        epochs = counted(record["epochs"], "epoch") if record.get("epochs") else ""
-        contents.append(("training", tables.duration("train_seconds")(dict(record)), epochs))
+        details = [counted(record["epochs"], "epoch")] if record.get("epochs") else []
+        if cost := record.get("training_multiply_adds"):
+            details.append(f"{cost / 1e12:,.3g} T multiply-adds")
+        contents.append(("training", tables.duration("train_seconds")(dict(record)), ", ".join(details)))
     if speed:
         threads, images = counted(speed["threads"], "thread"), counted(speed["images"], "image")
         detail = f"on the {speed['device'].upper()}, {threads}, {images} in a row"

@@ -119,12 +119,12 @@ class Classifier(LightningModule):
             hparams["momentum"],
             hparams["adam_learning_rate"],
             fused=not self.trainer.gradient_clip_val,
+            bf16=str(self.trainer.precision).startswith("bf16"),
         )
 
         def factor(step: int) -> float:
-            # a warm-up of at most one step would only waste that step, at a learning rate of 0
-            warmup = hparams["warmup"] if hparams["warmup"] * self._total_steps > 1 else 0.0
-            return schedule_factor(hparams["schedule"], step / self._total_steps, warmup)
+            # at the middle of the step: neither the first nor the last step has a learning rate of 0
+            return schedule_factor(hparams["schedule"], (step + 0.5) / self._total_steps, hparams["warmup"])
 
         scheduler = LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -7,30 +7,34 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.adamw import adamw
 
-_COEFFICIENTS, _STEPS = (3.4445, -4.7750, 2.0315), 5  # of the Newton-Schulz iteration
+_COEFFICIENTS, _STEPS = (3.4445, -4.7750, 2.0315), 3  # of the Newton-Schulz iteration
+_BF16_SIDE = 256
+"""Smaller side from which matrices are iterated in bfloat16, if at all: below, conversions cost what it saves."""
 
 
-def orthogonalize(matrices: Tensor) -> Tensor:
+def orthogonalize(matrices: Tensor, bf16: bool = False) -> Tensor:
     """Map each matrix of (B, M, N) to an approximation of its nearest semi-orthogonal matrix.
 
-    Runs five steps of the quintic Newton-Schulz iteration of Jordan et al. (2024), which brings all
-    singular values to roughly [0.7, 1.2]. The iteration multiplies ``X`` by a polynomial ``P`` in its Gram
-    matrix ``A = X X^T`` and hence ``A`` by ``P^2``, so that only the small Gram matrix has to be iterated.
+    Runs three steps of the quintic Newton-Schulz iteration of Jordan et al. (2024), which bring the larger
+    singular values to roughly [0.7, 1.2]. Five steps train no better here, and take up to half of the time of
+    a small network's step.
+
+    Args:
+        matrices: float32.
+        bf16: Iterate large matrices in bfloat16.
     """
     if matrices.size(1) > matrices.size(2):
-        return orthogonalize(matrices.mT).mT
+        return orthogonalize(matrices.mT, bf16).mT
     a, b, c = _COEFFICIENTS
-    matrices = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    gram = matrices @ matrices.mT
-    identity = torch.eye(gram.size(-1), dtype=gram.dtype, device=gram.device)
-    product = identity.expand_as(gram)
+    result = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    if bf16 and matrices.size(1) >= _BF16_SIDE:
+        result = result.bfloat16()
     for _ in range(_STEPS):
-        polynomial = a * identity + b * gram + c * (gram @ gram)
-        product = polynomial @ product
-        gram = polynomial @ gram @ polynomial
-        gram = (gram + gram.mT) / 2
-    return product @ matrices
+        gram = result @ result.mT
+        result = torch.baddbmm(result, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), result, beta=a)
+    return result.to(matrices.dtype)
 
 
 class Muon(Optimizer):
@@ -52,6 +56,7 @@ class Muon(Optimizer):
         betas: Decay rates of the two moments in the AdamW groups.
         eps: Denominator offset of the AdamW groups.
         use_muon: Whether a group is updated by Muon (else by AdamW).
+        bf16: Orthogonalize large matrices in bfloat16.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Muon(Optimizer):
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
         use_muon: bool = True,
+        bf16: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -71,6 +77,8 @@ class Muon(Optimizer):
             "betas": betas,
             "eps": eps,
             "use_muon": use_muon,
+            "bf16": bf16,
+            "fused": True,  # tells PyTorch to keep the number of steps on the device when it restores a state
         }
         super().__init__(params, defaults)
         for group in self.param_groups:
@@ -90,8 +98,6 @@ class Muon(Optimizer):
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             if not parameters:
                 continue
-            if group["weight_decay"]:
-                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
             if group["use_muon"]:
                 self._step_muon(parameters, group)
             else:
@@ -99,32 +105,45 @@ class Muon(Optimizer):
         return loss
 
     def _step_muon(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        by_shape = defaultdict(list)
         for parameter in parameters:
-            state = self.state[parameter]
-            if not state:
-                state["momentum"] = torch.zeros_like(parameter)
-            gradient: Any = parameter.grad
-            state["momentum"].lerp_(gradient, 1 - group["momentum"])
-            update = gradient.lerp(state["momentum"], group["momentum"])
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        gradients: Any = [parameter.grad for parameter in parameters]
+        momenta = [self.state[parameter]["momentum"] for parameter in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+        nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        by_shape = defaultdict(list)
+        for parameter, update in zip(parameters, nesterov, strict=True):
             by_shape[parameter.shape].append((parameter, update))
+        if group["weight_decay"]:
+            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
         for shape, pairs in by_shape.items():
             updates = torch.stack([update.flatten(1) for _, update in pairs]).float()
             scale = max(1.0, updates.size(1) / updates.size(2)) ** 0.5
-            for (parameter, _), update in zip(pairs, orthogonalize(updates), strict=True):
+            for (parameter, _), update in zip(pairs, orthogonalize(updates, group["bf16"]), strict=True):
                 parameter.add_(update.view(shape), alpha=-group["lr"] * scale)
 
     def _step_adamw(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        beta1, beta2 = group["betas"]
         for parameter in parameters:
             state = self.state[parameter]
             if not state:
-                state["step"] = 0
+                state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
                 state["mean"] = torch.zeros_like(parameter)
                 state["variance"] = torch.zeros_like(parameter)
-            state["step"] += 1
-            gradient: Any = parameter.grad
-            state["mean"].lerp_(gradient, 1 - beta1)
-            state["variance"].lerp_(gradient.square(), 1 - beta2)
-            denominator = (state["variance"] / (1 - beta2 ** state["step"])).sqrt_().add_(group["eps"])
-            parameter.addcdiv_(state["mean"], denominator, value=-group["lr"] / (1 - beta1 ** state["step"]))
+        states = [self.state[parameter] for parameter in parameters]
+        adamw(
+            parameters,
+            [parameter.grad for parameter in parameters],
+            [state["mean"] for state in states],
+            [state["variance"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=True,
+            amsgrad=False,
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            maximize=False,
+        )

@@ -52,6 +52,7 @@ def build_optimizer(
     momentum: float,
     adam_learning_rate: float = 2e-3,
     fused: bool = True,
+    bf16: bool = False,
 ) -> Optimizer:
     """Build an optimiser over the parameters of a network.
 
@@ -68,6 +69,7 @@ def build_optimizer(
         adam_learning_rate: With muon, the peak learning rate of what AdamW updates.
         fused: Use the fused kernels of adam and adamw, which do not go with gradient clipping in
             Lightning's mixed precision.
+        bf16: Let Muon orthogonalize large matrices in bfloat16.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     # 1e-8 is 0 in float16, in which small second moments are 0, too
@@ -81,7 +83,8 @@ def build_optimizer(
             [
                 {"params": matrices, "lr": learning_rate, "momentum": momentum, "weight_decay": weight_decay},
                 {"params": rest, "lr": adam_learning_rate, "use_muon": False, "eps": eps},
-            ]
+            ],
+            bf16=bf16,
         )
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},

@@ -183,20 +183,22 @@ class EpochClock(Callback):
 
     Attributes:
         epochs: Number of epochs, the last one perhaps unfinished.
+        images: Number of training images so far, counted each time that they are used.
         seconds: Of training up to the end of the last epoch, validation and, of a resumed run, the time
             before the stop included.
     """
 
     seconds = 0.0
-    epochs = 0
+    epochs = images = 0
     _start: float | None = None
 
     def state_dict(self) -> dict[str, Any]:
         seconds = self.seconds if self._start is None else time.perf_counter() - self._start
-        return {"epochs": self.epochs, "seconds": seconds}
+        return {"epochs": self.epochs, "images": self.images, "seconds": seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.epochs, self.seconds = state_dict["epochs"], state_dict["seconds"]
+        self.epochs, self.images = state_dict["epochs"], state_dict["images"]
+        self.seconds = state_dict["seconds"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._step = trainer.global_step
@@ -207,13 +209,13 @@ class EpochClock(Callback):
         self._begin_epoch()
 
     def _begin_epoch(self) -> None:
-        self._epoch_start, self._images = time.perf_counter(), 0
+        self._epoch_start, self._images_before = time.perf_counter(), self.images
         self._last_batch: float | None = None
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._images += len(batch[0]) * trainer.world_size
+        self.images += len(batch[0]) * trainer.world_size
         if trainer.is_last_batch:
             self._last_batch = time.perf_counter()
         if trainer.global_step != self._step and (learning_rate := due_learning_rate(trainer)):
@@ -229,7 +231,7 @@ class EpochClock(Callback):
         end = self._last_batch or now  # ``max_steps`` may end an epoch before its last batch
         values = {
             "learning_rate": _learning_rate(trainer),
-            "images_per_second": self._images / (end - self._epoch_start),
+            "images_per_second": (self.images - self._images_before) / (end - self._epoch_start),
             "seconds": self.seconds,
         }
         pl_module.log_dict(values, rank_zero_only=True)

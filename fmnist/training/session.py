@@ -235,6 +235,7 @@ class Session:
             precision=self.trainer.precision,
             flip_average=config.model.init_args.flip_average,
             train_seconds=None,
+            training_multiply_adds=None,
             epochs=None,
             steps=None,
             metrics={},
@@ -284,8 +285,14 @@ class Session:
             print(_photographs_line(photographs, self.command.data.batch_size))
 
     def _progress(self) -> dict[str, Any]:
-        steps = self.trainer.global_step
-        return {"epochs": self.clock.epochs, "steps": steps, "train_seconds": round(self.clock.seconds, 2)}
+        clock = self.clock
+        return {
+            "epochs": clock.epochs,
+            "steps": self.trainer.global_step,
+            "train_seconds": round(clock.seconds, 2),
+            # the backward pass costs two forward passes
+            "training_multiply_adds": 3 * clock.images * multiply_adds(self.command.model.network),
+        }
 
     def _record_failure(self, run: Run, error: BaseException) -> None:
         """Record in the run that it stopped or failed, if the disk allows, and print how to continue."""

@@ -184,7 +184,7 @@ def test_every_group_follows_the_schedule_step_by_step(data: FashionMNISTDataMod
     rates = {"learning_rate": 0.02, "adam_learning_rate": 1e-3}
     model = mlp(optimizer="muon", **rates, schedule="onecycle", warmup=0.3)
     trainer(recorder, max_epochs=2, limit_val_batches=0).fit(model, data)
-    expected = [schedule_factor("onecycle", step / 10, 0.3) for step in range(10)]
+    expected = [schedule_factor("onecycle", (step + 0.5) / 10, 0.3) for step in range(10)]
     np.testing.assert_allclose(recorder.rates, np.outer(expected, [0.02, 1e-3]), rtol=1e-6)
 
 

@@ -105,7 +105,8 @@ def test_the_learning_rate_finder_varies_the_rate_and_sets_it(tmp_path: Path, op
     assert all(map(torch.equal, before, weights(model)))  # the finder restores them
     model.rates = []
     trainer(max_epochs=4).fit(model, plain_loader())
-    assert max(model.rates) == pytest.approx(finder.suggestion())  # the schedule's peak, after 14 of 28 steps
+    # the schedule's peak is between two of 28 steps
+    assert max(model.rates) == pytest.approx(finder.suggestion(), rel=0.01)
 
 
 def dropout_mlp() -> LitMLP:

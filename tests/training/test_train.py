@@ -70,6 +70,7 @@ def test_run_json_holds_every_field(finished: tuple[Run, str], synthetic_root: P
         "classes": list(CLASSES),
         "parameters": PARAMETERS,
         "multiply_adds": 784 * 16 + 16 * 10,
+        "training_multiply_adds": 3 * 2 * TRAIN * (784 * 16 + 16 * 10),
         "epochs": 2,
         "precision": "32-true",
         "flip_average": False,
