@@ -142,9 +142,13 @@ def photometric(images: Tensor, u: Draws, settings: "Augmentation") -> Tensor:
         function = declared.metadata.get("function")
         if function is None or not getattr(settings, declared.name):
             continue
-        chosen = _happens(declared.name, u, settings).nonzero()[:, 0]
-        changed = function(images[chosen], original[chosen], u.of(chosen))
-        images = images.index_copy(0, chosen, changed)
+        happens = _happens(declared.name, u, settings)
+        if images.device.type == "cpu":  # the chosen images alone cost less
+            chosen = happens.nonzero()[:, 0]
+            changed = function(images[chosen], original[chosen], u.of(chosen))
+            images = images.index_copy(0, chosen, changed)
+        else:  # a GPU would wait for the host to learn how many are chosen
+            images = torch.where(per_image(happens), function(images, original, u), images)
     return images
 
 

@@ -11,7 +11,7 @@ from torch.optim.adamw import adamw
 
 _COEFFICIENTS, _STEPS = (3.4445, -4.7750, 2.0315), 3  # of the Newton-Schulz iteration
 _BF16_SIDE = 256
-"""Smaller side from which matrices are iterated in bfloat16, if at all: below, conversions cost what it saves."""
+"""Smaller side from which a matrix may be iterated in bfloat16; below, the conversions cost what it saves."""
 
 
 def orthogonalize(matrices: Tensor, bf16: bool = False) -> Tensor:
@@ -130,10 +130,11 @@ class Muon(Optimizer):
                 state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
                 state["mean"] = torch.zeros_like(parameter)
                 state["variance"] = torch.zeros_like(parameter)
+        gradients: Any = [parameter.grad for parameter in parameters]
         states = [self.state[parameter] for parameter in parameters]
         adamw(
             parameters,
-            [parameter.grad for parameter in parameters],
+            gradients,
             [state["mean"] for state in states],
             [state["variance"] for state in states],
             [],
