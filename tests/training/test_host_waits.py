@@ -1,6 +1,6 @@
 """On a GPU no step waits for the host: shown on PyTorch's fake tensors, which refuse to give their values.
 
-They have shapes, types and devices but no values, so ``.item()``, ``nonzero`` and boolean indexing raise. They
+They have shapes, types and devices but no values: ``.item()``, ``nonzero`` and boolean indexing raise. They
 need no GPU, but automatic differentiation on a fake GPU does: training steps run on the fake CPU.
 """
 
