@@ -70,7 +70,7 @@ format: venv  ## Put the code into its format
 	@$(RUN) -m ruff check --fix-only --quiet .
 	@$(RUN) -m ruff format .
 
-benchmark: data  ## Measure the loader and the training step
+benchmark: data  ## Measure loader, networks and training beside what people use: ARGS="loader epoch"
 	@$(RUN) scripts/benchmark.py $(ARGS)
 
 baselines: data  ## Fit every baseline that is not finished; print their table

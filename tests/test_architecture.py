@@ -18,6 +18,7 @@ FLOORS = (
     ("pictures",),
     ("data", "models", "figures"),
     ("training", "baselines", "segmentation"),
+    ("benchmark",),
     ("inference",),
     ("robustness", "explanation"),
     ("evaluation",),

@@ -1,0 +1,109 @@
+"""Measure parts of the benchmark, and keep every row as soon as it is there."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fmnist.benchmark.parts import PARTS, Settings
+from fmnist.core.environment import environment
+from fmnist.core.errors import InputError, one_line, quoted
+from fmnist.core.files import write_file
+from fmnist.core.tables import Column, Row, Table
+
+TITLES = {
+    "loader": "Loader: augmented batches of 250 images",
+    "step": "Training step, AdamW",
+    "epoch": "An epoch with validation",
+    "evaluation": "10,000 test images",
+    "start": "From the start of the process",
+    "memory": "Peak memory of a training",
+    "growth": "Growth of a training, by train.py",
+}
+
+
+def measure(parts: Sequence[str], settings: Settings, output: Path) -> None:
+    """Measure parts; print their rows, and write them to ``output.json`` and ``output.md``.
+
+    Args:
+        parts: Names out of `PARTS`.
+        settings: For all of them.
+        output: Path of the two files without their suffixes. Parts that are measured again lose their older
+            rows, the others keep theirs.
+    """
+    results = _earlier(output.with_suffix(".json"))
+    for part in parts:
+        results[part] = {**_conditions(settings), "rows": []}
+        print(f"\n{TITLES[part]}", flush=True)
+        for row in PARTS[part](settings):
+            results[part]["rows"].append(row)
+            print(_line(row), flush=True)
+            write_file(output.with_suffix(".json"), json.dumps(results, indent=2) + "\n")
+            write_file(output.with_suffix(".md"), markdown(results))
+    print(f"\n{output.with_suffix('.md')} and {output.with_suffix('.json')} hold all rows")
+
+
+def _earlier(path: Path) -> dict[str, Any]:
+    """Return the results that a file holds, by part; none if there is no such file.
+
+    Raises:
+        InputError: It holds something else.
+    """
+    if not path.exists():
+        return {}
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        return {part: results[part] for part in PARTS if part in results}
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"--output {quoted(path)}: holds no results of a benchmark ({one_line(error)}); move it away"
+        ) from None
+
+
+def _conditions(settings: Settings) -> dict[str, Any]:
+    found = environment()
+    hardware, versions = found["hardware"], found["versions"]
+    return {
+        "processor": hardware["processor"],
+        "device": torch.cuda.get_device_name() if settings.device == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "precision": settings.precision,
+        "torch": versions["torch"],
+        "git_commit": found["git_commit"],
+    }
+
+
+def _value(row: Row) -> str:
+    digits = {"images/s": ",.0f", "MB": ",.0f", "s": ",.2f"}[row["unit"]]
+    return f"{row['value']:{digits}} {row['unit']}"
+
+
+def _ratio(row: Row) -> str:
+    return f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+
+
+COLUMNS = (
+    Column("measured", "measured"),
+    Column("value", "value", _value),
+    Column("times as long", "ratio", _ratio),
+)
+
+
+def _line(row: Row) -> str:
+    return "  ".join(
+        (f"{row['measured']:46}", f"{_value(row):>16}", COLUMNS[2].cell(row) if row["ratio"] else "")
+    ).rstrip()
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """Return all parts as Markdown tables, each with the conditions under which it was measured."""
+    sections = []
+    for part, result in results.items():
+        table = Table(part, TITLES[part], COLUMNS, result["rows"]).markdown()
+        conditions = ", ".join(
+            f"{name.replace('_', ' ')} {value}" for name, value in result.items() if name != "rows"
+        )
+        sections.append(f"{table}\n{conditions}\n")
+    return "\n".join(sections)
