@@ -1,5 +1,6 @@
 """How good probabilities are: log loss, Brier score, temperature scaling, calibration error."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,28 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     bins = reliability(confidence, right)
     gaps = np.nan_to_num(np.abs(bins["accuracy"] - bins["confidence"]))
     return float(gaps @ bins["count"] / len(confidence))
+
+
+def debiased_calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Return the ECE less the part that comes from the finite number of answers in each bin.
+
+    The accuracy of a bin is taken as normally distributed around what was found. The mean gap that it would
+    show if the gap found were the true one tells how much too large gaps are. Bins of one answer, or all
+    right, have no spread, so nothing is subtracted. Values below 0 mean no error that can be told from 0.
+
+    Source: Kumar et al. 2019, "Verified Uncertainty Calibration", arXiv 1909.10155, section 4, for p = 1.
+    """
+    bins = reliability(confidence, right)
+    filled = bins["count"] > 0
+    count, accuracy = bins["count"][filled], bins["accuracy"][filled]
+    gaps = np.abs(accuracy - bins["confidence"][filled])
+    spread = np.sqrt(accuracy * (1 - accuracy) / count)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(spread > 0, gaps / spread, np.inf)
+    # the mean of the absolute value of a normally distributed gap
+    below = np.array([math.erfc(value / math.sqrt(2)) / 2 for value in ratio])
+    expected = spread * math.sqrt(2 / math.pi) * np.exp(-(ratio**2) / 2) + gaps * (1 - 2 * below)
+    return float((2 * gaps - expected) @ count / len(confidence))
 
 
 def error_by_chance(confidence: np.ndarray, seed: int = 0) -> float:

@@ -10,7 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fmnist.core.calibration import brier_score, calibration_error, confidences, log_loss
+from fmnist.core.calibration import (
+    brier_score,
+    calibration_error,
+    confidences,
+    debiased_calibration_error,
+    log_loss,
+)
 from fmnist.core.statistics import (
     balanced_accuracy,
     confusion_counts,
@@ -116,6 +122,12 @@ METRICS = [
         lambda probabilities, labels: calibration_error(*confidences(probabilities, labels)),
         "expected calibration error (ECE), 15 bins of equal width",
         logged=True,
+    ),
+    Metric(
+        "debiased_calibration_error", "debiased calibration error", "probabilities",
+        lambda probabilities, labels: debiased_calibration_error(*confidences(probabilities, labels)),
+        "ECE less what comes from the finite number of images (Kumar et al. 2019)",
+        card=False, compared=False,
     ),
     Metric(
         "mean_confidence", "mean confidence", "probabilities",

@@ -109,7 +109,9 @@ def calibration_sentences(summary: Summary, score_type: str) -> list[str]:
     if scaled:
         sentences.append(
             f"A temperature of {summary['temperature']:.3f}, fitted on validation, gives an expected "
-            f"calibration error of {scaled['calibration_error']:.4f}; the accuracy does not change."
+            f"calibration error of {scaled['calibration_error']:.4f}, or "
+            f"{scaled['debiased_calibration_error']:.4f} without the part that comes from the finite number "
+            "of images; the accuracy does not change."
         )
     else:
         sentences.append("No temperature was fitted: no validation set.")

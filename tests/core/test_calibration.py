@@ -30,6 +30,35 @@ def test_a_perfectly_calibrated_predictor_shows_only_what_chance_gives() -> None
     assert by_chance < 0.015
 
 
+def debiased_by_simulation(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Return what Kumar et al. (2019) compute by drawing the accuracies of the bins."""
+    bins = calibration.reliability(confidence, right)
+    filled = bins["count"] > 0
+    share, stated, accuracy = (bins[name][filled] for name in ("count", "confidence", "accuracy"))
+    spread = np.sqrt(accuracy * (1 - accuracy) / share)
+    drawn = np.random.default_rng(0).normal(accuracy, spread, (20_000, len(share)))
+    plain, simulated = np.abs(accuracy - stated), np.abs(drawn - stated).mean(0)
+    return float((2 * plain - simulated) @ share / share.sum())
+
+
+@pytest.mark.parametrize("too_confident", [0.0, 0.03])
+def test_the_debiased_error_leaves_out_what_chance_gives(too_confident: float) -> None:
+    shares, labels = perfect(10_000)
+    confidence, right = calibration.confidences(shares, labels)
+    confidence = confidence + too_confident * (1 - confidence)
+    debiased = calibration.debiased_calibration_error(confidence, right)
+    assert debiased == pytest.approx(debiased_by_simulation(confidence, right), abs=1e-4)
+    shares, labels = perfect(1_000_000, seed=1)
+    many, of_many = calibration.confidences(shares, labels)
+    true = calibration.calibration_error(many + too_confident * (1 - many), of_many)
+    assert abs(debiased - true) < abs(calibration.calibration_error(confidence, right) - true)
+
+
+def test_answers_that_are_all_right_have_no_spread() -> None:
+    error = calibration.debiased_calibration_error(np.array([0.9, 0.9]), np.array([True, True]))
+    assert error == pytest.approx(0.1)
+
+
 def test_certainty_falls_into_the_last_bin() -> None:
     bins = calibration.reliability(np.array([1.0, 0.95, 0.0]), np.array([True, False, False]))
     assert bins["count"].tolist() == [1, *[0] * 13, 2]

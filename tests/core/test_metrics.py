@@ -6,6 +6,7 @@ import torch
 from sklearn import metrics as reference
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from fmnist.core.calibration import confidences, debiased_calibration_error
 from fmnist.core.metrics import ALL, METRICS, logged_metrics, of_probabilities
 from fmnist.core.statistics import softmax
 from tests.evaluation.made import predictions
@@ -22,6 +23,7 @@ EXPECTED = {
     "calibration_error": multiclass_calibration_error(
         torch.from_numpy(SHARES), torch.from_numpy(TEST.labels), num_classes=10, n_bins=15
     ).item(),
+    "debiased_calibration_error": debiased_calibration_error(*confidences(SHARES, TEST.labels)),
     "mean_confidence": SHARES.max(1).mean(),
 }
 BY_NAME = {metric.name: metric for metric in METRICS}
