@@ -4,7 +4,7 @@ import argparse
 import copy
 import difflib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 import yaml
@@ -26,7 +26,14 @@ DEFAULTS: dict[str, Any] = {
     "features": [],
     "estimator": None,
     "blend": None,
-    "data": {"root": "data", "val_size": 5000, "train_size": None, "split_seed": 0},
+    "data": {
+        "root": "data",
+        "val_size": 5000,
+        "train_size": None,
+        "split_seed": 0,
+        "copies": 0,
+        "augmentation": None,
+    },
 }
 SEED_KEYS = ("seed", "seed_everything")
 """Two names of one key; the second is that of train.py."""
@@ -45,6 +52,8 @@ every key of the YAML is a flag, too, and a later one wins:
   --estimator.ARGUMENT VALUE   one of its arguments
   --blend "[RUN, RUN]"         in place of an estimator: soft voting of finished runs
   --data.root DIR   --data.val_size {DEFAULTS["data"]["val_size"]}   --data.train_size N   --data.split_seed 0
+  --data.copies N              also fit on N augmented copies of the training images
+  --data.augmentation.NAME VALUE   how they are augmented: the flags of train.py, like shift 1 or flip true
   --print_config               print the resolved configuration and stop
 """
 
@@ -53,8 +62,8 @@ every key of the YAML is a flag, too, and a later one wins:
 class Config:
     """A resolved configuration; ``config.yaml`` holds it. ``HELP`` describes the keys.
 
-    Either ``estimator`` (``class_path`` and ``init_args``) or ``blend`` is None; ``data`` are the arguments
-    of the data module.
+    Either ``estimator`` (``class_path`` and ``init_args``) or ``blend`` is None; ``data`` are arguments of
+    the data module, and ``copies``.
     """
 
     name: str
@@ -176,13 +185,20 @@ def _check(config: dict[str, Any]) -> Config:
     if not isinstance(config["test"], bool):
         raise InputError(f"--test {config['test']}: must be true or false")
     (seed,) = config.keys() & set(SEED_KEYS)
-    for flag, low in {seed: 0, "data.val_size": 0, "data.split_seed": 0, "data.train_size": 1}.items():
+    for flag, low in {
+        seed: 0,
+        "data.val_size": 0,
+        "data.split_seed": 0,
+        "data.train_size": 1,
+        "data.copies": 0,
+    }.items():
         group, _, name = flag.rpartition(".")
         value = config[group][name] if group else config[name]
         if value is None and name == "train_size":
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
             raise InputError(f"--{flag} {value}: must be a whole number, {low} or more")
+    _check_augmentation(config["data"])
     if config["estimator"] and config["blend"]:
         raise InputError("--estimator or --blend: choose one of them")
     if not (config["estimator"] or config["blend"]):
@@ -196,6 +212,30 @@ def _check(config: dict[str, Any]) -> Config:
         raise InputError(f"--blend {blend}: must list two runs or more, like [logs/cnn, logs/hog-svm]")
     if blend and not config["data"]["val_size"]:
         raise InputError("--data.val_size 0: a blend is weighted by validation images, so it needs some")
+    if blend and config["data"]["copies"]:
+        raise InputError(f"--data.copies {config['data']['copies']}: a blend is not fitted to images")
     config["data"]["root"] = str(config["data"]["root"])
     config["seed"] = config.pop(seed)
     return Config(**config | {"name": str(config["name"]), "logs": str(config["logs"])})
+
+
+def _check_augmentation(data: dict[str, Any]) -> None:
+    """Refuse an augmentation without copies, unknown settings, and values out of range."""
+    settings = data["augmentation"] or {}
+    if not settings:
+        return
+    from fmnist.data.augmentation import Augmentation
+
+    known = [declared.name for declared in fields(Augmentation)]
+    for name in settings if isinstance(settings, dict) else [settings]:
+        if name not in known:
+            close = _hint(f"data.augmentation.{name}", [f"data.augmentation.{each}" for each in known], "--")
+            raise InputError(f"--data.augmentation.{name}: no such key{close}")
+    try:
+        Augmentation(**settings)
+    except TypeError:
+        raise InputError(
+            f"--data.augmentation {settings}: its values must be numbers, true or false"
+        ) from None
+    if not data["copies"]:
+        raise InputError("--data.augmentation: augments copies of the training images; add --data.copies 1")

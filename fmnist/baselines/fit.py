@@ -25,7 +25,8 @@ from fmnist.core.errors import InputError, exits_on_sigterm, quoted
 from fmnist.core.files import write_file
 from fmnist.core.runs import Predictions, Run
 from fmnist.core.tables import counted
-from fmnist.data.arrays import PARTS, images_of
+from fmnist.data.arrays import PARTS, images_of, training_images_of
+from fmnist.data.augmentation import Augmentation
 from fmnist.data.datamodule import FashionMNISTDataModule
 
 
@@ -47,7 +48,9 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
     if config.estimator is not None:
         steps = build_transformers(config.features, config.seed)
         steps.append(build_classifier(config.estimator, config.seed))
-    data = FashionMNISTDataModule(**config.data)
+    arguments = {name: value for name, value in config.data.items() if name != "copies"}
+    arguments["augmentation"] = Augmentation(**arguments["augmentation"] or {})
+    data = FashionMNISTDataModule(**arguments, seed=config.seed)
     data.prepare_data()
     data.setup()
     _check(config, steps, members, data)
@@ -81,12 +84,13 @@ def _check(
 ) -> None:
     """Refuse too few or too many images, and runs that were trained on the validation images."""
     labels = images_of(data, "train").labels
+    size = len(labels) * (1 + config.data["copies"])
     if len(np.unique(labels)) < len(CLASSES):
         raise InputError(f"--data.train_size {len(labels)}: leaves out classes; take at least {len(CLASSES)}")
     flag = "--blend" if config.blend else "--features embedding"
     for run in members:
         check_member(run, flag, data.data.sha256, data.split)
-    fitting.check_memory(steps, len(labels))
+    fitting.check_memory(steps, size)
 
 
 def _create_run(config: Config, command: str, data: FashionMNISTDataModule) -> Run:
@@ -109,7 +113,9 @@ def _create_run(config: Config, command: str, data: FashionMNISTDataModule) -> R
         metrics={},
     )
     write_file(run.path / "config.yaml", config.dump())
-    sizes = f"{data.split['train']:,} training and {counted(data.split['val'], 'validation image')}"
+    split, copies = data.split, config.data["copies"]
+    augmented = f", {copies} augmented {'copy' if copies == 1 else 'copies'} of them" * bool(copies)
+    sizes = f"{split['train']:,} training{augmented} and {counted(split['val'], 'validation image')}"
     print(f"{_describe(config)}\n{sizes}; run folder {quoted(run.path)}", flush=True)
     return run
 
@@ -130,12 +136,12 @@ def _fit_estimator(
     for member in members:
         copy_model(member, run.path / NETWORK)
     start = time.perf_counter()
-    train = images_of(data, "train")
-    x = load_extractor(config.features, run.path / NETWORK)(train.images)
+    images, labels = training_images_of(data, config.data["copies"])
+    x = load_extractor(config.features, run.path / NETWORK)(images)
     extraction = time.perf_counter() - start
     pipeline = make_pipeline(*steps)
-    try_out(pipeline, x, train.labels)
-    fit = fitting.fit_in_subprocess(pipeline, x, train.labels, config.engine)
+    try_out(pipeline, x, labels)
+    fit = fitting.fit_in_subprocess(pipeline, x, labels, config.engine)
     for warning in fit.warnings:
         print(f"  warning: {warning}", flush=True)
     seconds = round(extraction + fit.seconds, 2)
@@ -150,7 +156,7 @@ def _fit_estimator(
         "parameters": None if own is None else own + sum(member.record["parameters"] for member in members),
         "epochs": len(estimator.losses) or None,
         # of a few images, because libsvm takes a hundredth of a second for each
-        "predict_agreement": estimator.agreement(train.images[:200]),
+        "predict_agreement": estimator.agreement(images[:200]),
     }
 
 

@@ -4,10 +4,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from fmnist.core.errors import InputError
 from fmnist.core.images import as_pixels
 from fmnist.data.datamodule import FashionMNISTDataModule
 
 Part = Literal["train", "val", "test"]
+COPIED_AT_ONCE = 1_000
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
@@ -39,6 +41,32 @@ def images_of(data: FashionMNISTDataModule, part: Part) -> Images:
     images, labels = getattr(data.data, f"{source}_images"), getattr(data.data, f"{source}_labels")
     chosen = slice(None) if len(indices) == len(images) else indices
     return Images(images.numpy()[chosen], labels.numpy()[chosen], indices)
+
+
+def training_images_of(data: FashionMNISTDataModule, copies: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return the training images, and after them so many augmented copies of all.
+
+    Args:
+        data: The data set, its split, and the augmentation; copy k is augmented as a network sees the images
+            in epoch k, counted from 1.
+        copies: How many.
+
+    Returns:
+        uint8 ((1 + copies) * N, 28, 28), and their labels, int64.
+
+    Raises:
+        InputError: The augmentation mixes images, which then have no single label.
+    """
+    if data.augmentation.mixup or data.augmentation.cutmix:
+        raise InputError("--data.augmentation: mixup and cutmix make targets that no classifier here takes")
+    images, labels, _ = images_of(data, "train")
+    made, loader = [images], data.train_dataloader()
+    for epoch in range(1, copies + 1):
+        loader.sampler.set_epoch(epoch)
+        for indices in data.train_indices.split(COPIED_AT_ONCE):
+            batch, _ = loader.augmenter.batch(indices)
+            made.append((batch[:, 0] * 255).round().byte().numpy())
+    return np.concatenate(made), np.tile(labels, 1 + copies)
 
 
 def arrays_of(data: FashionMNISTDataModule, part: Part) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fmnist.baselines.config import configure
+from fmnist.baselines.config import DEFAULTS, configure
 from fmnist.core.errors import InputError
 
 SVM: dict[str, Any] = {"class_path": "sklearn.svm.SVC", "init_args": {"C": 10, "gamma": 0.1}}
@@ -26,7 +26,7 @@ def test_flags_win_over_the_file_and_the_file_over_defaults(path: str) -> None:
     assert (config.name, config.seed, config.engine, config.logs) == ("svm", 3, "stock", "logs")
     assert config.features == ["hog", {"pca": 80}]
     assert config.estimator == SVM
-    assert config.data == {"root": "data", "val_size": 0, "train_size": None, "split_seed": 0}
+    assert config.data == {**DEFAULTS["data"], "val_size": 0}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_hints_name_runs_as_they_are_on_the_disk() -> None:
     """Every run that a message, help text, YAML or page names is made by a configuration, or by `--name`."""
     root = Path(__file__).parents[2]
     names = {yaml.safe_load(path.read_text()).get("name") for path in root.glob("configs/**/*.yaml")}
-    placeholders = {"NAME", "A", "B", "comparison", "studies", "pretrained", "name", ""}
+    placeholders = {"NAME", "A", "B", "comparison", "studies", "pretrained", "benchmark", "name", ""}
     pages = [root / "README.md", *root.glob("docs/**/*.md")]
     made = {name for page in pages for name in re.findall(r"(?:--name|name:) ([\w-]+)", page.read_text())}
     placeholders |= made | {"first-comparison"}
@@ -104,6 +104,15 @@ def test_what_is_dumped_is_read_again(tmp_path: Path, flags: list[str]) -> None:
         (["--name"], "--name: expected one argument"),
         (["--config", "missing.yaml"], "--config missing.yaml: cannot be read (No such file or directory)"),
         (["--features", "[hog"], "--features [hog: is no YAML"),
+        (["--data.copies", "-1"], "--data.copies -1: must be a whole number, 0 or more"),
+        (
+            ["--data.augmentation.flp", "true"],
+            "--data.augmentation.flp: no such key; did you mean --data.augmentation.flip?",
+        ),
+        (["--data.augmentation.flip", "left"], "--data.augmentation {'flip': 'left'}: its values must be"),
+        (["--data.augmentation.shift", "99"], "--data.augmentation.shift 99: must lie between"),
+        (["--data.augmentation.flip", "true"], "--data.augmentation: augments copies"),
+        (["--blend", "[a, b]", "--data.copies", "1"], "--data.copies 1: a blend is not fitted to images"),
         (["--name", "a/b"], "--name 'a/b': must be letters"),
         (["--engine", "slow"], "--engine slow: must be one of auto, fast, stock"),
         (["--seed", "-1"], "--seed -1: must be a whole number, 0 or more"),

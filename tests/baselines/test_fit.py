@@ -121,6 +121,17 @@ def test_what_is_made_of_other_estimators_is_kept(fit: Fit, data: FashionMNISTDa
     assert (logits.argmax(1) == run.predictions("test").logits.argmax(1)).mean() > 0.98
 
 
+def test_augmented_copies_are_fitted_too(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    neighbour = ["--estimator", "sklearn.neighbors.KNeighborsClassifier", "--estimator.n_neighbors", "1"]
+    copies = ["--data.copies", "2", "--data.augmentation.flip", "true", "--data.augmentation.shift", "1"]
+    run = fit(*neighbour, *copies)
+    assert "500 training, 2 augmented copies of them and 100 validation images" in capsys.readouterr().out
+    assert run.record["split"]["train"] == 500
+    model = load_estimator(run.path)
+    assert len(model.pipeline[-1].classes_) == 10
+    assert model.pipeline[-1].n_samples_fit_ == 1500
+
+
 def test_without_validation(fit: Fit) -> None:
     run = fit(*LOGISTIC, "--data.val_size", "0")
     assert run.record["split"]["train"] == 600

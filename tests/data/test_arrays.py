@@ -4,8 +4,12 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from fmnist.data.arrays import PARTS, as_pixels, images_of
+from fmnist.core.errors import InputError
+from fmnist.core.images import as_pixels
+from fmnist.data.arrays import PARTS, images_of, training_images_of
+from fmnist.data.augmentation import Augmentation
 from fmnist.data.datamodule import FashionMNISTDataModule
 
 
@@ -25,6 +29,32 @@ def test_arrays_are_the_files_bytes_in_the_splits_order(synthetic_root: Path) ->
         assert classes.dtype == np.int64
         assert np.array_equal(classes, labels[indices])
         assert np.array_equal(as_pixels(images), pixels[indices] / np.float32(255))
+
+
+def test_copies_are_the_images_of_later_epochs(synthetic_root: Path) -> None:
+    data = FashionMNISTDataModule(
+        str(synthetic_root), val_size=100, batch_size=50, augmentation=Augmentation(shift=2, flip=True)
+    )
+    images, labels = training_images_of(data, copies=2)
+    plain = images_of(data, "train")
+    assert np.array_equal(images[:500], plain.images)
+    assert np.array_equal(labels, np.tile(plain.labels, 3))
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(2)
+    for batch, _, indices in loader:
+        places = np.searchsorted(plain.indices, indices)
+        assert np.array_equal(as_pixels(images[1000 + places]), batch.flatten(1))
+
+
+def test_without_copies_the_images_are_the_files(synthetic_root: Path) -> None:
+    images, labels = training_images_of(FashionMNISTDataModule(str(synthetic_root), val_size=0))
+    assert (images.shape, images.dtype, labels.shape) == ((600, 28, 28), np.uint8, (600,))
+
+
+def test_mixed_images_have_no_single_label(synthetic_root: Path) -> None:
+    data = FashionMNISTDataModule(str(synthetic_root), val_size=0, augmentation=Augmentation(mixup=0.2))
+    with pytest.raises(InputError, match="mixup and cutmix"):
+        training_images_of(data, copies=1)
 
 
 def test_a_whole_file_is_not_copied(synthetic_root: Path) -> None:
