@@ -134,6 +134,37 @@ def test_what_is_finished_is_skipped(run: Callable[..., tuple[int, str, str]], f
     assert rows(printed) == ["cnn", "mlp", "a_blend"]
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_run_that_goes_on_elsewhere_is_waited_for(
+    run: Callable[..., tuple[int, str, str]], folder: Path, ends: bool
+) -> None:
+    """A baseline whose study was killed; if it is killed, too, the new study runs it again."""
+    made = make_run(folder.parent / "logs", "cnn", kind="scikit-learn")
+    config = {"name": "cnn", "logs": "elsewhere", "data": {"root": "elsewhere"}, "seed": None}
+    (made.path / "config.yaml").write_text(yaml.safe_dump(config))
+    made.update(status="running")
+    code = f"import sys, time\nfrom fmnist.core.runs import Run\nrun = Run({str(made.path)!r})\n"
+    code += "with run.locked():\n    print(flush=True)\n    time.sleep(1)\n"
+    code += f"    run.finish('finished', metrics={{'test': {{'accuracy': 0.5}}}}) if {ends} else None"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        status, printed, _ = run(folder / "cnn.yaml")
+    assert status == 0
+    assert f"waits for {made.path}" in printed
+    assert ("finished already" in printed, "trains cnn" in printed) == (ends, not ends)
+
+
+@pytest.mark.parametrize(
+    "flags", [["--sampler-seed", "1"], ["--trials", "5"], ["--finish", "2"], ["--prune", "none"]]
+)
+def test_flags_of_a_search_go_with_a_search(
+    run: Callable[..., tuple[int, str, str]], folder: Path, flags: list[str]
+) -> None:
+    status, _, errors = run(folder / "cnn.yaml", *flags)
+    assert (status, errors) == (2, f"error: {flags[0]}: goes with --search FILE\n")
+
+
 def test_the_finished_runs_are_compared(run: Callable[..., tuple[int, str, str]], folder: Path) -> None:
     for name in ("cnn", "mlp"):
         made = make_run(folder.parent / "logs", name, metrics={"test": {"accuracy": 0.9}})
