@@ -82,11 +82,10 @@ def _begin(job: Job, config: dict[str, Any], record: dict[str, Any], log: Path |
     for run in _runs_of(config)[::-1]:
         if run.is_scored or run.status not in ("stopped", "running"):
             continue
-        if (run.path / LOCK).exists() and is_locked(
-            run.path / LOCK
-        ):  # its study was killed, and not this run
+        lock = run.path / LOCK
+        if lock.exists() and is_locked(lock):  # its study was killed, and not this run
             print(f"waits for {quoted(run.path)}", flush=True)
-            return LostChild(run.path / LOCK)
+            return LostChild(lock)
         if can_go_on(run):
             print(f"continues {quoted(run.path)}", flush=True)
             command = [command[0], "--resume", str(run.path)]

@@ -179,7 +179,8 @@ def test_failed_trials_are_recorded_and_three_in_a_row_end_the_search(
 
 def test_a_trial_that_was_lost_before_it_began_is_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
     searched = optuna.create_study(direction="maximize")
-    searched.ask().set_user_attr(LOST, "its process ended before it began")
+    (lost := searched.ask()).set_user_attr(LOST, "its process ended before it began")
+    searched.tell(lost, state=optuna.trial.TrialState.FAIL)
     searched.add_trial(optuna.trial.create_trial(value=0.5))
     Progress(searched, 3, "val/accuracy").line(1)
     assert "; best 0.5000 of trial 1; 1 of 3 trials; about " in capsys.readouterr().out
