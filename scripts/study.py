@@ -5,7 +5,7 @@ import itertools
 import sys
 from collections.abc import Sequence
 
-from fmnist.core.errors import exits_cleanly
+from fmnist.core.errors import InputError, exits_cleanly
 
 DESCRIPTION = """\
 Run many trainings as one study, networks and baselines alike, each in a process and run folder of its own.
@@ -36,15 +36,19 @@ def positive(text: str) -> int:
 def main(args: Sequence[str] | None = None) -> None:
     """Run a study as the command line says; exit status 1 if a run of it failed."""
     args = list(sys.argv[1:] if args is None else args)
-    options, rest = _parser().parse_known_args(args)
+    parser, search_flags = _parser()
+    options, rest = parser.parse_known_args(args)
     if (resumed := options.resume) is not None:
         from fmnist.studies.folder import arguments_of
 
         place = next(i for i, word in enumerate(args) if word.partition("=")[0] == "--resume")
         args = [*args[:place], *args[place + (1 if "=" in args[place] else 2) :]]
         args = [*arguments_of(resumed, args), *args]
-        options, rest = _parser().parse_known_args(args)
+        options, rest = parser.parse_known_args(args)
         options.resume = resumed
+    for flag in search_flags:
+        if not options.search and getattr(options, flag.dest) != flag.default:
+            raise InputError(f"{flag.option_strings[0]}: goes with --search FILE")
     paths = list(itertools.takewhile(lambda word: not word.startswith("--"), rest))
 
     from fmnist.studies.command import run
@@ -52,7 +56,8 @@ def main(args: Sequence[str] | None = None) -> None:
     sys.exit(run(options, paths, rest[len(paths) :], args))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[argparse.ArgumentParser, list[argparse.Action]]:
+    """Return the parser, and the flags that go with ``--search`` alone."""
     parser = argparse.ArgumentParser(
         prog="python scripts/study.py",
         usage="%(prog)s [PATH ...] [--config FILE] [--seeds N | --search FILE] [--FLAG VALUE ...]",
@@ -70,17 +75,18 @@ def _parser() -> argparse.ArgumentParser:
     search = parser.add_argument_group("search")
     add = search.add_argument
     add("--search", metavar="FILE", help="YAML of ranges and choices by flag")
-    add("--trials", type=positive, default=20, metavar="N", help="trials in the end (default: %(default)s)")
-    add(
-        "--metric", default="val/accuracy", metavar="NAME", help="what is searched for (default: %(default)s)"
-    )
-    add("--prune", choices=("median", "hyperband", "none"), default="median",
-        help="rule that ends trials of networks early (default: %(default)s)")  # fmt: skip
-    add("--sampler-seed", type=int, default=0, metavar="N", help="seed of the values tried (default: 0)")
-    add("--storage", metavar="URL", help="database; several machines may share it by the same command")
-    add("--finish", type=positive, metavar="N",
-        help="then train and test the best setting with N seeds; compare it with the default")  # fmt: skip
-    return parser
+    return parser, [
+        add("--trials", type=positive, default=20, metavar="N",
+            help="trials in the end (default: %(default)s)"),
+        add("--metric", default="val/accuracy", metavar="NAME",
+            help="what is searched for (default: %(default)s)"),
+        add("--prune", choices=("median", "hyperband", "none"), default="median",
+            help="rule that ends trials of networks early (default: %(default)s)"),
+        add("--sampler-seed", type=int, default=0, metavar="N", help="seed of the values tried (default: 0)"),
+        add("--storage", metavar="URL", help="database; several machines may share it by the same command"),
+        add("--finish", type=positive, metavar="N",
+            help="then train and test the best setting with N seeds; compare it with the default"),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
     _check(config, steps, members, data)
     run = _create_run(config, command, data)
     try:
-        with exits_on_sigterm():
+        with exits_on_sigterm(), run.locked():
             model: FittedEstimator | Blend
             if config.blend:
                 model, record = _fit_blend(run, members, data, load_model)

@@ -15,6 +15,7 @@ from typing import Any, TextIO, TypeGuard
 BAD_INPUT_STATUS = 2
 INTERRUPTED_STATUS = 128 + signal.SIGINT
 SIGTERM_STATUS = 128 + signal.SIGTERM
+STOP_SIGNALS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
 class _LastingStream:
@@ -101,15 +102,22 @@ def is_unwritable(error: BaseException) -> TypeGuard[OSError]:
 
 @contextlib.contextmanager
 def exits_on_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into ``SystemExit`` with its status, so that a run can be marked "stopped"."""
+    """Turn SIGTERM into ``SystemExit`` with its status, so that a run can be marked "stopped".
+
+    SIGHUP, which a terminal sends when it is closed, does the same, unless ``nohup`` has it ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(SIGTERM_STATUS))
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in handled:
+        signal.signal(number, lambda *_: sys.exit(SIGTERM_STATUS))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number in handled:
+            signal.signal(number, before[number])
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
@@ -189,6 +190,29 @@ class Run:
         write_file(self.path / "run.json", to_json(updated))
         self.record = updated
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training in the folder; the lock ends with this one, however it ends.
+
+        Raises:
+            InputError: Another process holds it, or the folder cannot be written.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(f"{quoted(self.path)}: is being trained by another process") from None
+        except OSError as error:
+            raise InputError(
+                f"{quoted(self.path)}: cannot be written ({error.strerror}); copy it to where it can"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
     def remove_derived(self) -> None:
         """Remove what later scripts made of the weights, which are going to change."""
         for path in (self.path / name for name in DERIVED):
@@ -282,6 +306,10 @@ class Run:
                 f"{quoted(self._predictions_file('photographs'))}: is damaged ({error})"
             ) from None
 
+    def remove_predictions(self, part: str) -> None:
+        """Remove the predictions of ``part``, if there are any."""
+        self._predictions_file(part).unlink(missing_ok=True)
+
     def has_predictions(self, part: str) -> bool:
         """Return whether there is a file of predictions of ``part``."""
         return self._predictions_file(part).exists()
@@ -365,6 +393,8 @@ def network_file(folder: Path) -> Path:
     )
 
 
+LOCK = ".lock"
+"""File of a run folder that the process which trains in it has locked."""
 STUDIES = "studies"
 """Folder of all studies, below that of all runs; too deep for ``compare.py LOGS`` to look into."""
 RESERVED = (COPIES.name, STUDIES)

@@ -1,27 +1,30 @@
 """What ``scripts/study.py`` does: find out which runs are meant, run them, show what came of it."""
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmnist.core.commands import shell_command, shipped_path
 from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.core.runs import Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import counted
-from fmnist.studies.entries import entries_of_jobs, entries_of_runs, groups_of, spreads_of
+from fmnist.studies.entries import Entry, entries_of_jobs, entries_of_runs, groups_of, spreads_of
 from fmnist.studies.folder import RECORD, open_folder, save_command
-from fmnist.studies.jobs import Job, find_jobs, job_of, over_seeds
+from fmnist.studies.jobs import find_jobs, job_of, over_seeds
 from fmnist.studies.many import run_jobs, table_of
-from fmnist.studies.outcome import COMPARISON, read_outcome
 from fmnist.studies.resolver import Resolved, Resolver
-from fmnist.studies.space import Parameter, as_flags, read_space
+from fmnist.studies.space import Parameter, check_space, read_space
 from fmnist.studies.study_page import write_page
 
-SEARCH_FLAGS = {"trials": 20, "metric": "val/accuracy", "prune": "median", "storage": None, "finish": None}
+if TYPE_CHECKING:
+    import optuna
+
+    from fmnist.studies.search import Plan
 
 
 def run(options: argparse.Namespace, paths: Sequence[str], flags: list[str], args: Sequence[str]) -> int:
@@ -47,10 +50,6 @@ def run(options: argparse.Namespace, paths: Sequence[str], flags: list[str], arg
         raise InputError(f"{quoted(paths[0])}: does not go with --config; name either files or --config")
     if not (paths or options.config):
         raise InputError("name YAML files, or --config FILE with --seeds N or --search FILE (--help)")
-    if not options.search:
-        for name, default in SEARCH_FLAGS.items():
-            if getattr(options, name) != default:
-                raise InputError(f"--{name}: goes with --search FILE")
     with Resolver() as resolver:
         if options.search:
             return _search(options, flags, args, resolver)
@@ -123,11 +122,45 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
     try:
         from optuna.exceptions import StorageInternalError
 
-        from fmnist.studies.search import Plan, Search, open_study
+        from fmnist.studies.finish import finish
+        from fmnist.studies.search import Search, open_study
     except ImportError as error:
         raise InputError(
             f"--search: needs {error.name}, which is not installed: pip install -e '.[study]'"
         ) from None
+    plan = _plan(options, flags, resolver)
+    study, storage = open_study(plan)
+    save_command(plan.folder, args)
+    resolver.close()
+    search = Search(plan, study, storage, options.jobs)
+    again = shell_command("study", "--resume", str(plan.folder))
+    try:
+        search.run()
+    except StorageInternalError as error:
+        raise InputError(f"--storage: was lost ({one_line(error)}); the same command goes on") from None
+    except (KeyboardInterrupt, SystemExit):
+        print(f"\nto continue: {again}", file=sys.stderr)
+        _write_search_page(plan, study, again)
+        raise
+    best = _write_search_page(plan, study, again)
+    if search.has_given_up:
+        reasons = search.last_reasons
+        print(f"stopped: {len(reasons)} trials failed in a row: {reasons[-1]}", file=sys.stderr)
+        return 1
+    if options.finish:
+        if not finish(plan, study, options.finish, resolver, options.jobs):
+            return 1
+        _write_search_page(plan, study, again)
+    elif best is not None:
+        where = "on another machine" if best.run is None else quoted(best.run.path)
+        print(f"best: trial {best.number}, {where}; to test it over seeds: {again} --finish 5")
+    return 0
+
+
+def _plan(options: argparse.Namespace, flags: list[str], resolver: Resolver) -> "Plan":
+    """Return what a search does, once all that the command line names is checked."""
+    from fmnist.studies.search import Plan
+
     job = job_of(options.config, flags)
     space = read_space(options.search)
     base = resolver.resolve(job.command)
@@ -135,12 +168,9 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
     name = options.study or f"{base.config['name']}-search"
     folder = open_folder(base.config["logs"], name, options.resume)
     if not (folder / RECORD).exists():
-        check_space(options.search, space, job, resolver)
-    trainer = base.config.get("trainer") or {}
-    epochs = None if "estimator" in base.config else trainer.get("max_epochs")
-    if epochs is not None and epochs < 1:  # without a limit: the last epoch is not known
-        epochs = None
-    plan = Plan(
+        check_space(options.search, space, job.command, resolver)
+    epochs = None if "estimator" in base.config else (base.config.get("trainer") or {}).get("max_epochs")
+    return Plan(
         folder=folder,
         name=name,
         job=job,
@@ -150,77 +180,36 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
         trials=options.trials,
         seed=options.sampler_seed,
         prune=options.prune,
-        epochs=epochs,
+        epochs=epochs if epochs is not None and epochs > 0 else None,  # -1 is no limit
         asked=_asked(options, space, base),
         storage=options.storage,
     )
-    study, storage = open_study(plan)
-    save_command(folder, args)
-    resolver.close()
-    search = Search(plan, study, storage, options.jobs)
-    try:
-        search.run()
-    except StorageInternalError as error:
-        raise InputError(f"--storage: was lost ({one_line(error)}); the same command goes on") from None
-    except (KeyboardInterrupt, SystemExit):
-        print(f"\nto continue: {shell_command('study', '--resume', str(folder))}", file=sys.stderr)
-        _write_search_page(plan, study)
-        raise
-    _write_search_page(plan, study)
-    if search.has_given_up:
-        print(
-            f"stopped: {len(search.last_reasons)} trials failed in a row: {search.last_reasons[-1]}",
-            file=sys.stderr,
-        )
-        return 1
-    if options.finish and not finish_search(plan, study, options.finish, resolver, options.jobs):
-        return 1
-    return 0
 
 
-def finish_search(plan: Any, study: Any, seeds: int, resolver: Resolver, parallel: int) -> bool:
-    """Train and test the best setting over seeds, and print what it is worth; return whether that worked."""
-    from optuna.trial import TrialState
-
-    from fmnist.studies.finish import finish
-
-    if study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-        print(
-            "--finish: other processes still run trials; repeat the command when they are done",
-            file=sys.stderr,
-        )
-        return False
-    if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
-        print("--finish: no trial is finished", file=sys.stderr)
-        return False
-    finished = finish(plan, study, seeds, resolver, parallel)
-    if finished is None:
-        print("--finish: a run failed; the same command goes on from here", file=sys.stderr)
-        return False
-    print("", *finished.sentences, sep="\n")
-    _write_search_page(plan, study)
-    return True
-
-
-def _write_search_page(plan: Any, study: Any) -> None:
-    from fmnist.studies.searched import entries_of_trials, importance
-    from fmnist.studies.study_page import Searched, write_page
+def _write_search_page(plan: "Plan", study: "optuna.Study", command: str) -> Entry | None:
+    """Write the page of a search, print where it is, and return its best trial."""
+    from fmnist.studies.finish import COMPARISON, read_outcome
+    from fmnist.studies.study_page import Searched
+    from fmnist.studies.trials import best_trial, entries_of_trials, importance
 
     finished = read_outcome(plan.folder)
     tested = (
         {} if finished is None else {f"trial {finished.trial}": finished.best, "default": finished.default}
     )
+    entries = entries_of_trials(study, plan.folder / plan.run_name)
     path, _ = write_page(
         plan.folder,
         plan.name,
-        shell_command("study", "--resume", str(plan.folder)),
-        entries_of_trials(plan, study),
+        command,
+        entries,
         Searched(plan.metric, plan.direction == "maximize", importance(study)),
         entries_of_runs(tested),
         finished.sentences if finished else (),
         f"{COMPARISON}/compare.html" if finished else None,
     )
     print(f"{quoted(path)}: open it in a browser")
+    best = best_trial(study)
+    return None if best is None else next(entry for entry in entries if entry.number == best.number)
 
 
 def _check_metric(metric: str, base: Resolved) -> None:
@@ -242,32 +231,4 @@ def _asked(options: argparse.Namespace, space: Sequence[Parameter], base: Resolv
     }
     asked = {f"--{k.replace('.init_args', '')}": v for k, v in settings.items() if v is not None}
     asked |= {"--metric": options.metric, "--sampler-seed": options.sampler_seed, "--prune": options.prune}
-    return _as_json(asked | {"--search": search})
-
-
-def _as_json(value: Any) -> Any:
-    """Return a value as it comes back from a storage: lists in place of tuples."""
-    if isinstance(value, dict):
-        return {str(key): _as_json(item) for key, item in value.items()}
-    return [_as_json(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def check_space(path: str, space: Sequence[Parameter], job: Job, resolver: Resolver) -> None:
-    """Try every choice and both ends of each range on the script that is going to take them.
-
-    Raises:
-        InputError: It refuses one; the flag is named.
-    """
-    by_flag = {parameter.flag: parameter for parameter in space}
-    for parameter in space:
-        for value in parameter.extremes:
-            values = {parameter.flag: value}
-            pending = [parameter]
-            while pending:
-                for flag, allowed in pending.pop().condition.items():
-                    values = {flag: allowed[0], **values}
-                    pending.append(by_flag[flag])
-            try:
-                resolver.resolve([*job.command, *as_flags(values)])
-            except InputError as error:
-                raise InputError(f"--search {path}: {error}") from None
+    return json.loads(json.dumps(asked | {"--search": search}))  # as a storage returns it

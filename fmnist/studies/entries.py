@@ -131,13 +131,7 @@ def groups_of(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 def entries_of_runs(runs: Mapping[str, Sequence[Run]]) -> list[Entry]:
     """Return tested runs as entries, by the name of their setting."""
     return [
-        Entry(
-            number,
-            {"setting": label, SEEDS[0]: run.record.get("seed")},
-            run.status,
-            accuracy(run),
-            run,
-        )
+        Entry(number, {"setting": label, SEEDS[0]: run.record.get("seed")}, run.status, accuracy(run), run)
         for label, own in runs.items()
         for number, run in enumerate(own)
     ]
@@ -154,8 +148,9 @@ def spread(values: Sequence[float]) -> str:
 
 def spreads_of(groups: Mapping[str, Sequence[Entry]]) -> list[str]:
     """Return mean, standard deviation and interval of each group of several seeds, in words."""
+    results = {label: [e.result for e in own if e.result is not None] for label, own in groups.items()}
     return [
-        f"{label + ': ' if label else ''}test accuracy {spread([entry.result or 0 for entry in entries])}."
-        for label, entries in groups.items()
-        if len(entries) > 1
+        f"{label + ': ' if label else ''}test accuracy {spread(values)}."
+        for label, values in results.items()
+        if len(values) > 1
     ]

@@ -1,7 +1,15 @@
 """The end of a search: its best setting and the default one, each trained with several seeds and tested."""
 
-import optuna
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import optuna
+from optuna.trial import TrialState
+
+from fmnist.core.errors import InputError, quoted
 from fmnist.core.files import to_json, write_file
 from fmnist.core.runs import Run
 from fmnist.core.statistics import mean_interval
@@ -10,51 +18,72 @@ from fmnist.evaluation.comparison_tables import points
 from fmnist.studies.entries import accuracy, spread
 from fmnist.studies.jobs import Job, over_seeds
 from fmnist.studies.many import run_jobs
-from fmnist.studies.outcome import COMPARISON, RECORD, Outcome
 from fmnist.studies.resolver import Resolver
 from fmnist.studies.search import Plan
 from fmnist.studies.space import as_flags
+from fmnist.studies.trials import best_trial
+
+RECORD = "finish.json"
+COMPARISON = "comparison"
+"""Folder of the page that compares the best setting with the default one."""
 
 
-def finish(plan: Plan, study: optuna.Study, seeds: int, resolver: Resolver, parallel: int) -> Outcome | None:
-    """Train and test the best setting and the default one over seeds; None if a run failed.
+@dataclass(frozen=True)
+class Outcome:
+    """What a search was worth on the test set.
+
+    Attributes:
+        trial: Number of the trial whose setting was the best.
+        best: The runs of that setting, by rising seed.
+        default: The runs of the configuration without it.
+        sentences: What came of it, in words.
+    """
+
+    trial: int
+    best: list[Run]
+    default: list[Run]
+    sentences: list[str]
+
+
+def finish(plan: Plan, study: optuna.Study, seeds: int, resolver: Resolver, parallel: int) -> bool:
+    """Train and test the best setting and the default one over seeds; print and record what came of it.
 
     Runs that are there already are not trained again. The comparison of the two is written into the study's
     folder, with the paired test of their first seeds on the test images.
 
     Args:
         plan: Of the search.
-        study: Of the search; one of its trials is finished.
+        study: Of the search.
         seeds: How many.
         resolver: Entered.
         parallel: How many runs may go on at the same time.
+
+    Returns:
+        Whether that worked; if not, why is printed.
+
+    Raises:
+        InputError: A run holds no test accuracy.
     """
-    trial = study.best_trial
-    by_flag = {parameter.flag: parameter for parameter in plan.parameters}
-    values = {flag: by_flag[flag].value_of(kept) for flag, kept in trial.params.items()}
-    settings: dict[str, list[str]] = {
-        f"trial {trial.number}": [*as_flags(values), "--name", f"{plan.name}-best"],
-        "default": [],
-    }
-    jobs = [
-        job
-        for label, flags in settings.items()
-        for job in over_seeds(
-            [Job(plan.job.path, [*plan.job.command, *flags, "--test", "true"], False, {"setting": label})],
-            seeds,
-            None,
-        )
-    ]
-    runs = run_jobs(jobs, resolver, f"{plan.name}-finish", plan.folder, parallel)
+    trial, reason, runs = best_trial(study), "", []
+    if study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+        reason = "other processes still run trials; repeat the command when they are done"
+    elif trial is None:
+        reason = "no trial is finished"
+    else:
+        jobs = _jobs(plan, trial, seeds)
+        runs = run_jobs(jobs, resolver, f"{plan.name}-finish", plan.folder, parallel)
     done = [run for run in runs if run is not None]
-    if len(done) < len(jobs):
-        return None
+    if len(done) < len(runs):
+        reason = "a run failed; the same command goes on from here"
+    if reason or trial is None:
+        print(f"--finish: {reason}", file=sys.stderr)
+        return False
     best, default = done[:seeds], done[seeds:]
-    root = best[0].config["data"]["root"]
-    tables, _ = write_comparison([run.path for run in done], plan.folder / COMPARISON, root)
-    sentences = _sentences(trial.number, best, default)
+    tables, _ = write_comparison(
+        [run.path for run in done], plan.folder / COMPARISON, best[0].config["data"]["root"]
+    )
+    sentences = sentences_of({f"Trial {trial.number}": best, "The default": default})
     sentences += [f"With the same seed and test images: {row['sentence']}." for row in tables["pairs"].rows]
-    result = Outcome(trial.number, best, default, sentences)
     record = {
         "trial": trial.number,
         "best": [str(run.path) for run in best],
@@ -62,12 +91,28 @@ def finish(plan: Plan, study: optuna.Study, seeds: int, resolver: Resolver, para
         "sentences": sentences,
     }
     write_file(plan.folder / RECORD, to_json(record))
-    return result
+    print("", *sentences, sep="\n")
+    return True
 
 
-def _sentences(trial: int, best: list[Run], default: list[Run]) -> list[str]:
+def _jobs(plan: Plan, trial: optuna.trial.FrozenTrial, seeds: int) -> list[Job]:
+    """Return the runs of the setting of a trial, then those of the default one."""
+    by_flag = {parameter.flag: parameter for parameter in plan.parameters}
+    values = {flag: by_flag[flag].value_of(kept) for flag, kept in trial.params.items()}
+    settings: dict[str, list[str]] = {
+        f"trial {trial.number}": [*as_flags(values), "--name", f"{plan.name}-best"],
+        "default": [],
+    }
+    jobs = [
+        plan.job._replace(command=[*plan.job.command, *flags, "--test", "true"], values={"setting": label})
+        for label, flags in settings.items()
+    ]
+    return over_seeds(jobs, seeds, None)
+
+
+def sentences_of(settings: dict[str, list[Run]]) -> list[str]:
     """Return the accuracies of both settings, and their difference over seeds."""
-    results = {f"Trial {trial}": _accuracies(best), "The default": _accuracies(default)}
+    results = {name: [_accuracy(run) for run in runs] for name, runs in settings.items()}
     sentences = [f"{name}: test accuracy {spread(values)}." for name, values in results.items()]
     differences = [one - other for one, other in zip(*results.values(), strict=True)]
     found = mean_interval(differences)
@@ -79,5 +124,19 @@ def _sentences(trial: int, best: list[Run], default: list[Run]) -> list[str]:
     return sentences
 
 
-def _accuracies(runs: list[Run]) -> list[float]:
-    return [accuracy(run) or 0.0 for run in runs]
+def _accuracy(run: Run) -> float:
+    if (value := accuracy(run)) is None:
+        raise InputError(
+            f"{quoted(run.path)}: its run.json holds no test accuracy; remove it, and --finish again"
+        )
+    return value
+
+
+def read_outcome(folder: Path) -> Outcome | None:
+    """Read what ``finish`` has left in a study's folder; None where there is nothing."""
+    try:
+        record: dict[str, Any] = json.loads((folder / RECORD).read_text())
+        best, default = ([Run(path) for path in record[part]] for part in ("best", "default"))
+        return Outcome(record["trial"], best, default, record["sentences"])
+    except (OSError, ValueError, KeyError, TypeError, InputError):
+        return None

@@ -1,6 +1,5 @@
 """Run what is not finished yet, continue what was interrupted, go on after a failure."""
 
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -8,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.core.errors import InputError, quoted
-from fmnist.core.runs import Run
+from fmnist.core.runs import LOCK, Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import Column, Table, duration, fixed, size
 from fmnist.studies.jobs import Job
-from fmnist.studies.processes import Child, LostChild, lock, stops_children
+from fmnist.studies.processes import Child, LostChild, can_go_on, is_locked, stops_children
 from fmnist.studies.resolver import Resolver
 
 POLL_SECONDS = 0.1
@@ -41,47 +40,57 @@ def run_jobs(
     """
     runs: list[Run | None] = [None] * len(jobs)
     configs: dict[int, dict[str, Any]] = {}
-    children: list[Child | LostChild] = []
     running: dict[int, Child | LostChild] = {}
     waiting = list(range(len(jobs)))
-    with stops_children(children):
+    labels = [f"[{place}/{len(jobs)}] {_title(job)}" for place, job in enumerate(jobs, 1)]
+    with stops_children(running.values):
         while waiting or running:
             while waiting and len(running) < parallel and not (running and jobs[waiting[0]].is_derived):
                 place = waiting.pop(0)
                 job = jobs[place]
-                print(f"\n[{place + 1}/{len(jobs)}] {_title(job)}", flush=True)
+                print(f"\n{labels[place]}", flush=True)
                 try:
                     configs[place] = resolver.resolve(job.command).config
                 except InputError as error:
                     print(f"error: {error}", file=sys.stderr)
                     continue
-                runs[place] = finished_run(configs[place])
-                if run := runs[place]:
+                if run := finished_run(configs[place]):
+                    runs[place] = run
                     print(f"finished already: {quoted(run.path)}")
                     continue
-                command = job.command
-                run = interrupted_run(configs[place])
-                if run is not None and is_in_use(run):  # its study was killed, and not this run
-                    print(f"waits for {quoted(run.path)}", flush=True)
-                    running[place] = LostChild(run.path / ".lock")
-                    continue
-                if run is not None:
-                    print(f"continues {quoted(run.path)}", flush=True)
-                    command = [command[0], "--resume", str(run.path)]
-                log = folder / f"{place}.log" if folder and parallel > 1 else None
                 record = {"name": study, "trial": place, "values": job.values}
-                running[place] = Child(command, record, log)
-                children[:] = running.values()
+                log = folder / f"{place}.log" if folder and parallel > 1 else None
+                running[place] = _begin(job, configs[place], record, log)
             for place, child in list(running.items()):
-                if child.poll() is not None:
-                    del running[place]
-                    runs[place] = None if child.poll() else finished_run(configs[place])
-                    if parallel > 1:
-                        outcome = "failed" if runs[place] is None else "finished"
-                        print(f"[{place + 1}/{len(jobs)}] {_title(jobs[place])}: {outcome}", flush=True)
-            children[:] = running.values()
+                if (status := child.poll()) is None:
+                    continue
+                del running[place]
+                if isinstance(child, LostChild):  # perhaps it was killed; then this study does the rest
+                    waiting.insert(0, place)
+                    continue
+                runs[place] = None if status else finished_run(configs[place])
+                if parallel > 1:
+                    outcome = "failed" if runs[place] is None else "finished"
+                    print(f"{labels[place]}: {outcome}", flush=True)
             time.sleep(POLL_SECONDS if running else 0)
     return runs
+
+
+def _begin(job: Job, config: dict[str, Any], record: dict[str, Any], log: Path | None) -> Child | LostChild:
+    """Start the run of a job, continue the newest one that was interrupted, or wait for one that goes on."""
+    command = job.command
+    for run in _runs_of(config)[::-1]:
+        if run.is_scored or run.status not in ("stopped", "running"):
+            continue
+        lock = run.path / LOCK
+        if lock.exists() and is_locked(lock):  # its study was killed, and not this run
+            print(f"waits for {quoted(run.path)}", flush=True)
+            return LostChild(lock)
+        if can_go_on(run):
+            print(f"continues {quoted(run.path)}", flush=True)
+            command = [command[0], "--resume", str(run.path)]
+            break
+    return Child(command, record, log)
 
 
 def _title(job: Job) -> str:
@@ -91,41 +100,14 @@ def _title(job: Job) -> str:
 
 def finished_run(config: dict[str, Any]) -> Run | None:
     """Return the newest run of a resolved configuration that has its results, or None."""
-    same = [run for run in _runs_of(config) if run.is_scored]
-    return max(same, key=lambda run: run.version, default=None)
-
-
-def interrupted_run(config: dict[str, Any]) -> Run | None:
-    """Return the newest run of a resolved configuration that was stopped or killed and can go on, or None."""
-    candidates = [
-        run
-        for run in _runs_of(config)
-        if run.status in ("stopped", "running") and not run.is_scored and can_go_on(run)
-    ]
-    return max(candidates, key=lambda run: run.version, default=None)
+    return next((run for run in _runs_of(config)[::-1] if run.is_scored), None)
 
 
 def _runs_of(config: dict[str, Any]) -> list[Run]:
-    runs = Run.all(Path(config["logs"]) / config["name"])
+    """Return the runs of a resolved configuration, by rising version."""
+    runs = sorted(Run.all(Path(config["logs"]) / config["name"]), key=lambda run: run.version)
     is_tested = config.get("test") is not False
     return [run for run in runs if run.is_tested == is_tested and is_same(config, run.config)]
-
-
-def can_go_on(run: Run) -> bool:
-    """Return whether an unfinished run has a checkpoint to continue from."""
-    return run.kind == "lightning" and (run.path / "checkpoints" / "last.ckpt").exists()
-
-
-def is_in_use(run: Run) -> bool:
-    """Return whether a process is training in the run's folder, by its lock."""
-    path = run.path / ".lock"
-    if not path.exists():
-        return False
-    descriptor = lock(path)
-    if descriptor is None:
-        return True
-    os.close(descriptor)
-    return False
 
 
 def is_same(asked: dict[str, Any], recorded: dict[str, Any]) -> bool:

@@ -16,16 +16,16 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fmnist.core.errors import InputError
 from fmnist.studies.jobs import Job
-from fmnist.studies.processes import lock, stops_children
-from fmnist.studies.progress import Progress
+from fmnist.studies.processes import Child, LostChild, TrialRun, exclusive, lock, stops_children
 from fmnist.studies.space import Parameter, as_flags, plain
-from fmnist.studies.storage import exclusive, open_storage, pruner, sampler
-from fmnist.studies.trial_runs import TrialRun
+from fmnist.studies.storage import open_storage, pruner, sampler
+from fmnist.studies.trials import LOST, REASON, Progress, counted_trials
 
 POLL_SECONDS = 0.2
 MOST_FAILURES = 3
 SECONDS_BEFORE_LOST = 60.0
-MACHINE, REASON, LOST = "machine", "reason", "lost"  # names of what is noted of a trial
+MACHINE = "machine"  # name of what is noted of a trial
+MACHINE_ID = Path("/etc/machine-id")
 LOWER_IS_BETTER = ("loss", "calibration_error")
 
 
@@ -92,9 +92,13 @@ def open_study(plan: Plan) -> tuple[optuna.Study, BaseStorage]:
     return study, storage
 
 
-def counted_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials of a study without those that were lost before they began."""
-    return [trial for trial in study.get_trials(deepcopy=False) if LOST not in trial.user_attrs]
+def machine_of(folder: Path) -> str:
+    """Return what tells this machine's folder of a study from those of others that share its database.
+
+    Copied machines may have one host name, and containers of one image one machine id.
+    """
+    identity = MACHINE_ID.read_text().strip() if MACHINE_ID.is_file() else ""
+    return f"{platform.node()}:{identity}:{folder.resolve()}"
 
 
 class Search:
@@ -115,7 +119,7 @@ class Search:
 
     def __init__(self, plan: Plan, study: optuna.Study, storage: BaseStorage, jobs: int = 1) -> None:
         self.plan, self.study, self._storage, self._jobs = plan, study, storage, jobs
-        self._machine = f"{platform.node()}:{plan.folder.resolve()}"
+        self._machine = machine_of(plan.folder)
         self._running: dict[int, tuple[Trial, TrialRun]] = {}
         self._locks: dict[int, int] = {}
         self._ending_early: set[int] = set()
@@ -130,23 +134,23 @@ class Search:
 
     def run(self) -> None:
         """Run trials until there are as many as planned, or several fail in a row."""
-        children: list[Any] = []
-        with stops_children(children):
+        with stops_children(self._children):
             while True:
                 while len(self._running) < self._jobs and not self.has_given_up:
                     if (trial := self._claim()) is None:
                         break
                     self._start(trial)
-                    children[:] = [run.child for _, run in self._running.values() if run.child is not None]
                 if not self._running:
                     return
                 for trial, run in list(self._running.values()):
                     self._follow(trial, run)
-                children[:] = [run.child for _, run in self._running.values() if run.child is not None]
                 if sys.stdout.isatty():
                     latest = {number: run.values() for number, (_, run) in self._running.items()}
                     self._progress.show(latest)
                 time.sleep(POLL_SECONDS)
+
+    def _children(self) -> list[Child | LostChild]:
+        return [run.child for _, run in self._running.values() if run.child is not None]
 
     def _claim(self) -> Trial | None:
         """Return a trial that nobody works on any more, else a new one, else None."""
@@ -219,8 +223,8 @@ class Search:
         places = ["--name", self.plan.run_name, "--logs", str(self.plan.folder), "--test", "false"]
         command = [*self.plan.job.command, *as_flags(values), *places]
         run = TrialRun(self.plan.folder, self.plan.run_name, trial.number, command, record, self.plan.metric)
-        run.start()
         self._running[trial.number] = (trial, run)
+        run.start()
         if self._steps(trial.number) and trial.should_prune():
             self._end_early(trial, run)  # was decided before the study was interrupted
 

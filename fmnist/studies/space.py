@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmnist.core.errors import InputError
 from fmnist.core.yaml_files import read_yaml, with_numbers
+from fmnist.studies.resolver import Resolver
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -176,3 +177,30 @@ def _condition(content: Any, before: Sequence[Parameter]) -> dict[str, tuple[Any
             raise InputError(f"if {flag}: {missing[0]} is none of its choices")
         condition[str(flag)] = values
     return condition
+
+
+def check_space(path: str, space: Sequence[Parameter], command: list[str], resolver: Resolver) -> None:
+    """Try every choice and both ends of each range on the script that is going to take them.
+
+    Args:
+        path: Of the search file.
+        space: As ``read_space`` returns it.
+        command: Script and arguments that all trials have in common.
+        resolver: Entered.
+
+    Raises:
+        InputError: It refuses one; the flag is named.
+    """
+    by_flag = {parameter.flag: parameter for parameter in space}
+    for parameter in space:
+        for value in parameter.extremes:
+            values = {parameter.flag: value}
+            pending = [parameter]
+            while pending:
+                for flag, allowed in pending.pop().condition.items():
+                    values = {flag: allowed[0], **values}
+                    pending.append(by_flag[flag])
+            try:
+                resolver.resolve([*command, *as_flags(values)])
+            except InputError as error:
+                raise InputError(f"--search {path}: {error}") from None

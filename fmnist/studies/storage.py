@@ -2,9 +2,7 @@
 
 import contextlib
 import hashlib
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 from fmnist.core.errors import InputError, one_line, quoted
-from fmnist.studies.processes import lock
+from fmnist.studies.processes import exclusive
 
 JOURNAL = "journal.log"
 CREATION_ATTEMPTS = 5
@@ -89,17 +87,6 @@ def _cut_torn_line(path: Path) -> None:
         end = content.rfind(b"\n") + 1
         if end < len(content):
             file.truncate(end)
-
-
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Wait until no other process is in a block with the same lock file; creates it."""
-    descriptor = lock(path, wait=True)
-    try:
-        yield
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 def sampler(seed: int, number: int, flag: str = "") -> TPESampler:

@@ -68,7 +68,7 @@ def write_page(
     ordered = sorted(entries, key=lambda entry: _rank(entry, maximise))
     metric = "test accuracy" if searched is None else searched.metric
     table = trials_table(ordered, metric, folder)
-    best = ordered[0] if ordered and ordered[0].state == "finished" else None
+    best = next((e for e in ordered if e.state == "finished" and e.result is not None), None)
     groups = groups_of(tested)
     charts = {"seeds": study_charts.seeds(groups, "test accuracy")}
     slices: dict[str, Any] = {}
@@ -115,10 +115,11 @@ def _rank(entry: Entry, maximise: bool) -> tuple[bool, bool, float, int]:
 
 def _opening(entries: Sequence[Entry], best: Entry | None, metric: str, is_search: bool) -> list[str]:
     if best is None:
-        return ["No run is finished."]
+        is_finished = any(entry.state == "finished" for entry in entries)
+        return [f"No run has a {metric}." if is_finished else "No run is finished."]
     values = ", ".join(f"{flag} {short(value)}" for flag, value in best.values.items())
     kind = "trial" if is_search else "run"
-    lines = [f"The best {kind} is number {best.number}, with a {metric} of {best.result or 0:.4f}: {values}."]
+    lines = [f"The best {kind} is number {best.number}, with a {metric} of {best.result:.4f}: {values}."]
     if failed := [entry for entry in entries if entry.state == "failed"]:
         reasons = "; ".join(f"number {entry.number}: {entry.reason}" for entry in failed[:3] if entry.reason)
         lines.append(f"{counted(len(failed), kind)} failed{' (' + reasons + ')' if reasons else ''}.")
@@ -133,5 +134,5 @@ def _cards(entries: Sequence[Entry], best: Entry | None, metric: str) -> list[Ca
     ]
     cards = [Card("finished", f"{states.count('finished')}", ", ".join(others) or "no other")]
     if best is not None:
-        cards.insert(0, Card(metric, f"{best.result or 0:.4f}", f"of number {best.number}, the best"))
+        cards.insert(0, Card(metric, f"{best.result:.4f}", f"of number {best.number}, the best"))
     return [*cards, Card("training time", duration("seconds")({"seconds": seconds}), "of all runs")]

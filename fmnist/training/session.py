@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import (
@@ -142,12 +141,13 @@ class Session:
         run = None
         if self.trainer.is_global_zero:
             run = self._create_run() if resumed is None else resumed
-        with contextlib.nullcontext() if run is None else _lock(run):
+        with contextlib.nullcontext() if run is None else run.locked():
             if run is not None and resumed is not None:
                 _reopen(run, self.command.earlier_end)
             try:
                 if run is not None:
-                    if resumed is None or self.command.earlier_end:
+                    tests = self.command.config.test
+                    if resumed is None or self.command.earlier_end or resumed.is_tested != tests:
                         write_file(run.path / "config.yaml", self.command.config_yaml)
                     self._open_loggers(run)
                 yield run
@@ -355,24 +355,6 @@ def _reopen(run: Run, earlier_end: dict[str, Any]) -> None:
         restore_last(run.path / "checkpoints", bool(earlier_end))
         run.remove_derived()
         run.update(status="running", finished=None, ended_by=None, error=None, resumed=resumed, **earlier_end)
-
-
-@contextlib.contextmanager
-def _lock(run: Run) -> Iterator[None]:
-    """Keep other processes from training in the same folder; the lock ends with this one, however it ends."""
-    lock = FileLock(run.path / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise InputError(f"{quoted(run.path)}: is being trained by another process") from None
-    except OSError as error:
-        raise InputError(
-            f"{quoted(run.path)}: cannot be written ({error.strerror}); copy it to where it can"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _device_name(device: torch.device) -> str:

@@ -73,6 +73,8 @@ def _save(session: Session, run: Run) -> None:
             predictions[part] = Predictions(*(values.cpu().numpy() for values in model.predictions[part]))
             run.save_predictions(part, predictions[part])
             metrics[part] = {"images": len(predictions[part].labels), **plain_metrics(model.results[part])}
+        else:  # a run that is resumed may have been tested before
+            run.remove_predictions(part)
     if "photographs" in model.results and data.photographs is not None:
         logits, targets, indices = (values.cpu().numpy() for values in model.predictions["photographs"])
         run.save_photographs(data.photographs.images[indices], logits, targets)

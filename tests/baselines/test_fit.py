@@ -39,10 +39,24 @@ def data(synthetic_root: Path) -> FashionMNISTDataModule:
     return module
 
 
+def test_its_folder_is_locked_until_its_end(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(predictions: Predictions, *_: object) -> dict[str, float]:
+        (run,) = Run.all(Path(logs))
+        with pytest.raises(InputError, match="is being trained by another process"), run.locked():
+            pass
+        return {"accuracy": predictions.accuracy}
+
+    logs = fit(*LOGISTIC).path.parent.parent / "other"
+    monkeypatch.setattr(report, "measure", measure)
+    run = fit(*LOGISTIC, "--name", "other")
+    with run.locked():
+        assert run.status == "finished"
+
+
 def test_the_folder_holds_what_is_promised(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
     run = fit(*MLP, "--seed", "4")
     files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
-    named = {"config.yaml", "run.json", "metrics.csv", "checkpoints/estimator.skops"}
+    named = {".lock", "config.yaml", "run.json", "metrics.csv", "checkpoints/estimator.skops"}
     assert files == {*named, "predictions/val.npz", "predictions/test.npz"}  # figures: see below
     record = run.record
     expected = {

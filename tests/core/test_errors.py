@@ -36,12 +36,20 @@ def test_an_error_of_the_user_or_a_stop_ends_with_its_status_and_no_traceback(
     assert capsys.readouterr() == ("", message)
 
 
-def test_sigterm_ends_with_143_and_the_old_handler_comes_back() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_ends_with_143_and_the_old_handler_comes_back(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_DFL)
     with pytest.raises(SystemExit) as stop, exits_on_sigterm():
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
     assert stop.value.code == 143
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.signal(number, before) is signal.SIG_DFL
+
+
+def test_nohup_is_respected() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with exits_on_sigterm():
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert signal.signal(signal.SIGHUP, before) is signal.SIG_IGN
 
 
 def test_only_the_main_thread_handles_sigterm() -> None:

@@ -44,14 +44,19 @@ class QuickStudy:
         return subprocess.Popen(
             command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-            # a background shell ignores it
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=heed_signals,
         )  # fmt: skip
 
     def trials(self) -> list[optuna.trial.FrozenTrial]:
         """Return the trials of the journal."""
         storage = JournalStorage(JournalFileBackend(str(self.folder / "journal.log")))
         return optuna.load_study(study_name="quick-search", storage=storage).trials
+
+
+def heed_signals() -> None:
+    """Undo what a background shell or ``nohup`` has let the tests ignore."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """``scripts/study.py`` on lists and seeds: what is finished is skipped, a failure holds nothing up."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -10,9 +11,11 @@ import pytest
 import yaml
 
 from fmnist.core.runs import Run
+from fmnist.studies import many
 from fmnist.studies.entries import Entry, groups_of
 from fmnist.studies.jobs import find_jobs
 from fmnist.studies.many import run_jobs, table_of
+from fmnist.studies.processes import LostChild
 from fmnist.studies.resolver import Resolver
 from scripts import study
 from tests.evaluation.made import make_run
@@ -132,6 +135,42 @@ def test_what_is_finished_is_skipped(run: Callable[..., tuple[int, str, str]], f
     status, printed, _ = run(folder)
     assert (status, printed.count("finished already: ")) == (0, 3)
     assert rows(printed) == ["cnn", "mlp", "a_blend"]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_run_that_goes_on_elsewhere_is_waited_for(
+    run: Callable[..., tuple[int, str, str]], folder: Path, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A baseline whose study was killed; if it is killed, too, the new study runs it again."""
+    made = make_run(folder.parent / "logs", "cnn", kind="scikit-learn")
+    config = {"name": "cnn", "logs": "elsewhere", "data": {"root": "elsewhere"}, "seed": None}
+    (made.path / "config.yaml").write_text(yaml.safe_dump(config))
+    made.update(status="running")
+
+    class Awaited(LostChild):
+        def poll(self) -> int | None:
+            if ends:
+                made.finish("finished", metrics={"test": {"accuracy": 0.5}})
+            held.close()
+            return super().poll()
+
+    monkeypatch.setattr(many, "LostChild", Awaited)
+    held = contextlib.ExitStack()
+    held.enter_context(made.locked())
+    status, printed, _ = run(folder / "cnn.yaml")
+    assert status == 0
+    assert f"waits for {made.path}" in printed
+    assert ("finished already" in printed, "trains cnn" in printed) == (ends, not ends)
+
+
+@pytest.mark.parametrize(
+    "flags", [["--sampler-seed", "1"], ["--trials", "5"], ["--finish", "2"], ["--prune", "none"]]
+)
+def test_flags_of_a_search_go_with_a_search(
+    run: Callable[..., tuple[int, str, str]], folder: Path, flags: list[str]
+) -> None:
+    status, _, errors = run(folder / "cnn.yaml", *flags)
+    assert (status, errors) == (2, f"error: {flags[0]}: goes with --search FILE\n")
 
 
 def test_the_finished_runs_are_compared(run: Callable[..., tuple[int, str, str]], folder: Path) -> None:

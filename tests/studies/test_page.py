@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.studies import finish as finishing
 from fmnist.studies.entries import Entry, spreads_of
@@ -171,3 +172,16 @@ def test_the_end_of_a_search_compares_the_best_with_the_default(
     with pytest.raises(SystemExit):
         study.main(["--resume", str(quick.folder), "--trials", "3"])
     assert "Difference over seeds" in (quick.folder / "study.html").read_text()
+
+
+def test_a_run_without_a_test_accuracy_ends_the_finish(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path, "cnn", seed, metrics={"test": {"accuracy": 0.9}}) for seed in range(2)]
+    runs[1].update(metrics={"test": {"accuracy": None}})
+    with pytest.raises(InputError, match=r"version_1: its run\.json holds no test accuracy; remove it"):
+        finishing.sentences_of({"Trial 0": runs[:1], "The default": runs[1:]})
+
+
+def test_finished_runs_without_a_result_are_not_the_best(tmp_path: Path) -> None:
+    untested = Entry(0, {"seed_everything": 0}, "finished", None, make_run(tmp_path, "cnn"))
+    page, _ = write_page(tmp_path / "study", "cnn-seeds", "again", [untested])
+    assert "No run has a test accuracy." in page.read_text()

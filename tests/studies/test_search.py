@@ -9,11 +9,13 @@ import subprocess
 import time
 from pathlib import Path
 
+import optuna
 import pytest
 
 from fmnist.core.runs import Run
-from fmnist.studies.processes import Child
-from fmnist.studies.trial_runs import TrialRun
+from fmnist.studies import search as searching
+from fmnist.studies.processes import Child, TrialRun
+from fmnist.studies.trials import LOST, Progress
 from scripts import study
 from tests.studies.conftest import SPACE, TRAINER, QuickStudy, outcomes
 from tests.studies.postgres import postgres
@@ -44,6 +46,9 @@ def test_trials_are_ordinary_runs_that_say_what_they_are(
     best = max(trial.value or 0 for trial in trials if trial.state.name == "COMPLETE")
     assert f"best {best:.4f}" in printed[11]
     assert "12 of 12 trials" in printed[11]
+    number = next(trial.number for trial in trials if trial.value == best)
+    again = f"python scripts/study.py --resume {quick.folder} --finish 5"
+    assert printed[-1] == f"best: trial {number}, {runs[number].path}; to test it over seeds: {again}"
 
 
 def test_more_trials_and_the_same_command_go_on(quick: QuickStudy) -> None:
@@ -144,13 +149,16 @@ def trials_started(quick: QuickStudy) -> list[int]:
     return sorted(json.loads(line)["trial"] for line in lines)
 
 
-def test_ctrl_c_leaves_a_study_that_goes_on(quick: QuickStudy) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 143)])
+def test_ctrl_c_and_a_closed_terminal_leave_a_study_that_goes_on(
+    quick: QuickStudy, number: signal.Signals, status: int
+) -> None:
     with quick.start("--trials", 3, SECONDS_AN_EPOCH="0.3") as process:
         while not list((quick.folder / "quick").glob("*/checkpoints/last.ckpt")):
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         output, _ = process.communicate(timeout=100)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert f"to continue: python scripts/study.py --resume {quick.folder}" in output
     (run,) = Run.all(quick.folder / "quick")
     assert run.status == "stopped"
@@ -167,6 +175,41 @@ def test_failed_trials_are_recorded_and_three_in_a_row_end_the_search(
     captured = capsys.readouterr()
     assert "trial 2 failed: RuntimeError: the loss was nan" in captured.out
     assert captured.err == "stopped: 3 trials failed in a row: RuntimeError: the loss was nan\n"
+
+
+def test_a_trial_that_was_lost_before_it_began_is_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    searched = optuna.create_study(direction="maximize")
+    (lost := searched.ask()).set_user_attr(LOST, "its process ended before it began")
+    searched.tell(lost, state=optuna.trial.TrialState.FAIL)
+    searched.add_trial(optuna.trial.create_trial(value=0.5))
+    Progress(searched, 3, "val/accuracy").line(1)
+    assert "; best 0.5000 of trial 1; 1 of 3 trials; about " in capsys.readouterr().out
+
+
+def test_the_line_on_a_terminal_fits_its_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    progress = Progress(optuna.create_study(), 2, "val/accuracy")
+    progress.show({0: {0: 0.5, 1: 0.75}, 1: {}})
+    progress.show({10: {0: 0.5, 1: 0.75}, 11: {0: 0.25}})
+    first, second = capsys.readouterr().out.split("\r")[1:]
+    assert first == "trial 0 epoch 2 0.7500; trial 1 begins"
+    assert second == "trial 10 epoch 2 0.7500; trial 11 epoch"
+
+
+def test_copied_machines_and_containers_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = set()
+    for host, identity in (("one", "a"), ("one", "b"), ("other", "b"), ("one", None)):
+        path = tmp_path / f"{host}-{identity}"
+        if identity is not None:
+            path.write_text(f"{identity}\n")
+        monkeypatch.setattr(searching, "MACHINE_ID", path)
+        monkeypatch.setattr("platform.node", lambda host=host: host)
+        names.add(searching.machine_of(tmp_path))
+    assert len(names) == 4
 
 
 BAD = {

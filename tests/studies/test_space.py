@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.studies.command import check_space
 from fmnist.studies.jobs import job_of
 from fmnist.studies.resolver import Resolver
-from fmnist.studies.space import Parameter, as_flags, read_space
+from fmnist.studies.space import Parameter, as_flags, check_space, read_space
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +28,7 @@ def test_the_flags_and_values_of_a_shipped_file_are_accepted(path: Path) -> None
     space = read_space(str(path))
     assert len(space) >= 3
     with Resolver() as resolver:
-        check_space(str(path), space, job, resolver)
+        check_space(str(path), space, job.command, resolver)
 
 
 def test_values_are_flags_as_yaml_reads_them() -> None:

@@ -212,6 +212,27 @@ def test_a_finished_run_goes_on_beyond_what_ended_it(
     assert again.record["steps"] == steps
 
 
+def test_a_run_may_be_tested_after_all_and_says_so(
+    whole: Callable[..., Run], interrupted: Callable[..., Run]
+) -> None:
+    cut = interrupted("training_step", 17, signal.SIGTERM, "--test", "false")
+    assert not cut.is_tested
+    main(["--resume", str(cut.path), "--test", "true"])
+    run = Run(cut.path)
+    assert run.is_tested
+    assert_same_end(run, whole())
+
+
+def test_a_run_that_goes_on_untested_keeps_no_old_predictions(train: Callable[..., Run]) -> None:
+    first = train("--name", "long")
+    main(["--resume", str(first.path), "--trainer.max_epochs", "5", "--test", "false"])
+    run = Run(first.path)
+    assert not run.is_tested
+    assert run.record["metrics"].keys() == {"val"}
+    assert run.has_predictions("val")
+    assert not run.has_predictions("test")
+
+
 def test_a_run_killed_in_the_validation_of_its_end_validates_it_again(
     whole: Callable[..., Run], interrupted: Callable[..., Run]
 ) -> None:
