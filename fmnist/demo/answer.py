@@ -98,9 +98,7 @@ class Respondent:
         overlay = self._explain(image, answer, stages)
         return RunAnswer(self.name, answer, method, overlay, self._find_neighbours(image))
 
-    def _explain(
-        self, image: np.ndarray, answer: Answer, stages: dict[str, np.ndarray]
-    ) -> np.ndarray | None:
+    def _explain(self, image: np.ndarray, answer: Answer, stages: dict[str, np.ndarray]) -> np.ndarray | None:
         if self._explainer is None:
             return None
         likeliest = np.array([[name == answer.choices[0][0] for name in CLASSES]], np.float32)
@@ -132,7 +130,7 @@ def _find_explainer(network: nn.Module) -> Explainer | None:
 
 
 def answer_picture(respondents: Sequence[Respondent], path: Path, name: str = "") -> PictureAnswer:
-    """Prepare a picture file, and let each run answer; a file that cannot be read gets a status that says why.
+    """Prepare a picture file, and let each run answer; one that cannot be read gets a status that says why.
 
     Args:
         respondents: The runs.

@@ -1,4 +1,4 @@
-"""Carry out ``scripts/demo.py``: load the runs, serve the page until it is stopped, leave no picture behind."""
+"""Carry out ``scripts/demo.py``: load runs, serve the page until it is stopped, leave no picture behind."""
 
 import os
 import socket
@@ -30,16 +30,18 @@ def serve(runs: Sequence[Run], host: str, port: int, share: bool, threshold: flo
     if not 0 <= threshold <= 1:
         raise InputError(f"--threshold {threshold:g}: must lie between 0 and 1")
     with exits_on_sigterm(), tempfile.TemporaryDirectory(prefix="fmnist-demo-") as folder:
-        # read when Gradio is imported: uploads go there, and nothing is reported to its makers
-        os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
+        drawn, uploads = (Path(folder, name) for name in ("examples", "uploads"))
+        drawn.mkdir()
+        # read when Gradio is imported; nothing is reported to its makers
+        os.environ |= {"GRADIO_TEMP_DIR": str(uploads), "GRADIO_ANALYTICS_ENABLED": "False"}
         try:
             from fmnist.demo import page as demo
         except ModuleNotFoundError as error:
-            raise InputError(f"the demo needs {error.name}, which is not installed: pip install -e '.[demo]'") from None
+            raise InputError(
+                f"the demo needs {error.name}, which is not installed: pip install -e '.[demo]'"
+            ) from None
         from fmnist.demo.answer import Respondent
 
-        drawn = Path(folder) / "examples"
-        drawn.mkdir()
         page = demo.build_page([Respondent(run, root, threshold) for run in runs], drawn)
         try:
             demo.launch(page, host, port, share)
@@ -64,6 +66,10 @@ def check_address(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except socket.gaierror:
-        raise InputError(f"--host {host}: is no address of this machine, such as 127.0.0.1 or 0.0.0.0") from None
+        raise InputError(
+            f"--host {host}: is no address of this machine, such as 127.0.0.1 or 0.0.0.0"
+        ) from None
     except OSError as error:
-        raise InputError(f"--port {port}: cannot be used on {host} ({error.strerror}); choose another --port") from None
+        raise InputError(
+            f"--port {port}: cannot be used on {host} ({error.strerror}); choose another --port"
+        ) from None

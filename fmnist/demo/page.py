@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from fmnist.core.tables import counted, rounded_down
+from fmnist.core.tables import rounded_down
 from fmnist.demo import examples
 from fmnist.demo.answer import PictureAnswer, Respondent, answer_picture
 from fmnist.evaluation.page import asset, data_uri, environment
@@ -20,11 +20,7 @@ from fmnist.pictures.reading import MAX_PIXELS
 WAITING = 64  # pictures in the queue, at most
 REMEMBERED = 2 * WAITING  # answers
 TITLE = "Classify a picture"
-LOOK = {
-    "css": asset("colours.css") + asset("demo.css", "fmnist.demo"),
-    "theme": gr.themes.Base(font="system-ui", font_mono="monospace"),
-}
-"""How the page looks; no font is loaded."""
+PACKAGE = "fmnist.demo"
 
 
 def build_page(respondents: Sequence[Respondent], folder: Path) -> gr.Blocks:
@@ -41,19 +37,21 @@ def build_page(respondents: Sequence[Respondent], folder: Path) -> gr.Blocks:
     def answer_upload(path: Path, name: str) -> PictureAnswer:
         return answer_picture(respondents, path, name)
 
-    def answer(upload: dict[str, Any] | None) -> PictureAnswer:
-        if upload is None:
-            raise gr.Error("There is no picture.", print_exception=False)
+    def answer(upload: dict[str, Any]) -> PictureAnswer:
         path = Path(upload["path"])
         try:
             return answer_upload(path, upload.get("orig_name") or path.name)
         finally:
             path.unlink(missing_ok=True)
 
-    def show(picture: dict[str, Any] | None) -> tuple[None, str]:
+    def show(picture: dict[str, Any] | None) -> Any:
+        if picture is None:  # it was cleared, by the line below or by hand
+            return gr.skip()
         return None, to_html(answer(picture))
 
     def predict(picture: dict[str, Any] | None) -> list[dict[str, Any]]:
+        if picture is None:
+            raise gr.Error("there is no picture", print_exception=False)
         return answer(picture).rows
 
     drawn = {name: _write_example(name, folder) for name in examples.GARMENTS}
@@ -65,20 +63,28 @@ def build_page(respondents: Sequence[Respondent], folder: Path) -> gr.Blocks:
         with gr.Row():
             with gr.Column():
                 picture = gr.Image(
-                    label="Drop, paste or photograph a garment", elem_id="picture", buttons=[]
+                    label="Picture",
+                    placeholder="# Drop a picture of a garment\nor paste it, or click to choose one",
+                    elem_id="picture",
+                    buttons=[],
                 )
             with gr.Column(), gr.Row(elem_id="examples"):
                 buttons = [gr.Button(name, elem_id=_element(name)) for name in drawn]
-        first = to_html(answer_picture(respondents, next(iter(drawn.values()))))
+        first = _show_example(respondents, next(iter(drawn.values())))
         shown = gr.HTML(first, padding=False, elem_id="answer")
-        picture.input(show, picture, [picture, shown], api_visibility="private", **uploads)
+        picture.change(show, picture, [picture, shown], api_visibility="private", **uploads)
         for button, path in zip(buttons, drawn.values(), strict=True):
             example = partial(_show_example, respondents, path)
             button.click(example, None, shown, api_visibility="private", **one_at_a_time)
         endpoint = gr.Button(visible=False)
         description = "Return a row for each run, as predict.py --output answers.json has them."
         endpoint.click(
-            predict, picture, gr.JSON(visible=False), api_name="predict", api_description=description, **uploads
+            predict,
+            picture,
+            gr.JSON(visible=False),
+            api_name="predict",
+            api_description=description,
+            **uploads,
         )
     return page.queue(max_size=WAITING)
 
@@ -96,15 +102,16 @@ def launch(page: gr.Blocks, host: str, port: int, share: bool) -> gr.Blocks:
         enable_monitoring=False,
         footer_links=["api"],
         max_file_size=3 * MAX_PIXELS,  # bytes of the largest picture in colours that is not compressed
-        theme=LOOK["theme"],
-        css=LOOK["css"] + _example_css(),
+        theme=gr.themes.Base(font="system-ui", font_mono="monospace"),  # no font is loaded
+        css=asset("colours.css") + asset("demo.css", PACKAGE) + _example_css(),
+        js=asset("paste.js", PACKAGE),
     )
     return page
 
 
 def to_html(answer: PictureAnswer) -> str:
     """Return what the page shows of an answer."""
-    templates = environment("fmnist.demo")
+    templates = environment(PACKAGE)
     templates.filters |= {"address": data_uri, "share": partial(rounded_down, in_percent=True)}
     notes = list(dict.fromkeys(note for each in answer.by_run for note in each.answer.notes))
     return templates.get_template("answer.html").render(
@@ -113,7 +120,7 @@ def to_html(answer: PictureAnswer) -> str:
 
 
 def _show_example(respondents: Sequence[Respondent], path: Path) -> str:
-    return to_html(answer_picture(respondents, path))
+    return to_html(answer_picture(respondents, path, f"Example: {path.stem}"))
 
 
 def _write_example(name: str, folder: Path) -> Path:
@@ -127,9 +134,8 @@ def _element(name: str) -> str:
 
 
 def _example_css() -> str:
-    return "".join(
-        f"#{_element(name)} {{ background-image: url({_thumbnail(name)}); }}\n" for name in examples.GARMENTS
-    )
+    rule = "#examples #{} {{ background-image: url({}); }}\n"
+    return "".join(rule.format(_element(name), _thumbnail(name)) for name in examples.GARMENTS)
 
 
 def _thumbnail(name: str) -> str:
@@ -139,8 +145,6 @@ def _thumbnail(name: str) -> str:
 
 
 def _opening(respondents: Sequence[Respondent]) -> str:
-    names = [each.name for each in respondents]
+    names = ", ".join(each.name for each in respondents)
     notes = [f"{each.name}: {note}" for each in respondents for note in each.notes]
-    return environment("fmnist.demo").get_template("opening.html").render(
-        title=TITLE, runs=counted(len(names), "run"), names=", ".join(names), notes=notes
-    )
+    return environment(PACKAGE).get_template("opening.html").render(title=TITLE, names=names, notes=notes)

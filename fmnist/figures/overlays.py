@@ -6,6 +6,7 @@ Only positive evidence is coloured. Where there is none, a grey panel says so in
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps, rc_context
@@ -128,7 +129,7 @@ def strength(evidence: ArrayLike | None) -> float:
     return 0.0 if evidence is None else max(float(np.max(evidence)), 0.0)
 
 
-def blend(darkness: ArrayLike, shares: ArrayLike) -> NDArray[np.float64]:
+def blend(darkness: NDArray[Any], shares: NDArray[Any]) -> NDArray[np.float64]:
     """Lay evidence over a pale picture, and hide the more of it the stronger the evidence is.
 
     Args:
@@ -138,8 +139,9 @@ def blend(darkness: ArrayLike, shares: ArrayLike) -> NDArray[np.float64]:
     Returns:
         Colours (H, W, 3) in [0, 1].
     """
-    opacity = OPACITY * np.asarray(shares)[..., None]
-    return (1 - PALE * np.asarray(darkness)[..., None]) * (1 - opacity) + HEAT(shares)[..., :3] * opacity
+    opacity = OPACITY * shares[..., None]
+    colours = np.asarray(HEAT(shares))[..., :3]
+    return (1 - PALE * darkness[..., None]) * (1 - opacity) + colours * opacity
 
 
 def _layout(

@@ -64,7 +64,8 @@ def predict(
 
     answered = [answer for answer in answers if answer.choices]
     unsure = sum(bool(answer.unsure) for answer in answered)
-    summary = f"{run_name(run)}: {len(answered):,} of {counted(len(answers), 'picture')} done, {unsure:,} unsure"
+    done = f"{len(answered):,} of {counted(len(answers), 'picture')} done, {unsure:,} unsure"
+    summary = f"{run_name(run)}: {done}"
     table = table_of(answers)
     if output:
         write_answers(table, output)

@@ -113,9 +113,7 @@ def _prepare_file(task: tuple[int, Path], stages: Path | None, thumbnail: bool) 
     return prepared
 
 
-def prepare_file(
-    path: Path, stages: dict[str, np.ndarray] | None = None, thumbnail: int = 0
-) -> PreparedFile:
+def prepare_file(path: Path, stages: dict[str, np.ndarray] | None = None, thumbnail: int = 0) -> PreparedFile:
     """Prepare a picture file; one that cannot be read gets a status that says why.
 
     Args:

@@ -214,7 +214,8 @@ def lay_out(values: np.ndarray, stages: dict[str, np.ndarray]) -> np.ndarray:
     (bounding_box,) = ndimage.find_objects(mask // 255)
     height, width = mask[bounding_box].shape
     canvas = np.zeros(mask.shape, np.float32)
-    canvas[bounding_box] = Image.fromarray(inside).resize((width, height), Image.Resampling.BILINEAR)
+    fitted = Image.fromarray(inside).resize((width, height), Image.Resampling.BILINEAR)
+    canvas[bounding_box] = np.asarray(fitted)
     return canvas
 
 
