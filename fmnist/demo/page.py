@@ -17,7 +17,7 @@ from fmnist.evaluation.page import asset, data_uri, environment
 from fmnist.pictures.parallel import OK
 from fmnist.pictures.reading import MAX_PIXELS
 
-WAITING = 64  # pictures in the queue, at most
+WAITING = 32  # pictures in the queue, at most
 REMEMBERED = 2 * WAITING  # answers
 TITLE = "Classify a picture"
 PACKAGE = "fmnist.demo"
@@ -100,6 +100,7 @@ def launch(page: gr.Blocks, host: str, port: int, share: bool) -> gr.Blocks:
         ssr_mode=False,
         run_history=False,
         enable_monitoring=False,
+        state_session_capacity=100,  # nothing here needs a session's state
         footer_links=["api"],
         max_file_size=3 * MAX_PIXELS,  # bytes of the largest picture in colours that is not compressed
         theme=gr.themes.Base(font="system-ui", font_mono="monospace"),  # no font is loaded

@@ -23,6 +23,12 @@ from scripts import demo
 
 ROOT = Path(__file__).parents[2]
 SHIRT = ROOT / "examples" / "t-shirt.jpg"
+PASTE = """async () => {
+  const answer = await fetch(document.querySelector("#answer img").src);
+  const data = new DataTransfer();
+  data.items.add(new File([await answer.blob()], "pasted.png", { type: "image/png" }));
+  document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
+}"""
 CHROMIUM = which("chromium") or which("chromium-browser") or which("google-chrome")
 
 
@@ -187,6 +193,8 @@ def test_a_picture_is_dropped_in_a_browser(server: Server) -> None:
         page.locator("#answer h2", has_text="t-shirt.jpg").wait_for()
         assert page.locator("#answer h3").first.inner_text().startswith("T-shirt/top")
         assert page.locator("#answer .runs > section").count() == 3
+        page.evaluate(PASTE)
+        page.locator("#answer h2", has_text="pasted.png").wait_for()
         page.locator("#example-A-mug").click()
         page.locator("#answer h2", has_text="Example: A mug").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") == 390
