@@ -44,7 +44,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	elif command -v dpkg-deb >/dev/null; then $(BOOTSTRAP); \
 	else echo "error: $(PYTHON) can't create virtual environments: install its venv module, or uv" >&2; exit 1; fi; \
 	echo "Installing into $(VENV): a few minutes and about 6 GB, if it is new"; \
-	$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[dev,docs,export,fast,heif,study]" -c constraints.txt; \
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[demo,dev,docs,export,fast,heif,study]" -c constraints.txt; \
 	echo "$(CURDIR)" > "$(INSTALLED)"
 
 data: venv  ## Find or download Fashion-MNIST, and verify it

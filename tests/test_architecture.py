@@ -22,7 +22,7 @@ FLOORS = (
     ("inference",),
     ("robustness", "explanation"),
     ("evaluation",),
-    ("studies",),
+    ("studies", "demo"),
     ("scripts",),
 )
 """Packages from the ground up: each imports packages of lower floors, and its own files."""

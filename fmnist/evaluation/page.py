@@ -29,22 +29,28 @@ def render(template: str, data: Mapping[str, Any], **context: Any) -> str:
     """
     from plotly.offline import get_plotlyjs
 
-    environment = Environment(
-        loader=PackageLoader("fmnist.evaluation"),
+    templates = environment("fmnist.evaluation")
+    templates.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    style, plotly = asset("colours.css") + asset("style.css"), Markup(get_plotlyjs())
+    return templates.get_template(template).render(
+        data=data, style=style, script=asset("page.js"), plotly=plotly, **context
+    )
+
+
+def environment(package: str) -> Environment:
+    """Return Jinja's environment for the ``templates/`` of a package; everything is escaped."""
+    return Environment(
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    plotly = Markup(get_plotlyjs())
-    return environment.get_template(template).render(
-        data=data, style=_asset("style.css"), script=_asset("page.js"), plotly=plotly, **context
-    )
 
 
-def _asset(name: str) -> Markup:
-    return Markup((resources.files("fmnist.evaluation") / "templates" / name).read_text("utf-8"))
+def asset(name: str, package: str = "fmnist.evaluation") -> Markup:
+    """Return the text of a file in the ``templates/`` of a package, which is put into a page as it is."""
+    return Markup((resources.files(package) / "templates" / name).read_text("utf-8"))
 
 
 class Picture(NamedTuple):
@@ -77,9 +83,7 @@ def load_test_images(run: Run, root: str) -> tuple[np.ndarray | None, str]:
 
 def embed_image(image: np.ndarray, title: str, *details: str) -> Picture:
     """Embed an image uint8 (28, 28), dark on white as the garments were photographed."""
-    file = io.BytesIO()
-    Image.fromarray(255 - image).save(file, "PNG", optimize=True)
-    return Picture(_data_uri(file.getvalue()), title, details)
+    return Picture(data_uri(255 - image), title, details)
 
 
 def embed_explanations(folder: Path) -> tuple[list[Picture], str]:
@@ -101,8 +105,15 @@ def embed_explanations(folder: Path) -> tuple[list[Picture], str]:
 
 def embed_png(path: Path, title: str) -> Picture:
     """Embed a PNG file as it is."""
-    return Picture(_data_uri(path.read_bytes()), title)
+    return Picture(_as_address(path.read_bytes()), title)
 
 
-def _data_uri(png: bytes) -> str:
+def data_uri(pixels: np.ndarray) -> str:
+    """Return an image uint8 (H, W) or (H, W, 3) as the address of a PNG file that it holds itself."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", optimize=True)
+    return _as_address(file.getvalue())
+
+
+def _as_address(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -105,8 +105,16 @@ def load_network(run: Run) -> nn.Module:
     Raises:
         InputError: The run is not finished, or damaged.
     """
-    predictor = Predictor(run)
-    return EstimatorNetwork(predictor) if run.kind == "scikit-learn" else predictor.classifier.network
+    return network_of(Predictor(run))
+
+
+def network_of(predictor: Predictor) -> nn.Module:
+    """Return the network of a run's model, or its estimator as an ``EstimatorNetwork``.
+
+    Raises:
+        InputError: The run is damaged.
+    """
+    return EstimatorNetwork(predictor) if predictor.run.kind == "scikit-learn" else predictor.network
 
 
 def applicable_methods(network: nn.Module) -> list[str]:

@@ -6,6 +6,7 @@ Only positive evidence is coloured. Where there is none, a grey panel says so in
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps, rc_context
@@ -128,6 +129,21 @@ def strength(evidence: ArrayLike | None) -> float:
     return 0.0 if evidence is None else max(float(np.max(evidence)), 0.0)
 
 
+def blend(darkness: NDArray[Any], shares: NDArray[Any]) -> NDArray[np.float64]:
+    """Lay evidence over a pale picture, and hide the more of it the stronger the evidence is.
+
+    Args:
+        darkness: Of the picture, (H, W) in [0, 1], 0 for white.
+        shares: Of the strongest evidence, (H, W) in [0, 1].
+
+    Returns:
+        Colours (H, W, 3) in [0, 1].
+    """
+    opacity = OPACITY * shares[..., None]
+    colours = np.asarray(HEAT(shares))[..., :3]
+    return (1 - PALE * darkness[..., None]) * (1 - opacity) + colours * opacity
+
+
 def _layout(
     rows: int,
     blocks: int,
@@ -181,13 +197,10 @@ def _draw_heat(ax: Axes, evidence: ArrayLike | None, limit: float, question: str
 
 def _draw_overlay(ax: Axes, panel: Panel, limit: float, question: str = "") -> None:
     """Draw the image under its evidence, which hides the more of it the stronger it is."""
-    image = 1 - PALE * _pixels(panel.image)[..., None]
     if strength(panel.evidence) > NOTHING:
-        shares = _shares(panel.evidence, limit)
-        opacity = OPACITY * shares[..., None]
-        image = image * (1 - opacity) + HEAT(shares)[..., :3] * opacity
+        image = blend(_pixels(panel.image), _shares(panel.evidence, limit))
     else:
-        image = 0.25 * image + 0.75 * GREY * np.ones(3)
+        image = 0.25 * (1 - PALE * _pixels(panel.image)[..., None]) + 0.75 * GREY * np.ones(3)
         _say_nothing(ax, panel.evidence)
     ax.imshow(image, interpolation="nearest")
     _write(ax, question)

@@ -129,6 +129,13 @@ def nearest_neighbour(references: References) -> OODScore:
     return score
 
 
+def nearest_references(references: References, outputs: ModelOutputs, count: int) -> np.ndarray:
+    """Return the places of the nearest training images of each image, the nearest first, int64 (N, count)."""
+    known = _points(references.images, references.embeddings.astype(np.float32))
+    distances = _squared_distances(_points(outputs.images, outputs.embeddings), known)
+    return np.argsort(distances, axis=1, kind="stable")[:, :count]
+
+
 def _points(images: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
     """Return images as points, float32 (N, D + 784)."""
     lengths = np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
@@ -166,7 +173,7 @@ def find_detector(predictor: Predictor, root: str = "data") -> Detector | None:
     the run folder. Where there are none, the energy is used instead, with a note; a run without validation
     images, too, has no detector.
     """
-    references = _read(predictor.run.path / FILE)
+    references = read_references(predictor.run)
     if references is None:
         from fmnist.data.of_run import data_of  # imports Lightning
 
@@ -179,14 +186,13 @@ def find_detector(predictor: Predictor, root: str = "data") -> Detector | None:
 
 def references_of(predictor: Predictor, data: "FashionMNISTDataModule") -> References:
     """Return the training images that others are compared with, from the run folder if it keeps them."""
-    path = predictor.run.path / FILE
-    references = _read(path)
+    references = read_references(predictor.run)
     if references is None:
         references = choose_references(predictor, data, REFERENCES)
         # without write permission it only has to be computed each time
         if not predictor.run.is_shipped:
             with contextlib.suppress(OSError):
-                save_references(references, path)
+                save_references(references, predictor.run.path / FILE)
     return references
 
 
@@ -245,9 +251,10 @@ def _detector_without_data(run: Run, reason: str) -> Detector | None:
     return Detector(name, score, threshold, note)
 
 
-def _read(path: Path) -> References | None:
+def read_references(run: Run) -> References | None:
+    """Read the training images that a run keeps; None where it keeps none."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with (run.path / FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return References(**{**arrays, "threshold": float(arrays["threshold"])})
     except Exception:  # missing, or damaged, which raises nearly anything: it is made again
         return None

@@ -64,8 +64,8 @@ def predict(
 
     answered = [answer for answer in answers if answer.choices]
     unsure = sum(bool(answer.unsure) for answer in answered)
-    name = str(run.record.get("name")) + ("" if run.is_shipped else f"/{run.path.resolve().name}")
-    summary = f"{name}: {len(answered):,} of {counted(len(answers), 'picture')} done, {unsure:,} unsure"
+    done = f"{len(answered):,} of {counted(len(answers), 'picture')} done, {unsure:,} unsure"
+    summary = f"{run_name(run)}: {done}"
     table = table_of(answers)
     if output:
         write_answers(table, output)
@@ -77,6 +77,11 @@ def predict(
         first = answers[0].picture
         raise InputError(f"no picture could be done; the first, {quoted(first.file)}: {first.status}")
     print("; ".join([summary, *map(quoted, filter(None, (output, sheet, stages)))]))
+
+
+def run_name(run: Run) -> str:
+    """Return a run's name, with its version unless it is shipped."""
+    return str(run.record.get("name")) + ("" if run.is_shipped else f"/{run.path.resolve().name}")
 
 
 def _check_flags(

@@ -14,6 +14,8 @@ from fmnist.core.runs import NETWORK_FILES, Run, network_file
 from fmnist.core.statistics import scores_fault
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from fmnist.models.classifier import Classifier
 
 
@@ -25,11 +27,13 @@ class Model:
         logits: To float32 (N, 10); of an estimator, log-probabilities or decision scores.
         embeddings: To float32 (N, D), the input of a network's last layer; pixels for any other model.
         classifier: Returns the LightningModule in evaluation mode; None for any other model.
+        network: The network in evaluation mode; None for any other model.
     """
 
     logits: Callable[[np.ndarray], np.ndarray]
     embeddings: Callable[[np.ndarray], np.ndarray]
     classifier: "Callable[[], Classifier] | None" = None
+    network: "nn.Module | None" = None
 
 
 def load_model(folder: Path, device: str = "cpu") -> Model:
@@ -85,6 +89,7 @@ def _load_network(folder: Path, device: str) -> Model:
         partial(in_batches, logits, device=device),
         partial(in_batches, features, device=device) if features else as_pixels,
         model,
+        network,
     )
 
 
@@ -114,6 +119,17 @@ class Predictor:
         if self.run.kind != "lightning" or self._model.classifier is None:
             raise InputError(f"{quoted(self.run.path)}: is a {self.run.kind} run, it holds no network")
         return self._model.classifier()
+
+    @property
+    def network(self) -> "nn.Module":
+        """The trained network, in evaluation mode; of a shipped one, Lightning is not imported.
+
+        Raises:
+            InputError: The run holds no network, or a damaged one.
+        """
+        if self.run.kind != "lightning" or self._model.network is None:
+            raise InputError(f"{quoted(self.run.path)}: is a {self.run.kind} run, it holds no network")
+        return self._model.network
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return logits float32 (N, 10) of images uint8 (N, 28, 28); see ``Model``.

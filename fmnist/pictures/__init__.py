@@ -1,7 +1,7 @@
 """Turn any picture into what a network of Fashion-MNIST takes: 28 x 28 grey levels, the garment on black."""
 
 from fmnist.pictures.labelled import LabelledFolder, read_labelled_folder
-from fmnist.pictures.parallel import PreparedFile, make_thumbnail, prepare_files, worker_pool
+from fmnist.pictures.parallel import PreparedFile, make_thumbnail, prepare_file, prepare_files, worker_pool
 from fmnist.pictures.preparation import Prepared, prepare, save_stages
 from fmnist.pictures.reading import find_other_files, find_pictures, printable, read_picture
 
@@ -13,6 +13,7 @@ __all__ = [
     "find_pictures",
     "make_thumbnail",
     "prepare",
+    "prepare_file",
     "prepare_files",
     "printable",
     "read_labelled_folder",

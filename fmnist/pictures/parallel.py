@@ -103,26 +103,44 @@ def _limit_thumbnails(files: Iterator[PreparedFile], number: int) -> Iterator[Pr
 def _prepare_file(task: tuple[int, Path], stages: Path | None, thumbnail: bool) -> PreparedFile:
     """Prepare the file of a number and a path."""
     number, path = task
-    file = printable(path)
     steps: dict[str, np.ndarray] = {}
+    prepared = prepare_file(path, steps, THUMBNAIL if thumbnail else 0)
+    if stages is not None and steps:
+        try:
+            save_stages(stages / f"{number:04d}-{path.stem:.100}", steps)
+        except InputError as error:
+            return PreparedFile(prepared.file, str(error))
+    return prepared
+
+
+def prepare_file(path: Path, stages: dict[str, np.ndarray] | None = None, thumbnail: int = 0) -> PreparedFile:
+    """Prepare a picture file; one that cannot be read gets a status that says why.
+
+    Args:
+        path: The file.
+        stages: If given, the picture after each step is added to it, see ``prepare``.
+        thumbnail: Pixels of the longest side of the thumbnail; 0 for none.
+    """
+    file = printable(path)
     try:
         picture, pages = read_first_page(path)
-        prepared = prepare(picture, steps)
-        if stages is not None:
-            save_stages(stages / f"{number:04d}-{path.stem:.100}", steps)
+        prepared = prepare(picture, stages)
     except InputError as error:
         return PreparedFile(file, str(error).removeprefix(f"{file}: "))
     flags = (*prepared.flags, pages) if pages else prepared.flags
     if NOTHING_FOUND in flags:
         return PreparedFile(file, NOTHING_FOUND, flags)
-    small = make_thumbnail(picture) if thumbnail else None
+    small = make_thumbnail(picture, thumbnail) if thumbnail else None
     return PreparedFile(file, OK, flags, prepared.image, small)
 
 
-def make_thumbnail(picture: np.ndarray) -> np.ndarray:
-    """Return a small copy, uint8 (H, W, 3): tiny pictures are enlarged, transparent parts are light grey."""
+def make_thumbnail(picture: np.ndarray, side: int = THUMBNAIL) -> np.ndarray:
+    """Return a copy, uint8 (H, W, 3), whose longest side is ``side`` pixels at most.
+
+    Tiny pictures are enlarged by a whole factor, transparent parts are light grey.
+    """
     image = Image.fromarray(picture).convert("RGBA")
-    zoom = max(THUMBNAIL // max(image.size), 1)
+    zoom = max(side // max(image.size), 1)
     image = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    image.thumbnail((side, side))
     return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "#E6E6E6"), image).convert("RGB"))

@@ -179,8 +179,8 @@ def test_each_stage_is_saved_in_order(tmp_path: Path) -> None:
     save_stages(tmp_path / "new" / "a coat", stages)
     files = sorted((tmp_path / "new" / "a coat").iterdir())
     assert [path.name for path in files] == [
-        "1-upright-picture.png", "2-background.png", "3-mask.png", "4-trimmed.png", "5-resized.png",
-        "6-sharpened.png", "7-final.png",
+        "1-upright-picture.png", "2-background.png", "3-mask.png", "4-cut-out.png", "5-trimmed.png",
+        "6-resized.png", "7-sharpened.png", "8-final.png",
     ]  # fmt: skip
     assert np.array_equal(np.asarray(Image.open(files[0])), shirt(NAVY, PAPER))
     assert np.array_equal(np.asarray(Image.open(files[-1])), prepared.image)

@@ -13,7 +13,7 @@ from fmnist.inference.answers import DOUBTFUL_FLAGS, LEAST_PROBABILITY, UNLIKE
 from fmnist.inference.formats import FORMATS
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"torch", "torchvision", "lightning", "matplotlib", "sklearn", "captum", "onnx", "optuna"}
+HEAVY = {"torch", "torchvision", "lightning", "matplotlib", "sklearn", "captum", "onnx", "optuna", "gradio"}
 REASONS = [UNLIKE, "close call between A and B", ", ".join(DOUBTFUL_FLAGS)]
 
 
@@ -24,6 +24,7 @@ REASONS = [UNLIKE, "close call between A and B", ", ".join(DOUBTFUL_FLAGS)]
         ("baseline --config configs/baselines/hog_svm.yaml --print_config", ["name: hog-svm"]),
         ("benchmark --help", ["--only {loader,step,overhead}"]),
         ("compare --help", ["python scripts/compare.py", "--allow-mixed"]),
+        ("demo --help", ["python scripts/demo.py", "--share", f"(default: {LEAST_PROBABILITY})"]),
         ("evaluate --help", ["python scripts/evaluate.py", "--shifts [N]"]),
         ("explain --help", ["--faithfulness [N]", *METHODS, *(method.title for method in METHODS.values())]),
         ("export --help", [f"{name} for {form.runtime} ({form.suffix})" for name, form in FORMATS.items()]),

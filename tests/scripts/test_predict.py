@@ -135,7 +135,7 @@ def test_csv_sheet_and_stages_are_written(
     assert row["status"] == "ok"
     assert UNLIKE in row["unsure"]
     assert Image.open(sheet).format == "PNG"
-    assert len(list(stages.rglob("*.png"))) == 7
+    assert len(list(stages.rglob("*.png"))) == 8
     assert not list(tmp_path.rglob(TEMPORARY_FILES))
 
 

@@ -1,0 +1,1 @@
+"""A page that classifies pictures which people drop onto it, on Gradio."""
