@@ -34,6 +34,14 @@ def test_every_folder_is_a_package():
         assert (path.parent / "__init__.py").exists(), f"{path.parent} would not be installed"
 
 
+def test_every_package_is_listed():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    listed = set(setup["options"]["packages"].split())
+    folders = {path.parent for path in (ROOT / "fmnist").rglob("__init__.py")}
+    assert {".".join(folder.relative_to(ROOT).parts) for folder in folders} <= listed
+
+
 def test_constraints_pin_every_requirement_within_its_range():
     pins = _constraints()
     for name, requirement in requirements().items():
