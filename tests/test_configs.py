@@ -24,7 +24,8 @@ from tests.baselines.network import write_network
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = sorted((ROOT / "configs" / "published").glob("*.yaml"))
-RUNS = [*(ROOT / "configs").glob("*.yaml"), *(ROOT / "configs" / "baselines").glob("*.yaml"), *PUBLISHED]
+FOLDERS = ("", "baselines", "speedrun")
+RUNS = [*PUBLISHED, *(path for folder in FOLDERS for path in (ROOT / "configs" / folder).glob("*.yaml"))]
 BASELINES = sorted(path for path in RUNS if path.read_text().startswith("# python scripts/baseline.py"))
 MODELS = sorted(set(RUNS) - set(BASELINES))
 MAPPINGS = sorted((ROOT / "configs" / "photographs").glob("*.yaml"))
