@@ -124,7 +124,7 @@ def applicable_methods(network: nn.Module) -> list[str]:
 
 
 def default_method(network: nn.Module, layer: str | None = None) -> str:
-    """Return the first name in ``METHODS`` that suits a network, if a layer is given of those that read one."""
+    """Return the first of ``METHODS`` that suits a network, if a layer is given of those that read one."""
     suitable = applicable_methods(network)
     return next((name for name in suitable if METHODS[name].needs_layer or not layer), suitable[0])
 

@@ -7,6 +7,7 @@ from torch import nn
 from fmnist.core.calibration import find_temperature
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
+from fmnist.core.tables import counted
 from fmnist.explanation import panels, results, selection
 from fmnist.explanation.attribution import (
     Explainer,
@@ -75,7 +76,8 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
             print(results.known_faithfulness(run, explainer))
         if sanity_images:
             print(results.write_sanity(run, measured, sanity_images, options.layer, output))
-    print(f"explanations in {quoted(output.folder)}")
+    replaced = f", {counted(output.replaced, 'earlier figure')} replaced" if output.replaced else ""
+    print(f"explanations in {quoted(output.folder)}{replaced}")
 
 
 def _check_compared(run: Run, network: nn.Module, methods: list[str]) -> None:

@@ -32,6 +32,8 @@ BETTER, WORSE, ALIKE = "better", "worse", "alike"
 class Output:
     """Writes figures, arrays and tables, each complete or not at all; to be used in ``with``.
 
+    ``replaced`` counts the figures that took the place of an earlier one of that name.
+
     Args:
         run: The run that is explained.
         folder: Folder to write into; None for ``figures/explanations/`` of the run, and its TensorBoard.
@@ -42,6 +44,7 @@ class Output:
 
     def __init__(self, run: Run, folder: str | Path | None = None) -> None:
         self.folder = run.path / "figures" / "explanations" if folder is None else Path(folder)
+        self.replaced = 0
         with self._reporting():
             self.folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.folder).close()  # finds a read-only folder before maps are made
@@ -56,6 +59,7 @@ class Output:
 
     def figure(self, name: str, figure: Figure, tensorboard: bool = True) -> None:
         """Write ``<name>.png``, and an image of TensorBoard unless that is switched off."""
+        self.replaced += (self.folder / f"{name}.png").exists()
         with warnings.catch_warnings(), self._reporting():
             # a picture's name may be in a script that the font lacks
             warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
