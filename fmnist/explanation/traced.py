@@ -5,7 +5,7 @@ of the backward pass. Those that no export format knows are written as others he
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,7 +115,7 @@ def _maximum(gradient: Tensor, inputs: Tensor, *arguments: Any) -> Tensor:
     return empty.scatter_add(2, places.flatten(2), gradient.flatten(2)).view(inputs.shape)
 
 
-BACKWARD = {
+BACKWARD: dict[Any, Callable[..., Any]] = {
     aten.convolution_backward.default: _convolution,
     aten.avg_pool2d_backward.default: _average,
     aten.max_pool2d_with_indices_backward.default: _maximum,

@@ -80,9 +80,7 @@ def _from_onnx(content: bytes, output: str = "logits") -> NetworkFunction:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    needed = onnxruntime.RunOptions()
-    needed.only_execute_path_to_fetches = True  # logits do not wait for a map
-    return lambda images: session.run([output], {"images": images}, needed)[0]
+    return lambda images: session.run([output], {"images": images})[0]
 
 
 def map_of_onnx(content: bytes) -> NetworkFunction:

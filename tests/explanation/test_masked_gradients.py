@@ -66,5 +66,7 @@ def test_an_exported_file_gives_the_map(
     network = load_classifier(run.path).network
     logits = formats.FORMATS["onnx"].read(content)(export.as_input(images))
     expected = Explainer(network, "masked-gradients").maps(images, one_hot(logits.argmax(1)).numpy())
-    np.testing.assert_allclose(formats.map_of_onnx(content)(export.as_input(images)), expected, atol=1e-4)
-    assert np.abs(expected).max() > 1e-3
+    largest = np.abs(expected).max()  # small, as the network is not trained
+    assert largest > 0
+    computed = formats.map_of_onnx(content)(export.as_input(images))
+    np.testing.assert_allclose(computed, expected, atol=1e-4 * largest)
