@@ -3,19 +3,22 @@
 import argparse
 
 from fmnist.core.errors import exits_cleanly
-from fmnist.explanation.methods import DEFAULT, METHODS, describe_methods
+from fmnist.explanation.methods import METHODS, describe_methods
 
 
 def parse(args: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog=f"methods, through captum:\n{describe_methods()}",
+        epilog=f"methods:\n{describe_methods()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("run", metavar="RUN", help="a run folder, logs/NAME (its newest finished run) or a shipped NAME")
-    methods = f"one or more of {', '.join(METHODS)}; default {DEFAULT}, for --faithfulness and --sanity all"
+    methods = (
+        f"one or more of {', '.join(METHODS)}; default: the first that suits the run, for --faithfulness and "
+        "--sanity all"
+    )
     add("--method", nargs="+", metavar="METHOD", help=methods)
     add("--target", default="predicted", help="explain the class predicted (default), true, NAME, or A-vs-B")
     add("--layer", help="of the CAM methods, as dotted name; a wrong one lists all with their map sizes")

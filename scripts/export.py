@@ -13,6 +13,7 @@ conventions, origin, accuracy and, of a run with validation images, temperature.
 gives the test images the classes that the network gives them. {needy}: needs the extra packages of
 pip install -e '.[export]'.
 """
+HELP_MAP = "give a second output of ONNX, the map of explain.py for the class predicted, float32 (N, 28, 28)"
 
 
 @exits_cleanly
@@ -29,6 +30,7 @@ def main(args: Sequence[str] | None = None) -> None:
     add("run", metavar="RUN", help="a run folder, logs/NAME (its newest finished run) or a shipped NAME")
     add("--format", choices=list(FORMATS), default=default, help=f"{kinds} (default: {default})")
     add("--output", type=Path, metavar="FILE", help=f"default: export/model{suffixes} in the run folder")
+    add("--with-map", action="store_true", help=HELP_MAP)
     add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
     options = parser.parse_args(args)
 
@@ -37,7 +39,13 @@ def main(args: Sequence[str] | None = None) -> None:
     run = Run.find(options.run, writes=not options.output)  # a mistake is reported before seconds of imports
     from fmnist.inference.export import export_run
 
-    print(*export_run(run, options.format, options.output, options.root), sep="\n")
+    with_map = None
+    if options.with_map:
+        from fmnist.explanation import traced
+
+        with_map = traced.MAP
+
+    print(*export_run(run, options.format, options.output, options.root, with_map), sep="\n")
 
 
 if __name__ == "__main__":

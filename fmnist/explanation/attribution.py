@@ -131,6 +131,12 @@ def applicable_methods(network: nn.Module) -> list[str]:
     ]
 
 
+def default_method(network: nn.Module, layer: str | None = None) -> str:
+    """Return the first of ``METHODS`` that suits a network, if a layer is given of those that read one."""
+    suitable = applicable_methods(network)
+    return next((name for name in suitable if METHODS[name].needs_layer or not layer), suitable[0])
+
+
 def inapplicable(network: nn.Module, method: str) -> str | None:
     """Return why a method does not suit a network, in a line that offers others; None if it does."""
     if method not in METHODS:

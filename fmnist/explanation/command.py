@@ -7,9 +7,16 @@ from torch import nn
 from fmnist.core.calibration import find_temperature
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
+from fmnist.core.tables import counted
 from fmnist.explanation import panels, results, selection
-from fmnist.explanation.attribution import Explainer, applicable_methods, load_network, map_sizes
-from fmnist.explanation.methods import DEFAULT, METHODS
+from fmnist.explanation.attribution import (
+    Explainer,
+    applicable_methods,
+    default_method,
+    load_network,
+    map_sizes,
+)
+from fmnist.explanation.methods import METHODS
 from fmnist.explanation.sanity import layers_from_head
 from fmnist.explanation.selection import PREDICTED, Selection, parse_class, parse_target
 
@@ -32,7 +39,8 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
     others = [(other, load_network(other)) for other in map(Run.find, options.compare)]
     drawn, measured = [], []
     if drawing or options.average:
-        drawn = [Explainer(network, name, options.layer) for name in options.method or [DEFAULT]]
+        names = options.method or [default_method(network, options.layer)]
+        drawn = [Explainer(network, name, options.layer) for name in names]
     for other, other_network in others:
         _check_compared(other, other_network, [explainer.name for explainer in drawn])
     if options.sanity is not None and not layers_from_head(network):
@@ -64,9 +72,12 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
                 panels.draw_averages(run, explainer, target, test, output)
         if faithfulness_images:
             print(results.write_faithfulness(run, measured, faithfulness_images, output))
+        for explainer in drawn:
+            print(results.known_faithfulness(run, explainer))
         if sanity_images:
             print(results.write_sanity(run, measured, sanity_images, options.layer, output))
-    print(f"explanations in {quoted(output.folder)}")
+    replaced = f", {counted(output.replaced, 'earlier figure')} replaced" if output.replaced else ""
+    print(f"explanations in {quoted(output.folder)}{replaced}")
 
 
 def _check_compared(run: Run, network: nn.Module, methods: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The attribution methods: one table, ``METHODS``, and a thin call of captum for each.
+"""The attribution methods: one table, ``METHODS``, and a thin call of captum for most of them.
 
 To add a method, write its function and its entry here; help, error messages and checks follow from the table.
 captum and torch are imported inside the functions, so that ``scripts/explain.py --help`` does not load them.
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-DEFAULT = "gradcam"
 STEPS = 50  # of integrated gradients, from a black image
 SAMPLES, NOISE = 25, 0.15  # of SmoothGrad; standard deviation, of pixels in [0, 1]
 WINDOW, STRIDE = 4, 2  # of occlusion by black, in pixels
@@ -52,6 +51,12 @@ class Method:
 def describe_methods() -> str:
     """Return a line for each method: its name on the command line, its title and its paper."""
     return "\n".join(f"  {name:21} {method.title} ({method.source})" for name, method in METHODS.items())
+
+
+def _masked_gradients(output: nn.Module, layer: None, images: Tensor, coefficients: Tensor) -> Tensor:
+    from fmnist.explanation.masked_gradients import MaskedGradients
+
+    return MaskedGradients(output)(images, coefficients)
 
 
 def _grad_cam(output: nn.Module, layer: nn.Module, images: Tensor, coefficients: Tensor) -> Tensor:
@@ -125,6 +130,12 @@ def _occlusion(output: nn.Module, layer: None, images: Tensor, coefficients: Ten
 
 
 METHODS = {
+    "masked-gradients": Method(
+        "Masked gradients",
+        "integrated gradients over masks; arXiv 1703.01365, 1806.07421",
+        _masked_gradients,
+        8,
+    ),
     "gradcam": Method(
         "Grad-CAM", "Selvaraju et al. 2017, arXiv 1610.02391", _grad_cam, 250, needs_layer=True
     ),
@@ -162,5 +173,6 @@ METHODS = {
         zero_on_black=True,
     ),
 }
-"""By name on the command line. The CAM methods keep only the positive part, as their papers do; integrated
-gradients, guided Grad-CAM and occlusion keep their signs."""
+"""By name on the command line; the first that suits a run is its default. The CAM methods keep only the
+positive part, as their papers do; masked and integrated gradients, guided Grad-CAM and occlusion keep their
+signs."""

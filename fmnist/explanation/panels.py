@@ -16,6 +16,7 @@ from fmnist.explanation.results import Output
 from fmnist.explanation.selection import PREDICTED, Selection, Target, as_file_name, describe_target
 from fmnist.figures import overlays
 from fmnist.figures.overlays import Panel
+from fmnist.inference.answers import LEAST_PROBABILITY
 from fmnist.models.loading import in_batches
 
 LONGEST = 22  # letters of a picture's name in a caption
@@ -170,12 +171,15 @@ def _truths(selection: Selection) -> list[str]:
 
 
 def _answers(run: Run, explained: Explained) -> list[str]:
-    """Return each predicted class, with its calibrated probability where the model has probabilities."""
+    """Return each predicted class, with any calibrated probability, and whether it is unsure."""
     names = [CLASSES[label] for label in explained.predicted]
     if run.score_type.startswith("decision"):
         return names
     probabilities = calibrated_probabilities(run, explained.logits).max(1)
-    return [f"{name} {rounded_down(share)}" for name, share in zip(names, probabilities, strict=True)]
+    return [
+        f"{name} {rounded_down(share)}{', unsure' if share < LEAST_PROBABILITY else ''}"
+        for name, share in zip(names, probabilities, strict=True)
+    ]
 
 
 def _file_name(explainer: Explainer, target: Target) -> str:

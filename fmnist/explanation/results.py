@@ -1,5 +1,6 @@
 """Write results: the output folder, and the tables and charts of ``--faithfulness`` and ``--sanity``."""
 
+import csv
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ BETTER, WORSE, ALIKE = "better", "worse", "alike"
 class Output:
     """Writes figures, arrays and tables, each complete or not at all; to be used in ``with``.
 
+    ``replaced`` counts the figures that took the place of an earlier one of that name.
+
     Args:
         run: The run that is explained.
         folder: Folder to write into; None for ``figures/explanations/`` of the run, and its TensorBoard.
@@ -41,6 +44,7 @@ class Output:
 
     def __init__(self, run: Run, folder: str | Path | None = None) -> None:
         self.folder = run.path / "figures" / "explanations" if folder is None else Path(folder)
+        self.replaced = 0
         with self._reporting():
             self.folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.folder).close()  # finds a read-only folder before maps are made
@@ -55,6 +59,7 @@ class Output:
 
     def figure(self, name: str, figure: Figure, tensorboard: bool = True) -> None:
         """Write ``<name>.png``, and an image of TensorBoard unless that is switched off."""
+        self.replaced += (self.folder / f"{name}.png").exists()
         with warnings.catch_warnings(), self._reporting():
             # a picture's name may be in a script that the font lacks
             warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
@@ -90,6 +95,8 @@ def write_faithfulness(run: Run, explainers: list[Explainer], images: Selection,
     coefficients = _predicted_coefficients(explainers[0], images)
     measured = faithfulness.measure(network, explanations, images.images, coefficients, progress=True)
     rows = compare_with_centre(measured)
+    layers = {explainer.method.title: explainer.layer or "" for explainer in explainers}
+    rows = [row | {"layer": layers.get(row["method"], ""), "images": len(images.images)} for row in rows]
     title = (
         f"Faithfulness of explanations of {run.record['name']}, {counted(len(images.images), 'test image')}"
     )
@@ -182,9 +189,33 @@ def _verdict_lines(rows: list[Row]) -> list[str]:
                 row["measure"] for row in rows if (row["method"], row["verdict"]) == (method, verdict)
             ]
             if measures:
-                parts.append(f"{phrase} the {CENTRE} in {'; '.join(measures)}")
-        lines.append(f"- {method} " + ", ".join(parts) + ".")
+                parts.append(f"{phrase} the {CENTRE} in {len(measures)}: {'; '.join(measures)}")
+        lines.append(f"- {method}, of {len(MEASURES) - 1} measures, " + ", ".join(parts) + ".")
     return lines
+
+
+def known_faithfulness(run: Run, explainer: Explainer) -> str:
+    """Say in a line whether a method beats the centre Gaussian, as last measured, or how to measure it."""
+    title, layer = explainer.method.title, explainer.layer or ""
+    path = run.path / "figures" / "explanations" / "faithfulness.csv"
+    rows: list[dict[str, str]] = []
+    if path.is_file():
+        with path.open(newline="") as file:
+            rows = [
+                row for row in csv.DictReader(file) if row["method"] == title and row.get("layer") == layer
+            ]
+    if not rows:
+        flag = f" --layer {layer}" if explainer.layer else ""
+        return (
+            f"{title}: not known to say more about this run than a Gaussian in the middle of the image; "
+            f"measure it with --faithfulness 200 --method {explainer.name}{flag}"
+        )
+    verdicts = [row["verdict"] for row in rows]
+    return (
+        f"{title}: better than a Gaussian in the middle of the image in {verdicts.count(BETTER)} of "
+        f"{len(MEASURES) - 1} measures and worse in {verdicts.count(WORSE)}, "
+        f"{counted(int(rows[0]['images']), 'test image')} ({quoted(path)})"
+    )
 
 
 def write_sanity(

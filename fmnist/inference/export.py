@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from fmnist.core.images import to_float
 from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Table, counted, fixed
 from fmnist.data import source
-from fmnist.inference.formats import FORMATS, Format, NetworkFunction, on_arrays
+from fmnist.inference.formats import FORMATS, Format, NetworkFunction, map_of_onnx, on_arrays
 from fmnist.inference.predictor import Predictor
 from fmnist.models.classifier import Classifier
 
@@ -31,9 +32,29 @@ COMPARED = {250: None, 7: 1_000, 1: 1_000}
 TIMED = {1: 200, 250: 5}
 """Calls that are timed, by batch size."""
 NOISE_IMAGES = 1_000
+MAPS, MAP_BATCH, MAP_CALLS = 50, 7, 5
+"""Maps that are compared, their batch size (the last batch has one image), and calls that are timed."""
 
 
-def export_run(run: Run, name: str, output: Path | None = None, root: str = "data") -> list[str]:
+@dataclass(frozen=True)
+class MapOutput:
+    """A map for the predicted class, as a second output of an ONNX file.
+
+    Attributes:
+        capture: From a classifier to the computation of logits (N, 10) and maps (N, 28, 28).
+        maps: From a classifier, images uint8 (N, 28, 28) and logits (N, 10) to the maps that the file must
+            give.
+        description: Of the output, for the metadata.
+    """
+
+    capture: "Callable[[Classifier], ExportedProgram]"
+    maps: Callable[[Classifier, np.ndarray, np.ndarray], np.ndarray]
+    description: str
+
+
+def export_run(
+    run: Run, name: str, output: Path | None = None, root: str = "data", with_map: MapOutput | None = None
+) -> list[str]:
     """Write a run's network as one file, if that computes the same as the network.
 
     Args:
@@ -41,6 +62,7 @@ def export_run(run: Run, name: str, output: Path | None = None, root: str = "dat
         name: The format, a key of ``FORMATS``.
         output: The file; None for ``export/model.onnx``, with the suffix of the format, in the run folder.
         root: Folder of the data, whose test images are compared if they are on this machine.
+        with_map: What to add as a second output, of ONNX only.
 
     Returns:
         Lines that say what was written and measured.
@@ -51,19 +73,35 @@ def export_run(run: Run, name: str, output: Path | None = None, root: str = "dat
     """
     form = FORMATS[name]
     path = output or run.path / "export" / f"model{form.suffix}"
+    if with_map and name != "onnx":
+        raise InputError(f"--with-map: needs --format onnx, not {name}")
     _check(run, name, form, path)
     predictor = Predictor(run)
     with _replacing(path) as temporary:
         images, described = _comparison_images(root)
-        content = form.write(capture(predictor.classifier), metadata(run))
+        capturing = with_map.capture if with_map else capture
+        described_outputs = {"map": with_map.description} if with_map else {}
+        content = form.write(capturing(predictor.classifier), metadata(run) | described_outputs)
         exported = form.read(content)
-        difference = compare(exported, images, predictor.logits(images), name)
+        logits = predictor.logits(images)
+        difference = compare(exported, images, logits, name)
+        functions = {"PyTorch": on_arrays(predictor.classifier.evaluation_logits), form.runtime: exported}
+        lines = []
+        if with_map:
+            maps = map_of_onnx(content)
+            expected = with_map.maps(predictor.classifier, images[:MAPS], logits[:MAPS])
+            apart = compare_maps(maps, images[:MAPS], expected)
+            milliseconds = _milliseconds(maps, as_input(images[:1]), MAP_CALLS)
+            lines.append(
+                f"same map as explain.py on {len(expected)} of them, within {apart:.1e}; "
+                f"one takes {milliseconds:.0f} ms"
+            )
         temporary.write_bytes(content)
     sizes = ", ".join(map(str, sorted(COMPARED)))
-    functions = {"PyTorch": on_arrays(predictor.classifier.evaluation_logits), form.runtime: exported}
     return [
         f"{quoted(path)}: {len(content) / 1e6:.2f} MB",
         f"same class as PyTorch on {described}, logits within {difference:.1e}, in batches of {sizes}",
+        *lines,
         *_speeds(functions, images),
     ]
 
@@ -182,6 +220,28 @@ def compare(exported: NetworkFunction, images: np.ndarray, logits: np.ndarray, n
             )
         largest = max(largest, difference)
     return largest
+
+
+def compare_maps(exported: NetworkFunction, images: np.ndarray, maps: np.ndarray) -> float:
+    """Return the largest difference of a map between export and network.
+
+    Args:
+        exported: From images float32 (n, 1, 28, 28) to maps (n, 28, 28).
+        images: uint8 (N, 28, 28).
+        maps: The network's, float32 (N, 28, 28).
+
+    Raises:
+        InputError: They differ by more than ``TOLERANCE``.
+    """
+    inputs = as_input(images)
+    computed = [exported(inputs[i : i + MAP_BATCH]) for i in range(0, len(inputs), MAP_BATCH)]
+    difference = float(np.abs(np.concatenate(computed) - maps).max())
+    if not difference <= TOLERANCE:
+        raise InputError(
+            f"--with-map: the exported map differs from the network's by up to {difference:.2g} (allowed: "
+            f"{TOLERANCE:g}); the file was not kept, export without --with-map"
+        )
+    return difference
 
 
 def as_input(images: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ NetworkFunction = Callable[["np.ndarray"], "np.ndarray"]
 """Of images float32 (N, 1, 28, 28) in [0, 1]; returns logits float32 (N, 10)."""
 
 OPSET = 20  # the first with GELU as one operator; ONNX Runtime 1.18 (2024) and newer run such files
+OUTPUTS = ["logits", "map"]  # the second only with --with-map
 METADATA = "metadata.json"  # its name within a .pt2
 
 
@@ -46,7 +47,8 @@ def _to_onnx(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
 
     exported = torch.onnx.export(
         program, dynamo=True, opset_version=OPSET, verbose=False,
-        input_names=["images"], output_names=["logits"], dynamic_shapes={"images": {0: "batch"}},
+        input_names=["images"], output_names=OUTPUTS[: len(program.graph_signature.user_outputs)],
+        dynamic_shapes=({0: "batch"},),
     )  # fmt: skip
     assert exported is not None
     model = exported.model_proto
@@ -71,14 +73,19 @@ def _prepare_for_quantization(model: Any) -> None:
         used.update(node.input)
 
 
-def _from_onnx(content: bytes) -> NetworkFunction:
+def _from_onnx(content: bytes, output: str = "logits") -> NetworkFunction:
     import onnxruntime
     import torch
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return lambda images: session.run(["logits"], {"images": images})[0]
+    return lambda images: session.run([output], {"images": images})[0]
+
+
+def map_of_onnx(content: bytes) -> NetworkFunction:
+    """Return the second output of an ONNX file, maps float32 (N, 28, 28), as a function of its images."""
+    return _from_onnx(content, "map")
 
 
 def _to_torch(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:

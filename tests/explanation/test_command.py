@@ -54,10 +54,32 @@ def test_by_default_one_image_of_every_class(
     explain: Explain, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert len(explain()) == 2 + 10
-    with np.load(run.path / "figures" / "explanations" / "gradcam-predicted.npz") as arrays:
+    with np.load(run.path / "figures" / "explanations" / "masked-gradients-predicted.npz") as arrays:
         assert arrays["labels"].tolist() == list(range(10))
-    assert EventAccumulator(str(run.path)).Reload().Tags()["images"] == ["explanations/gradcam-predicted"]
-    assert capsys.readouterr().out == f"explanations in {run.path / 'figures' / 'explanations'}\n"
+    drawn = EventAccumulator(str(run.path)).Reload().Tags()["images"]
+    assert drawn == ["explanations/masked-gradients-predicted"]
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("Masked gradients: not known to say more about this run than a Gaussian")
+    assert first.endswith("--faithfulness 200 --method masked-gradients")
+    assert last == f"explanations in {run.path / 'figures' / 'explanations'}"
+
+
+def test_a_layer_chooses_a_method_that_reads_one(explain: Explain) -> None:
+    assert "gradcam-stages.0-predicted.png" in explain("--indices", "1", "--layer", "stages.0")
+
+
+def test_what_was_measured_is_said_with_the_drawing(
+    explain: Explain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    explain("--faithfulness", "4", "--method", "gradcam")
+    capsys.readouterr()
+    explain("--indices", "1", "--method", "gradcam")
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line.startswith("Grad-CAM: better than a Gaussian in the middle of the image in ")
+    assert " of 6 measures and worse in " in line
+    assert ", 4 test images (" in line
+    explain("--indices", "1", "--method", "gradcam", "--layer", "stages.0")
+    assert capsys.readouterr().out.startswith("Grad-CAM: not known to say more")
 
 
 def test_several_methods_of_chosen_images(explain: Explain) -> None:
@@ -71,7 +93,7 @@ def test_the_worst_mistakes_of_all_or_of_a_pair(explain: Explain, run: Run) -> N
     predictions = run.predictions("test")
     predicted, labels = predictions.logits.argmax(1), predictions.labels
     order = np.argsort(-np.where(predicted != labels, predictions.probabilities.max(1), 0), kind="stable")
-    worst = panel_files("gradcam-predicted", *(f"test-{index:05d}" for index in order[:2]))
+    worst = panel_files("masked-gradients-predicted", *(f"test-{index:05d}" for index in order[:2]))
     assert explain("--worst", "2") == worst
     pair = str(labels[order[0]]), str(predicted[order[0]])
     assert explain("--pair", *pair, "--worst", "1") == worst  # the first of all is the first of its pair
@@ -82,7 +104,7 @@ def test_runs_are_compared_in_another_folder(
 ) -> None:
     before = set(run.path.rglob("*"))
     explain("--indices", "0", "--compare", str(mlp_run.path), "--output", str(tmp_path / "here"))
-    names = {"gradcam-predicted.png", "compare-gradcam-predicted.png"}
+    names = {"masked-gradients-predicted.png", "compare-masked-gradients-predicted.png"}
     assert {path.name for path in (tmp_path / "here").glob("*.png")} == names
     assert set(run.path.rglob("*")) == before
 
@@ -120,7 +142,9 @@ def test_pictures(explain: Explain, tmp_path: Path, capsys: pytest.CaptureFixtur
         picture.paste(60, (20, 8, 40, 32))
         picture.save(folder / name)
     (folder / "empty.png").touch()
-    assert explain("--images", str(folder)) == panel_files("gradcam-predicted", "シャツ.jpg", "ズボン.jpg")
+    assert explain("--images", str(folder)) == panel_files(
+        "masked-gradients-predicted", "シャツ.jpg", "ズボン.jpg"
+    )
     assert f"skipped {folder / 'empty.png'}: is empty" in capsys.readouterr().out
 
 
@@ -128,10 +152,10 @@ def test_a_scikit_learn_run_is_occluded(
     estimator_run: Run, refused: Refused, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Predictor, "logits", lambda _, images: images[:, 9:19, 14].astype(np.float32) - 100)
-    line = refused(estimator_run, "--indices", "1")
+    line = refused(estimator_run, "--indices", "1", "--method", "gradcam")
     assert "--method gradcam: needs gradients, which a scikit-learn estimator does not have" in line
     assert line.endswith("use occlusion\n")
-    flags = ["--indices", "1", "--method", "occlusion", "--data.root", str(synthetic_root)]
+    flags = ["--indices", "1", "--data.root", str(synthetic_root)]
     main([str(estimator_run.path), *flags])
     with np.load(estimator_run.path / "figures" / "explanations" / "occlusion-predicted.npz") as arrays:
         rows, columns = np.nonzero(arrays["maps"][0])
@@ -144,7 +168,7 @@ def test_a_scikit_learn_run_is_occluded(
     [
         ("--indices 200", "--indices 200: must lie between 0 and 199"),
         ("--worst 0", "--worst 0: must be at least 1"),
-        ("--method magic", "--method magic: unknown; must be one of gradcam, hirescam"),
+        ("--method magic", "--method magic: unknown; must be one of masked-gradients, gradcam"),
         ("--method guided-gradcam", "changes how nn.ReLU passes gradients back"),
         ("--target Hat", "--target Hat: must be predicted, true, a class"),
         ("--pair Hat Coat", "--pair: 'Hat' is no class; there are T-shirt/top, Trouser"),
@@ -176,9 +200,9 @@ def test_what_models_cannot_do_is_refused_before_the_data_are_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(selection, "load_test_set", lambda *_: pytest.fail("data were read"))
-    line = refused(mlp_run)
+    line = refused(mlp_run, "--method", "gradcam")
     assert "--method gradcam: needs a layer whose output is a map" in line
-    assert line.endswith("use integrated-gradients, smoothgrad, occlusion\n")
+    assert line.endswith("use masked-gradients, integrated-gradients, smoothgrad, occlusion\n")
     line = refused(estimator_run, "--sanity", "--average", "--method", "occlusion")
     assert line == f"error: --sanity: {estimator_run.path} has no layers whose weights could be drawn again\n"
     assert "is running, or was killed, and only a finished run" in refused(

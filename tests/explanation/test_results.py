@@ -76,7 +76,7 @@ def test_markdown_says_what_follows() -> None:
     row = next(row for row in rows if (row["method"], row["measure"]) == ("up", "ROAD"))
     assert f"| {row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}] better |" in text
     up, _, same = (line for line in text.splitlines() if line.startswith("- "))  # no line for the references
-    assert up.startswith(f"- up beats the {CENTRE} in insertion, black; insertion, blurred; ROAD, is beaten")
+    assert up.startswith(f"- up, of 6 measures, beats the {CENTRE} in 3: insertion, black; ")
     assert same == f"- same is like the {CENTRE} in " + "; ".join(list(MEASURES)[:-1]) + "."
 
 

@@ -12,7 +12,7 @@ from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.inference import export, formats
-from fmnist.inference.export import as_input, compare, export_run, metadata
+from fmnist.inference.export import MapOutput, as_input, capture, compare, compare_maps, export_run, metadata
 from fmnist.inference.predictor import Predictor
 from fmnist.models.mlp import LitMLP
 from tests.inference.networks import make_run
@@ -21,6 +21,20 @@ from tests.inference.networks import make_run
 @pytest.fixture(autouse=True)
 def few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "TIMED", {1: 2, 250: 1})
+
+
+def test_a_map_goes_with_onnx_only(run: Run) -> None:
+    with pytest.raises(InputError, match="--with-map: needs --format onnx, not torch"):
+        export_run(run, "torch", with_map=MapOutput(capture, lambda *_: np.zeros(0), "map"))
+
+
+def test_a_wrong_map_is_refused() -> None:
+    images, maps = np.zeros((10, 28, 28), np.uint8), np.zeros((10, 28, 28), np.float32)
+    assert compare_maps(lambda inputs: maps[: len(inputs)] + 5e-5, images, maps) < 1e-4
+    for fault in (2e-4, np.nan):
+        wrong = np.full_like(maps, fault)
+        with pytest.raises(InputError, match="--with-map: the exported map differs"):
+            compare_maps(lambda inputs, wrong=wrong: wrong[: len(inputs)], images, maps)
 
 
 @pytest.fixture
