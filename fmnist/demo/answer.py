@@ -1,6 +1,5 @@
 """Answer a picture file by one or several runs, with all that the page shows of it."""
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,14 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 
 from fmnist.core.constants import CLASSES
-from fmnist.core.errors import InputError
 from fmnist.core.images import to_float, to_uint8
 from fmnist.core.runs import Run
-from fmnist.explanation.attribution import Explainer, applicable_methods, network_of, upsample
-from fmnist.explanation.methods import DEFAULT
+from fmnist.explanation.attribution import Explainer, default_method, network_of, upsample
 from fmnist.figures.overlays import NOTHING, blend, strength
 from fmnist.inference.answers import Answer, picture_classifier
 from fmnist.inference.detection import nearest_references, read_references, run_model
@@ -35,7 +31,7 @@ class RunAnswer:
     Attributes:
         run: Its name.
         answer: The classes, their probabilities, and reasons to doubt them.
-        method: Title of the attribution method; empty without an explanation.
+        method: Title of the attribution method; empty without an image.
         overlay: The evidence for the likeliest class, laid over the picture, uint8 (H, W, 3); None where
             there is none.
         neighbours: The nearest training images, uint8 (28, 28), and their classes; none where the run keeps
@@ -85,7 +81,8 @@ class Respondent:
         self.name = run_name(run)
         self._classify, self.notes = picture_classifier(run, root, threshold)
         self._predictor = Predictor(run)
-        self._explainer = _find_explainer(network_of(self._predictor))
+        network = network_of(self._predictor)
+        self._explainer = Explainer(network, default_method(network))
         self._references = read_references(run)  # which the classifier has stored where it could
 
     def __call__(self, file: PreparedFile, stages: dict[str, np.ndarray]) -> RunAnswer:
@@ -94,13 +91,10 @@ class Respondent:
         if file.image is None:
             return RunAnswer(self.name, answer)
         image = file.image[None]
-        method = self._explainer.method.title if self._explainer else ""
-        overlay = self._explain(image, answer, stages)
-        return RunAnswer(self.name, answer, method, overlay, self._find_neighbours(image))
+        title, overlay = self._explainer.method.title, self._explain(image, answer, stages)
+        return RunAnswer(self.name, answer, title, overlay, self._find_neighbours(image))
 
     def _explain(self, image: np.ndarray, answer: Answer, stages: dict[str, np.ndarray]) -> np.ndarray | None:
-        if self._explainer is None:
-            return None
         likeliest = np.array([[name == answer.choices[0][0] for name in CLASSES]], np.float32)
         evidence = upsample(torch.from_numpy(self._explainer.maps(image, likeliest)))[0].numpy()
         top = strength(evidence)
@@ -119,14 +113,6 @@ class Respondent:
             return ()
         (places,) = nearest_references(known, run_model(self._predictor, image), NEIGHBOURS)
         return tuple((known.images[place], CLASSES[known.labels[place]]) for place in places)
-
-
-def _find_explainer(network: nn.Module) -> Explainer | None:
-    """Return the default method of ``scripts/explain.py``, or the first other one that suits the network."""
-    for name in (DEFAULT, *applicable_methods(network)):
-        with contextlib.suppress(InputError):
-            return Explainer(network, name)
-    return None
 
 
 def answer_picture(respondents: Sequence[Respondent], path: Path, name: str = "") -> PictureAnswer:

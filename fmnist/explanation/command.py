@@ -64,10 +64,13 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
     with results.Output(run, options.output) as output:
         for explainer in drawn:
             if drawing:
-                panels.draw_panels(run, explainer, target, images, output, options.scale == "shared")
+                shared = options.scale == "shared"
+                panels.draw_panels(run, explainer, target, images, output, shared, options.root)
             if others:
                 models = [(run, network), *others]
-                panels.draw_comparison(models, explainer.name, options.layer, target, images, output)
+                panels.draw_comparison(
+                    models, explainer.name, options.layer, target, images, output, options.root
+                )
             if options.average and test is not None:
                 panels.draw_averages(run, explainer, target, test, output)
         if faithfulness_images:

@@ -16,8 +16,10 @@ from fmnist.explanation.results import Output
 from fmnist.explanation.selection import PREDICTED, Selection, Target, as_file_name, describe_target
 from fmnist.figures import overlays
 from fmnist.figures.overlays import Panel
-from fmnist.inference.answers import LEAST_PROBABILITY
+from fmnist.inference.answers import picture_classifier
 from fmnist.models.loading import in_batches
+from fmnist.pictures import PreparedFile
+from fmnist.pictures.parallel import OK
 
 LONGEST = 22  # letters of a picture's name in a caption
 
@@ -65,16 +67,22 @@ def explain(
 
 
 def draw_panels(
-    run: Run, explainer: Explainer, target: Target, selection: Selection, output: Output, shared: bool = False
+    run: Run,
+    explainer: Explainer,
+    target: Target,
+    selection: Selection,
+    output: Output,
+    shared: bool = False,
+    root: str = "data",
 ) -> None:
     """Write a figure of every image, the grid of all, and the maps.
 
-    ``shared`` gives all images one colour scale, instead of one each.
+    ``shared`` gives all images one colour scale, instead of one each; ``root`` is the folder of the data.
     """
     explained = explain(explainer.network, selection, target, explainer)
     panels = [
         replace(panel, caption=f"{truth}\npredicted {answer}")
-        for truth, answer, panel in _described(run, explained)
+        for truth, answer, panel in _described(run, explained, root)
     ]
     name, heading = _file_name(explainer, target), _heading(run, explainer)
     limit = max(overlays.strength(panel.evidence) for panel in panels) if shared else None
@@ -101,11 +109,12 @@ def draw_comparison(
     target: Target,
     selection: Selection,
     output: Output,
+    root: str = "data",
 ) -> None:
     """Write a figure of the same images explained by several runs.
 
     ``layer`` is one of the first run; the others take their networks' own. A run that the method does not
-    suit gets a panel that says so.
+    suit gets a panel that says so. ``root`` is the folder of the data.
     """
     columns = []
     for place, (run, network) in enumerate(models):
@@ -115,7 +124,7 @@ def draw_comparison(
         columns.append(
             [
                 replace(panel, caption=truth, question=f"predicted {answer}\n{panel.question}")
-                for truth, answer, panel in _described(run, explained)
+                for truth, answer, panel in _described(run, explained, root)
             ]
         )
     rows = list(zip(*columns, strict=True))
@@ -149,7 +158,7 @@ def draw_averages(run: Run, explainer: Explainer, target: Target, test: Selectio
     output.arrays(name, classes=np.unique(classes), maps=np.array([panel.evidence for panel in panels]))
 
 
-def _described(run: Run, explained: Explained) -> list[tuple[str, str, Panel]]:
+def _described(run: Run, explained: Explained, root: str) -> list[tuple[str, str, Panel]]:
     """Return of each image what is known of it, the answer, and the panel with what it is explained for."""
     images, labels = explained.selection.images, explained.selection.labels
     rights = [None] * len(images) if labels is None else (explained.predicted == labels).tolist()
@@ -159,7 +168,7 @@ def _described(run: Run, explained: Explained) -> list[tuple[str, str, Panel]]:
         Panel(image, evidence, question=text, right=right)
         for image, evidence, text, right in zip(images, maps, texts, rights, strict=True)
     ]
-    return list(zip(_truths(explained.selection), _answers(run, explained), panels, strict=True))
+    return list(zip(_truths(explained.selection), _answers(run, explained, root), panels, strict=True))
 
 
 def _truths(selection: Selection) -> list[str]:
@@ -170,16 +179,20 @@ def _truths(selection: Selection) -> list[str]:
     return [f"true {CLASSES[label]} (#{n})" for label, n in zip(selection.labels, numbers, strict=True)]
 
 
-def _answers(run: Run, explained: Explained) -> list[str]:
-    """Return each predicted class, with any calibrated probability, and whether it is unsure."""
-    names = [CLASSES[label] for label in explained.predicted]
-    if run.score_type.startswith("decision"):
-        return names
-    probabilities = calibrated_probabilities(run, explained.logits).max(1)
-    return [
-        f"{name} {rounded_down(share)}{', unsure' if share < LEAST_PROBABILITY else ''}"
-        for name, share in zip(names, probabilities, strict=True)
+def _answers(run: Run, explained: Explained, root: str) -> list[str]:
+    """Return each predicted class, any calibrated probability, and "unsure" where ``predict.py`` says so."""
+    names, selection = [CLASSES[label] for label in explained.predicted], explained.selection
+    if not run.score_type.startswith("decision"):
+        probabilities = calibrated_probabilities(run, explained.logits).max(1)
+        names = [f"{name} {rounded_down(share)}" for name, share in zip(names, probabilities, strict=True)]
+    flags = selection.flags or [()] * len(names)
+    prepared = [
+        PreparedFile(name, OK, problems, image)
+        for name, problems, image in zip(selection.names, flags, selection.images, strict=True)
     ]
+    classify, _ = picture_classifier(run, root)
+    unsure = (bool(answer.unsure) for answer in classify(prepared))
+    return [name + ", unsure" * doubt for name, doubt in zip(names, unsure, strict=True)]
 
 
 def _file_name(explainer: Explainer, target: Target) -> str:

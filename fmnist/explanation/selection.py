@@ -31,17 +31,21 @@ class Selection:
         names: Of the images; no two give the same file name.
         images: uint8 (N, 28, 28).
         labels: True classes int64 (N,); None for pictures of one's own.
+        flags: Of pictures of one's own, the problems of each, see ``PreparedFile``.
     """
 
     names: tuple[str, ...]
     images: np.ndarray
     labels: np.ndarray | None
+    flags: tuple[tuple[str, ...], ...] | None = None
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> "Selection":
         """Return the images at these places."""
         places = np.asarray(indices)
         names = tuple(self.names[place] for place in places)
-        return Selection(names, self.images[places], None if self.labels is None else self.labels[places])
+        labels = None if self.labels is None else self.labels[places]
+        flags = None if self.flags is None else tuple(self.flags[place] for place in places)
+        return Selection(names, self.images[places], labels, flags)
 
 
 def load_test_set(run: Run, root: str) -> Selection:
@@ -113,13 +117,14 @@ def read_pictures(folder: str | Path) -> tuple[Selection, list[str]]:
     """
     folder = Path(folder)
     images: dict[str, np.ndarray] = {}
-    skipped, doubtful = [], []
+    skipped, doubtful, flags = [], [], []
     paths = find_pictures([folder])
     for path, prepared in zip(paths, prepare_files(paths), strict=True):
         if prepared.image is None:
             skipped.append(f"{quoted(prepared.file)}: {prepared.status}")
             continue
         images[printable(path.relative_to(folder) if path != folder else Path(path.name))] = prepared.image
+        flags.append(prepared.flags)
         if prepared.flags:
             doubtful.append(f"{quoted(prepared.file)}: {', '.join(prepared.flags)}")
     if not images:
@@ -128,7 +133,8 @@ def read_pictures(folder: str | Path) -> tuple[Selection, list[str]]:
             f"--images {quoted(folder)}: holds no picture that can be read\n{skipped[0]}{others}"
         )
     lines = [*doubtful, *(f"skipped {reason}" for reason in skipped)]
-    return Selection(tuple(distinct(list(images))), np.stack(list(images.values())), None), lines
+    names, arrays = tuple(distinct(list(images))), np.stack(list(images.values()))
+    return Selection(names, arrays, None, tuple(flags)), lines
 
 
 def as_file_name(text: str) -> str:

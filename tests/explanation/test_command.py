@@ -106,7 +106,8 @@ def test_runs_are_compared_in_another_folder(
     explain("--indices", "0", "--compare", str(mlp_run.path), "--output", str(tmp_path / "here"))
     names = {"masked-gradients-predicted.png", "compare-masked-gradients-predicted.png"}
     assert {path.name for path in (tmp_path / "here").glob("*.png")} == names
-    assert set(run.path.rglob("*")) == before
+    kept = {run.path / "detection.npz"}  # as predict.py does
+    assert set(run.path.rglob("*")) == before | kept
 
 
 def test_averages_and_checks_alone(explain: Explain, capsys: pytest.CaptureFixture[str]) -> None:

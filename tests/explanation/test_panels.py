@@ -14,7 +14,10 @@ from fmnist.explanation import panels
 from fmnist.explanation.attribution import Explainer, load_network, upsample
 from fmnist.explanation.results import Output
 from fmnist.explanation.selection import Selection, Target, parse_target
+from fmnist.inference.answers import picture_classifier
 from fmnist.models.loading import in_batches
+from fmnist.pictures import PreparedFile
+from fmnist.pictures.preparation import SEVERAL_OBJECTS
 from tests.explanation.conftest import MakeRun, one_hot
 
 
@@ -87,6 +90,18 @@ def test_the_scale_can_be_shared(run: Run, explainer: Explainer, test_set: Selec
     strongest = output.saved["gradcam-predicted"]["evidence"].max((1, 2))
     assert peaks[False] == pytest.approx([1] * 4)
     assert peaks[True] == pytest.approx(strongest / strongest.max())
+
+
+def test_answers_are_unsure_where_predict_says_so(
+    run: Run, explainer: Explainer, test_set: Selection, output: Memory
+) -> None:
+    chosen = Selection(("clean", "doubtful"), test_set.images[[0, 0]], None, ((), (SEVERAL_OBJECTS,)))
+    classify, _ = picture_classifier(run)
+    (expected,) = classify([PreparedFile("clean", "ok", (), test_set.images[0])])
+    panels.draw_panels(run, explainer, Target("predicted"), chosen, output)
+    captions = [text for text in texts(output.figures["gradcam-predicted"]) if "predicted" in text]
+    assert [caption.endswith(", unsure") for caption in captions] == [bool(expected.unsure), True]
+    assert f"predicted {expected.choices[0][0]} {rounded_down(expected.choices[0][1])}" in captions[0]
 
 
 def test_pictures_are_captioned_by_their_names(
