@@ -8,8 +8,8 @@ from fmnist.core.errors import exits_cleanly
 EPILOG = """\
 The page shows what was cut out of the picture, the image that the network gets, the classes with their
 probabilities, reasons to doubt them (as predict.py), an explanation, and the nearest training images. It
-needs no connection to the internet. Pictures are not kept. Programs call its endpoint /predict by
-gradio_client.
+needs no connection to the internet. The file of a picture is removed once it is answered. Programs
+call its endpoint /predict by gradio_client.
 
 It needs Gradio: pip install -e '.[demo]'. Exit status: 130 after Ctrl-C.
 """

@@ -79,7 +79,10 @@ class Config:
     def dump(self) -> str:
         """Return the YAML that ``--config`` takes to run again."""
         unused = ("estimator", "features") if self.blend else ("blend",)
-        return yaml.safe_dump({k: v for k, v in asdict(self).items() if k not in unused}, sort_keys=False)
+        content = {key: value for key, value in asdict(self).items() if key not in unused}
+        if not self.data["copies"]:  # so that runs without them are the same as before there were any
+            content["data"] = {k: v for k, v in self.data.items() if k not in ("copies", "augmentation")}
+        return yaml.safe_dump(content, sort_keys=False)
 
 
 def configure(args: Sequence[str] | None) -> Config:
@@ -198,6 +201,8 @@ def _check(config: dict[str, Any]) -> Config:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
             raise InputError(f"--{flag} {value}: must be a whole number, {low} or more")
+    if config["blend"] and config["data"]["copies"]:
+        raise InputError(f"--data.copies {config['data']['copies']}: a blend is not fitted to images")
     _check_augmentation(config["data"])
     if config["estimator"] and config["blend"]:
         raise InputError("--estimator or --blend: choose one of them")
@@ -212,8 +217,6 @@ def _check(config: dict[str, Any]) -> Config:
         raise InputError(f"--blend {blend}: must list two runs or more, like [logs/cnn, logs/hog-svm]")
     if blend and not config["data"]["val_size"]:
         raise InputError("--data.val_size 0: a blend is weighted by validation images, so it needs some")
-    if blend and config["data"]["copies"]:
-        raise InputError(f"--data.copies {config['data']['copies']}: a blend is not fitted to images")
     config["data"]["root"] = str(config["data"]["root"])
     config["seed"] = config.pop(seed)
     return Config(**config | {"name": str(config["name"]), "logs": str(config["logs"])})
@@ -222,6 +225,10 @@ def _check(config: dict[str, Any]) -> Config:
 def _check_augmentation(data: dict[str, Any]) -> None:
     """Refuse an augmentation without copies, unknown settings, and values out of range."""
     settings = data["augmentation"] or {}
+    if data["copies"] and not settings:
+        raise InputError(
+            f"--data.copies {data['copies']}: needs --data.augmentation, or all copies are alike"
+        )
     if not settings:
         return
     from fmnist.data.augmentation import Augmentation
@@ -232,10 +239,14 @@ def _check_augmentation(data: dict[str, Any]) -> None:
             close = _hint(f"data.augmentation.{name}", [f"data.augmentation.{each}" for each in known], "--")
             raise InputError(f"--data.augmentation.{name}: no such key{close}")
     try:
-        Augmentation(**settings)
+        augmentation = Augmentation(**settings)
     except TypeError:
         raise InputError(
             f"--data.augmentation {settings}: its values must be numbers, true or false"
         ) from None
+    if not isinstance(augmentation.shift, int):
+        raise InputError(f"--data.augmentation.shift {augmentation.shift}: must be a whole number")
+    if augmentation.mixup or augmentation.cutmix:
+        raise InputError("--data.augmentation: mixup and cutmix make targets that no classifier here takes")
     if not data["copies"]:
         raise InputError("--data.augmentation: augments copies of the training images; add --data.copies 1")

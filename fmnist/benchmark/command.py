@@ -10,7 +10,7 @@ import torch
 from fmnist.benchmark.parts import PARTS, Settings
 from fmnist.core.environment import environment
 from fmnist.core.errors import InputError, one_line, quoted
-from fmnist.core.files import write_file
+from fmnist.core.files import check_output, write_file
 from fmnist.core.tables import Column, Row, Table
 
 TITLES = {
@@ -33,16 +33,19 @@ def measure(parts: Sequence[str], settings: Settings, output: Path) -> None:
         output: Path of the two files without their suffixes. Parts that are measured again lose their older
             rows, the others keep theirs.
     """
-    results = _earlier(output.with_suffix(".json"))
+    as_json, as_markdown = (output.with_name(output.name + suffix) for suffix in (".json", ".md"))
+    for path in (as_json, as_markdown):
+        check_output(f"--output {quoted(output)}", path, (path.suffix,))
+    results = _earlier(as_json)
     for part in parts:
         results[part] = {**_conditions(settings), "rows": []}
         print(f"\n{TITLES[part]}", flush=True)
         for row in PARTS[part](settings):
             results[part]["rows"].append(row)
             print(_line(row), flush=True)
-            write_file(output.with_suffix(".json"), json.dumps(results, indent=2) + "\n")
-            write_file(output.with_suffix(".md"), markdown(results))
-    print(f"\n{output.with_suffix('.md')} and {output.with_suffix('.json')} hold all rows")
+            write_file(as_json, json.dumps(results, indent=2) + "\n")
+            write_file(as_markdown, markdown(results))
+    print(f"\n{as_markdown} and {as_json} hold all rows")
 
 
 def _earlier(path: Path) -> dict[str, Any]:
@@ -55,8 +58,10 @@ def _earlier(path: Path) -> dict[str, Any]:
         return {}
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-        return {part: results[part] for part in PARTS if part in results}
-    except (OSError, ValueError, TypeError) as error:
+        return {
+            part: {**results[part], "rows": list(results[part]["rows"])} for part in PARTS if part in results
+        }
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"--output {quoted(path)}: holds no results of a benchmark ({one_line(error)}); move it away"
         ) from None

@@ -78,7 +78,12 @@ def by_train_script(network: Measured, root: str, epochs: int, *flags: str) -> T
         start = time.time()
         with output.open("w") as file:
             process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
-            _, status, usage = os.wait4(process.pid, 0)
+            try:
+                _, status, usage = os.wait4(process.pid, 0)
+            except BaseException:
+                process.kill()
+                raise
+            process.returncode = status
         text = output.read_text()
         if status:
             raise InputError(f"{shlex.join(command)}: failed: {text.strip().rpartition(chr(10))[2]}")

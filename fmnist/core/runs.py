@@ -399,7 +399,10 @@ STUDIES = "studies"
 """Folder of all studies, below that of all runs; too deep for ``compare.py LOGS`` to look into."""
 RESERVED = (COPIES.name, STUDIES)
 """Folders of ``logs/`` that hold no runs of their name: copies of shipped networks, and studies."""
-DERIVED = ("detection.npz", "shifts.json", "shifts.csv", "metrics.json", "report.html", "photographs")
+DERIVED = (
+    *("detection.npz", "shifts.json", "shifts.csv", "metrics.json", "report.html", "photographs"),
+    "figures/explanations",
+)
 """What later scripts make of a run's weights."""
 _VERSION = re.compile(r"version_(\d+)")
 

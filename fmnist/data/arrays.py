@@ -4,7 +4,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from fmnist.core.errors import InputError
 from fmnist.core.images import as_pixels
 from fmnist.data.datamodule import FashionMNISTDataModule
 
@@ -47,18 +46,13 @@ def training_images_of(data: FashionMNISTDataModule, copies: int = 0) -> tuple[n
     """Return the training images, and after them so many augmented copies of all.
 
     Args:
-        data: The data set, its split, and the augmentation; copy k is augmented as a network sees the images
-            in epoch k, counted from 1.
+        data: The data set, its split, and an augmentation without mixup and CutMix. Copy k is augmented as a
+            network sees the images in epoch k, counted from 1.
         copies: How many.
 
     Returns:
         uint8 ((1 + copies) * N, 28, 28), and their labels, int64.
-
-    Raises:
-        InputError: The augmentation mixes images, which then have no single label.
     """
-    if data.augmentation.mixup or data.augmentation.cutmix:
-        raise InputError("--data.augmentation: mixup and cutmix make targets that no classifier here takes")
     images, labels, _ = images_of(data, "train")
     made, loader = [images], data.train_dataloader()
     for epoch in range(1, copies + 1):

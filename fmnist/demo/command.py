@@ -42,7 +42,7 @@ def serve(runs: Sequence[Run], host: str, port: int, share: bool, threshold: flo
             ) from None
         from fmnist.demo.answer import Respondent
 
-        page = demo.build_page([Respondent(run, root, threshold) for run in runs], drawn)
+        page = demo.build_page([Respondent(run, root, threshold) for run in runs], drawn, uploads)
         try:
             demo.launch(page, host, port, share)
             address = page.share_url or page.local_url
@@ -65,7 +65,7 @@ def check_address(host: str, port: int) -> None:
         with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         raise InputError(
             f"--host {host}: is no address of this machine, such as 127.0.0.1 or 0.0.0.0"
         ) from None

@@ -23,12 +23,13 @@ TITLE = "Classify a picture"
 PACKAGE = "fmnist.demo"
 
 
-def build_page(respondents: Sequence[Respondent], folder: Path) -> gr.Blocks:
+def build_page(respondents: Sequence[Respondent], folder: Path, uploads: Path) -> gr.Blocks:
     """Build the page.
 
     Args:
         respondents: The runs that answer.
         folder: An empty folder for the examples.
+        uploads: Where Gradio puts the pictures that people send.
     """
 
     # Gradio names an upload by its content and its name. So two who send the same file share it: whoever
@@ -40,7 +41,7 @@ def build_page(respondents: Sequence[Respondent], folder: Path) -> gr.Blocks:
 
     def answer(upload: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
         """Return what the page shows, and what ``/predict`` returns."""
-        path = Path(upload["path"])
+        path = _uploaded(upload.get("path"), uploads)
         try:
             return answer_upload(path, upload.get("orig_name") or path.name)
         finally:
@@ -59,7 +60,7 @@ def build_page(respondents: Sequence[Respondent], folder: Path) -> gr.Blocks:
     drawn = {name: _write_example(name, folder) for name in examples.GARMENTS}
     one_at_a_time: dict[str, Any] = {"concurrency_id": "answer", "concurrency_limit": 1}
     # the file as it was sent, because our own reader has the limits and knows more formats
-    uploads: dict[str, Any] = {"preprocess": False, **one_at_a_time}
+    as_sent: dict[str, Any] = {"preprocess": False, **one_at_a_time}
     with gr.Blocks(title=f"fmnist: {TITLE}", analytics_enabled=False, delete_cache=(30, 300)) as page:
         gr.HTML(_opening(respondents), padding=False)
         with gr.Row():
@@ -74,7 +75,7 @@ def build_page(respondents: Sequence[Respondent], folder: Path) -> gr.Blocks:
                 buttons = [gr.Button(name, elem_id=_element(name)) for name in drawn]
         first = _show_example(respondents, next(iter(drawn.values())))
         shown = gr.HTML(first, padding=False, elem_id="answer")
-        picture.change(show, picture, [picture, shown], api_visibility="private", **uploads)
+        picture.change(show, picture, [picture, shown], api_visibility="private", **as_sent)
         for button, path in zip(buttons, drawn.values(), strict=True):
             example = partial(_show_example, respondents, path)
             button.click(example, None, shown, api_visibility="private", **one_at_a_time)
@@ -86,9 +87,16 @@ def build_page(respondents: Sequence[Respondent], folder: Path) -> gr.Blocks:
             gr.JSON(visible=False),
             api_name="predict",
             api_description=description,
-            **uploads,
+            **as_sent,
         )
     return page.queue(max_size=WAITING)
+
+
+def _uploaded(path: Any, uploads: Path) -> Path:
+    """Return the path of an upload; refuse any other, which a client may name and the server would read."""
+    if isinstance(path, str) and Path(path).resolve().is_relative_to(uploads.resolve()):
+        return Path(path)
+    raise gr.Error("this is no uploaded picture", print_exception=False)
 
 
 def launch(page: gr.Blocks, host: str, port: int, share: bool) -> gr.Blocks:

@@ -76,7 +76,7 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
         if faithfulness_images:
             print(results.write_faithfulness(run, measured, faithfulness_images, output))
         for explainer in drawn:
-            print(results.known_faithfulness(run, explainer))
+            print(results.known_faithfulness(output, explainer))
         if sanity_images:
             print(results.write_sanity(run, measured, sanity_images, options.layer, output))
     replaced = f", {counted(output.replaced, 'earlier figure')} replaced" if output.replaced else ""

@@ -194,11 +194,10 @@ def _verdict_lines(rows: list[Row]) -> list[str]:
     return lines
 
 
-def known_faithfulness(run: Run, explainer: Explainer) -> str:
+def known_faithfulness(output: Output, explainer: Explainer) -> str:
     """Say in a line whether a method beats the centre Gaussian, as last measured, or how to measure it."""
     title, layer = explainer.method.title, explainer.layer or ""
-    path = run.path / "figures" / "explanations" / "faithfulness.csv"
-    rows: list[dict[str, str]] = []
+    path, rows = output.folder / "faithfulness.csv", []
     if path.is_file():
         with path.open(newline="") as file:
             rows = [

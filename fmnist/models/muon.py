@@ -77,10 +77,10 @@ class Muon(Optimizer):
             "betas": betas,
             "eps": eps,
             "use_muon": use_muon,
-            "bf16": bf16,
             "fused": True,  # tells PyTorch to keep the number of steps on the device when it restores a state
         }
         super().__init__(params, defaults)
+        self._bf16 = bf16  # of this process, and no part of the state that a checkpoint restores
         for group in self.param_groups:
             if group["use_muon"] and any(parameter.ndim < 2 for parameter in group["params"]):
                 raise ValueError(
@@ -120,7 +120,7 @@ class Muon(Optimizer):
         for shape, pairs in by_shape.items():
             updates = torch.stack([update.flatten(1) for _, update in pairs]).float()
             scale = max(1.0, updates.size(1) / updates.size(2)) ** 0.5
-            for (parameter, _), update in zip(pairs, orthogonalize(updates, group["bf16"]), strict=True):
+            for (parameter, _), update in zip(pairs, orthogonalize(updates, self._bf16), strict=True):
                 parameter.add_(update.view(shape), alpha=-group["lr"] * scale)
 
     def _step_adamw(self, parameters: list[Tensor], group: dict[str, Any]) -> None:

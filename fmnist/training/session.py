@@ -168,7 +168,7 @@ class Session:
     def finish(self, run: Run) -> None:
         """Mark the run finished, or stopped where its time was up, so that it can go on."""
         cut_short = self.ending.by == "max_time"
-        run.finish("stopped" if cut_short else "finished", ended_by=self.ending.by, **self._progress())
+        run.finish("stopped" if cut_short else "finished", ended_by=self.ending.by, **self._progress(run))
         if cut_short:
             print(f"to continue: {shell_command('train', '--resume', str(run.path))}")
 
@@ -284,21 +284,21 @@ class Session:
         if photographs is not None:
             print(_photographs_line(photographs, self.command.data.batch_size))
 
-    def _progress(self) -> dict[str, Any]:
+    def _progress(self, run: Run) -> dict[str, Any]:
         clock = self.clock
         return {
             "epochs": clock.epochs,
             "steps": self.trainer.global_step,
             "train_seconds": round(clock.seconds, 2),
             # the backward pass costs two forward passes
-            "training_multiply_adds": 3 * clock.images * multiply_adds(self.command.model.network),
+            "training_multiply_adds": 3 * clock.images * run.record["multiply_adds"],
         }
 
     def _record_failure(self, run: Run, error: BaseException) -> None:
         """Record in the run that it stopped or failed, if the disk allows, and print how to continue."""
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         with contextlib.suppress(OSError):
-            run.finish("stopped" if stopped else "failed", self._for_user(error), **self._progress())
+            run.finish("stopped" if stopped else "failed", self._for_user(error), **self._progress(run))
         queued_again = self.signals.requeue is not None and self.signals.requeue.granted
         can_continue = (stopped or is_unwritable(error)) and (run.path / "checkpoints" / LAST).exists()
         if can_continue and not queued_again:

@@ -112,6 +112,15 @@ def test_what_is_dumped_is_read_again(tmp_path: Path, flags: list[str]) -> None:
         (["--data.augmentation.flip", "left"], "--data.augmentation {'flip': 'left'}: its values must be"),
         (["--data.augmentation.shift", "99"], "--data.augmentation.shift 99: must lie between"),
         (["--data.augmentation.flip", "true"], "--data.augmentation: augments copies"),
+        (["--data.copies", "3"], "--data.copies 3: needs --data.augmentation"),
+        (
+            ["--data.copies", "1", "--data.augmentation.shift", "1.5"],
+            "--data.augmentation.shift 1.5: must be a whole number",
+        ),
+        (
+            ["--data.copies", "1", "--data.augmentation.mixup", "0.2"],
+            "--data.augmentation: mixup and cutmix make targets",
+        ),
         (["--blend", "[a, b]", "--data.copies", "1"], "--data.copies 1: a blend is not fitted to images"),
         (["--name", "a/b"], "--name 'a/b': must be letters"),
         (["--engine", "slow"], "--engine slow: must be one of auto, fast, stock"),

@@ -4,9 +4,7 @@ import gzip
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from fmnist.core.errors import InputError
 from fmnist.core.images import as_pixels
 from fmnist.data.arrays import PARTS, images_of, training_images_of
 from fmnist.data.augmentation import Augmentation
@@ -49,12 +47,6 @@ def test_copies_are_the_images_of_later_epochs(synthetic_root: Path) -> None:
 def test_without_copies_the_images_are_the_files(synthetic_root: Path) -> None:
     images, labels = training_images_of(FashionMNISTDataModule(str(synthetic_root), val_size=0))
     assert (images.shape, images.dtype, labels.shape) == ((600, 28, 28), np.uint8, (600,))
-
-
-def test_mixed_images_have_no_single_label(synthetic_root: Path) -> None:
-    data = FashionMNISTDataModule(str(synthetic_root), val_size=0, augmentation=Augmentation(mixup=0.2))
-    with pytest.raises(InputError, match="mixup and cutmix"):
-        training_images_of(data, copies=1)
 
 
 def test_a_whole_file_is_not_copied(synthetic_root: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -129,6 +130,30 @@ def test_no_answer_is_lost_when_several_ask(client: Any, server: Server, tmp_pat
     assert [rows[0]["file"] for rows in answers] == [path.name for path in paths] * 2
     assert {rows[0]["class"] for rows in answers} == {"T-shirt/top"}
     assert server.uploads() == []
+
+
+@pytest.mark.parametrize("path", ["{other}", "{uploads}/../{name}", None])
+def test_a_file_that_was_not_uploaded_is_neither_read_nor_removed(
+    client: Any, server: Server, path: str | None
+) -> None:
+    other = server.temporary / "other.png"
+    shutil.copy(SHIRT, other)
+    (folder,) = server.temporary.glob("fmnist-demo-*")
+    if path is not None:
+        path = path.format(other=other, uploads=folder / "uploads" / "..", name=other.name)
+    address = f"{server.address}gradio_api/call/predict"
+    body = json.dumps({"data": [{"path": path}]}).encode()
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        event = json.load(response)["event_id"]
+    with urllib.request.urlopen(f"{address}/{event}", timeout=60) as response:
+        answer = response.read().decode()
+    try:
+        assert "event: error" in answer
+        assert "T-shirt" not in answer
+        assert other.exists()
+    finally:
+        other.unlink(missing_ok=True)
 
 
 def test_no_picture_is_an_error(client: Any) -> None:
