@@ -145,7 +145,7 @@ class Run:
             hint = (
                 f"did you mean {quoted(path.parent / close[0])}?"
                 if close
-                else "train first, or name logs/NAME"
+                else "train first, or name a run that logs/ holds"
             )
             if path.parts == (path.name,):
                 hint += f"; the shipped networks are {', '.join(shipped_names())}"

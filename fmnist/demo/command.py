@@ -71,5 +71,6 @@ def check_address(host: str, port: int) -> None:
         ) from None
     except OSError as error:
         raise InputError(
-            f"--port {port}: cannot be used on {host} ({error.strerror}); choose another --port"
+            f"--port {port}: cannot be used on {host} ({error.strerror}); choose another --port, or a "
+            "--host of this machine"
         ) from None

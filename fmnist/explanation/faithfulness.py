@@ -90,7 +90,12 @@ def measure(
         batches = []
         with (
             evaluating(network),
-            tqdm(total=len(images), desc=f"faithfulness, {name}", unit="image", disable=not progress) as bar,
+            tqdm(
+                total=len(images),
+                desc=f"faithfulness, {name}",
+                unit="image",
+                disable=not progress,
+            ) as bar,
         ):
             for start in range(0, len(images), BATCH):
                 part = slice(start, start + BATCH)

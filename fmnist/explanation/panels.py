@@ -81,7 +81,7 @@ def draw_panels(
     """
     explained = explain(explainer.network, selection, target, explainer)
     panels = [
-        replace(panel, caption=f"{truth}\npredicted {answer}")
+        replace(panel, caption=f"{truth}\n{answer}")
         for truth, answer, panel in _described(run, explained, root)
     ]
     name, heading = _file_name(explainer, target), _heading(run, explainer)
@@ -123,7 +123,7 @@ def draw_comparison(
         explained = explain(network, selection, target, explainer)
         columns.append(
             [
-                replace(panel, caption=truth, question=f"predicted {answer}\n{panel.question}")
+                replace(panel, caption=truth, question=f"{answer}\n{panel.question}")
                 for truth, answer, panel in _described(run, explained, root)
             ]
         )
@@ -180,7 +180,10 @@ def _truths(selection: Selection) -> list[str]:
 
 
 def _answers(run: Run, explained: Explained, root: str) -> list[str]:
-    """Return each predicted class, any calibrated probability, and "unsure" where ``predict.py`` says so."""
+    """Return the predicted class of each image, with any calibrated probability, in a line.
+
+    It begins with "unsure" where ``predict.py`` says so.
+    """
     names, selection = [CLASSES[label] for label in explained.predicted], explained.selection
     if not run.score_type.startswith("decision"):
         probabilities = calibrated_probabilities(run, explained.logits).max(1)
@@ -191,8 +194,8 @@ def _answers(run: Run, explained: Explained, root: str) -> list[str]:
         for name, problems, image in zip(selection.names, flags, selection.images, strict=True)
     ]
     classify, _ = picture_classifier(run, root)
-    unsure = (bool(answer.unsure) for answer in classify(prepared))
-    return [name + ", unsure" * doubt for name, doubt in zip(names, unsure, strict=True)]
+    first = ("unsure:" if answer.unsure else "predicted" for answer in classify(prepared))
+    return list(map("{} {}".format, first, names))
 
 
 def _file_name(explainer: Explainer, target: Target) -> str:

@@ -189,8 +189,8 @@ def _verdict_lines(rows: list[Row]) -> list[str]:
                 row["measure"] for row in rows if (row["method"], row["verdict"]) == (method, verdict)
             ]
             if measures:
-                parts.append(f"{phrase} the {CENTRE} in {len(measures)}: {'; '.join(measures)}")
-        lines.append(f"- {method}, of {len(MEASURES) - 1} measures, " + ", ".join(parts) + ".")
+                parts.append(f"{phrase} the {CENTRE} in {len(measures)} ({'; '.join(measures)})")
+        lines.append(f"- {method}, of {len(MEASURES) - 1} measures: " + ". It ".join(parts) + ".")
     return lines
 
 
@@ -206,8 +206,8 @@ def known_faithfulness(output: Output, explainer: Explainer) -> str:
     if not rows:
         flag = f" --layer {layer}" if explainer.layer else ""
         return (
-            f"{title}: not known to say more about this run than a Gaussian in the middle of the image; "
-            f"measure it with --faithfulness 200 --method {explainer.name}{flag}"
+            f"{title}: not yet compared with a Gaussian in the middle of the image, for this run: "
+            f"--faithfulness 200 --method {explainer.name}{flag}"
         )
     verdicts = [row["verdict"] for row in rows]
     return (

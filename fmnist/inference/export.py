@@ -32,6 +32,8 @@ COMPARED = {250: None, 7: 1_000, 1: 1_000}
 TIMED = {1: 200, 250: 5}
 """Calls that are timed, by batch size."""
 NOISE_IMAGES = 1_000
+COMPARED_WITH_MAP = 500
+"""Images that are compared of a file with maps, because it computes the maps of all."""
 MAPS, MAP_BATCH, MAP_CALLS = 50, 7, 5
 """Maps that are compared, their batch size (the last batch has one image), and calls that are timed."""
 
@@ -78,7 +80,7 @@ def export_run(
     _check(run, name, form, path)
     predictor = Predictor(run)
     with _replacing(path) as temporary:
-        images, described = _comparison_images(root)
+        images, described = _comparison_images(root, COMPARED_WITH_MAP if with_map else None)
         capturing = with_map.capture if with_map else capture
         described_outputs = {"map": with_map.description} if with_map else {}
         content = form.write(capturing(predictor.classifier), metadata(run) | described_outputs)
@@ -102,7 +104,7 @@ def export_run(
         f"{quoted(path)}: {len(content) / 1e6:.2f} MB",
         f"same class as PyTorch on {described}, logits within {difference:.1e}, in batches of {sizes}",
         *lines,
-        *_speeds(functions, images),
+        *([] if with_map else _speeds(functions, images)),
     ]
 
 
@@ -134,13 +136,16 @@ def _replacing(path: Path) -> Iterator[Path]:
             yield temporary
 
 
-def _comparison_images(root: str) -> tuple[np.ndarray, str]:
-    """Return images uint8 (N, 28, 28) to compare on, and what they are; nothing is downloaded for that."""
+def _comparison_images(root: str, number: int | None) -> tuple[np.ndarray, str]:
+    """Return so many images uint8 (N, 28, 28) to compare on, None for all, and what they are.
+
+    Nothing is downloaded for that.
+    """
     if source.find(root) is None:
         noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
         what = f"{NOISE_IMAGES:,} images of noise, as {quoted(root)} and this machine hold no test images"
         return noise, what
-    images = source.load(root).test_images.numpy()
+    images = source.load(root).test_images.numpy()[:number]
     return images, counted(len(images), "test image")
 
 

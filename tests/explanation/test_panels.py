@@ -69,7 +69,7 @@ def test_panels_hold_images_maps_and_answers(
     written = texts(figure)
     for label, index, predicted in zip(chosen.labels, (5, 0, 17), logits.argmax(1), strict=True):
         caption = next(text for text in written if text.startswith(f"true {CLASSES[label]} (#{index})\n"))
-        assert f"predicted {CLASSES[predicted]} 0." in caption
+        assert f" {CLASSES[predicted]} 0." in caption.partition("\n")[2]
         assert f"for {CLASSES[label]}" in written
     assert figure.texts[0].get_text() == "Grad-CAM of cnn, layer stages"
 
@@ -99,9 +99,10 @@ def test_answers_are_unsure_where_predict_says_so(
     classify, _ = picture_classifier(run)
     (expected,) = classify([PreparedFile("clean", "ok", (), test_set.images[0])])
     panels.draw_panels(run, explainer, Target("predicted"), chosen, output)
-    captions = [text for text in texts(output.figures["gradcam-predicted"]) if "predicted" in text]
-    assert [caption.endswith(", unsure") for caption in captions] == [bool(expected.unsure), True]
-    assert f"predicted {expected.choices[0][0]} {rounded_down(expected.choices[0][1])}" in captions[0]
+    answer = f"{expected.choices[0][0]} {rounded_down(expected.choices[0][1])}"
+    captions = [text for text in texts(output.figures["gradcam-predicted"]) if answer in text]
+    first = "unsure:" if expected.unsure else "predicted"
+    assert captions == [f"clean\n{first} {answer}", f"doubtful\nunsure: {answer}"]
 
 
 def test_pictures_are_captioned_by_their_names(
@@ -129,7 +130,7 @@ def test_runs_are_drawn_side_by_side(
     written = texts(figure)
     assert {"cnn version_0", "cnn version_1", "mlp"} <= set(written)
     assert written.count("not possible\nfor this model") == 2  # the MLP has no maps
-    assert sum(text.startswith("predicted ") for text in written) == 6
+    assert sum(text.startswith(("predicted ", "unsure: ")) for text in written) == 6
     tiles = [np.asarray(ax.images[0].get_array()) for ax in figure.axes if ax.images]
     for (_, network), layer, column in zip(models, ["stages.0", None], (1, 2), strict=False):
         predicted = in_batches(network, chosen.images).argmax(1)
@@ -174,4 +175,4 @@ def test_an_image_has_the_probability_of_the_report(run: Run, test_set: Selectio
     for name in ("gradcam-predicted", "compare-gradcam-predicted"):
         written = " ".join(texts(output.figures[name]))
         for row in shares[:4]:
-            assert f"predicted {CLASSES[row.argmax()]} {rounded_down(row.max())}" in written
+            assert f" {CLASSES[row.argmax()]} {rounded_down(row.max())}" in written
