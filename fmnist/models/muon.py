@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
-_COEFFICIENTS, _STEPS = (3.4445, -4.7750, 2.0315), 3  # of the Newton-Schulz iteration
+_COEFFICIENTS, _STEPS = (3.4445, -4.7750, 2.0315), 5  # of the Newton-Schulz iteration
 _BF16_SIDE = 256
 """Smaller side from which a matrix may be iterated in bfloat16; below, the conversions cost what it saves."""
 
@@ -17,9 +17,9 @@ _BF16_SIDE = 256
 def orthogonalize(matrices: Tensor, bf16: bool = False) -> Tensor:
     """Map each matrix of (B, M, N) to an approximation of its nearest semi-orthogonal matrix.
 
-    Runs three steps of the quintic Newton-Schulz iteration of Jordan et al. (2024), which bring the larger
-    singular values to roughly [0.7, 1.2]. Five steps train no better here, and take up to half of the time of
-    a small network's step.
+    Runs five steps of the quintic Newton-Schulz iteration of Jordan et al. (2024), which bring all singular
+    values to roughly [0.7, 1.2]. Three would do for two epochs; the MLP and LeNet-5 lost 0.1 to 0.4 points of
+    accuracy by them in 20 and more.
 
     Args:
         matrices: float32.

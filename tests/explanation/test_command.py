@@ -59,7 +59,7 @@ def test_by_default_one_image_of_every_class(
     drawn = EventAccumulator(str(run.path)).Reload().Tags()["images"]
     assert drawn == ["explanations/masked-gradients-predicted"]
     first, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("Masked gradients: not known to say more about this run than a Gaussian")
+    assert first.startswith("Masked gradients: not yet compared with a Gaussian")
     assert first.endswith("--faithfulness 200 --method masked-gradients")
     assert last == f"explanations in {run.path / 'figures' / 'explanations'}"
 
@@ -79,7 +79,7 @@ def test_what_was_measured_is_said_with_the_drawing(
     assert " of 6 measures and worse in " in line
     assert ", 4 test images (" in line
     explain("--indices", "1", "--method", "gradcam", "--layer", "stages.0")
-    assert capsys.readouterr().out.startswith("Grad-CAM: not known to say more")
+    assert capsys.readouterr().out.startswith("Grad-CAM: not yet compared")
 
 
 def test_several_methods_of_chosen_images(explain: Explain) -> None:

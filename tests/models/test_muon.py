@@ -30,7 +30,7 @@ def descend(weights: list[nn.Parameter], optimizer: torch.optim.Optimizer, steps
         optimizer.step()
 
 
-def newton_schulz(matrix: Tensor, steps: int = 3) -> Tensor:
+def newton_schulz(matrix: Tensor, steps: int = 5) -> Tensor:
     """Orthogonalize one matrix as Jordan et al. (2024) write it."""
     if matrix.size(0) > matrix.size(1):
         return newton_schulz(matrix.T, steps).T
@@ -49,9 +49,8 @@ def test_orthogonalization_is_the_published_iteration_of_each_matrix(shape: tupl
     expected = torch.stack([newton_schulz(matrix) for matrix in matrices])
     torch.testing.assert_close(results, expected, rtol=1e-3, atol=2e-3)
     values = torch.linalg.svdvals(results)
+    assert values.min() > 0.5
     assert values.max() < 1.3
-    if shape[1] != shape[2]:  # square matrices of noise have tiny singular values
-        assert values.min() > 0.5
 
 
 @pytest.mark.parametrize("shape", [(1, 300, 500), (2, 500, 300), (1, 64, 500)])
@@ -61,7 +60,7 @@ def test_large_matrices_may_be_orthogonalized_in_bfloat16(shape: tuple[int, ...]
     assert rounded.dtype == torch.float32
     assert torch.equal(exact, rounded) == (min(shape[1:]) < 256)  # small ones stay in float32
     error = (rounded - exact).norm() / exact.norm()
-    assert error < 0.02
+    assert error < 0.03
 
 
 @torch.no_grad()
