@@ -133,6 +133,7 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
     save_command(plan.folder, args)
     resolver.close()
     search = Search(plan, study, storage, options.jobs)
+    print(f"{counted(plan.trials, 'trial')} in {quoted(plan.folder)}; trials/N.log is the output of trial N")
     again = shell_command("study", "--resume", str(plan.folder))
     try:
         search.run()

@@ -1,5 +1,6 @@
 """Run what is not finished yet, continue what was interrupted, go on after a failure."""
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from fmnist.core.runs import LOCK, Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import Column, Table, duration, fixed, size
 from fmnist.studies.jobs import Job
-from fmnist.studies.processes import Child, LostChild, can_go_on, is_locked, stops_children
+from fmnist.studies.processes import Child, LostChild, can_go_on, is_locked, lock, stops_children
 from fmnist.studies.resolver import Resolver
 
 POLL_SECONDS = 0.1
@@ -27,7 +28,7 @@ COLUMNS = (
 
 
 def run_jobs(
-    jobs: Sequence[Job], resolver: Resolver, study: str, folder: Path | None, parallel: int = 1
+    jobs: Sequence[Job], resolver: Resolver, study: str, folder: Path, parallel: int = 1
 ) -> list[Run | None]:
     """Return the finished run of each job, which is run now if there is none; None where that fails.
 
@@ -35,7 +36,7 @@ def run_jobs(
         jobs: Those that are made of other runs come last.
         resolver: Entered.
         study: The name that new runs record.
-        folder: Of the study, for the output of runs that go on at the same time.
+        folder: Of the study, for locks, and for the output of runs that go on at the same time.
         parallel: How many runs may.
     """
     runs: list[Run | None] = [None] * len(jobs)
@@ -59,8 +60,8 @@ def run_jobs(
                     print(f"finished already: {quoted(run.path)}")
                     continue
                 record = {"name": study, "trial": place, "values": job.values}
-                log = folder / f"{place}.log" if folder and parallel > 1 else None
-                running[place] = _begin(job, configs[place], record, log)
+                log = folder / f"{place}.log" if parallel > 1 else None
+                running[place] = _begin(job, configs[place], record, folder / f"{place}.lock", log)
             for place, child in list(running.items()):
                 if (status := child.poll()) is None:
                     continue
@@ -76,21 +77,39 @@ def run_jobs(
     return runs
 
 
-def _begin(job: Job, config: dict[str, Any], record: dict[str, Any], log: Path | None) -> Child | LostChild:
-    """Start the run of a job, continue the newest one that was interrupted, or wait for one that goes on."""
+def _begin(
+    job: Job, config: dict[str, Any], record: dict[str, Any], lock_path: Path, log: Path | None
+) -> Child | LostChild:
+    """Start the run of a job, continue the newest one that was interrupted, or wait for one that goes on.
+
+    Its process holds the lock of ``lock_path`` from its start, when it has no run folder yet.
+    """
+    descriptor = lock(lock_path)
+    if descriptor is None:
+        print("waits for the process that an earlier study began", flush=True)
+        return LostChild(lock_path)
+    try:
+        return _begin_locked(job, config, record, descriptor, log)
+    finally:
+        os.close(descriptor)  # from now on the process alone holds the lock
+
+
+def _begin_locked(
+    job: Job, config: dict[str, Any], record: dict[str, Any], descriptor: int, log: Path | None
+) -> Child | LostChild:
     command = job.command
     for run in _runs_of(config)[::-1]:
         if run.is_scored or run.status not in ("stopped", "running"):
             continue
-        lock = run.path / LOCK
-        if lock.exists() and is_locked(lock):  # its study was killed, and not this run
+        own_lock = run.path / LOCK
+        if own_lock.exists() and is_locked(own_lock):  # begun by hand or by another study
             print(f"waits for {quoted(run.path)}", flush=True)
-            return LostChild(lock)
+            return LostChild(own_lock)
         if can_go_on(run):
             print(f"continues {quoted(run.path)}", flush=True)
             command = [command[0], "--resume", str(run.path)]
             break
-    return Child(command, record, log)
+    return Child(command, record, log, descriptor)
 
 
 def _title(job: Job) -> str:

@@ -1,6 +1,7 @@
 """``scripts/study.py`` on lists and seeds: what is finished is skipped, a failure holds nothing up."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from fmnist.studies import many
 from fmnist.studies.entries import Entry, groups_of
 from fmnist.studies.jobs import find_jobs
 from fmnist.studies.many import run_jobs, table_of
-from fmnist.studies.processes import LostChild
+from fmnist.studies.processes import LostChild, lock
 from fmnist.studies.resolver import Resolver
 from scripts import study
 from tests.evaluation.made import make_run
@@ -163,6 +164,27 @@ def test_a_run_that_goes_on_elsewhere_is_waited_for(
     assert ("finished already" in printed, "trains cnn" in printed) == (ends, not ends)
 
 
+def test_a_process_without_a_run_folder_yet_is_waited_for(
+    run: Callable[..., tuple[int, str, str]], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Awaited(LostChild):
+        def poll(self) -> int | None:
+            held.close()
+            return super().poll()
+
+    monkeypatch.setattr(many, "LostChild", Awaited)
+    study = folder.parent / "logs" / "studies" / "cnn"
+    study.mkdir(parents=True)
+    descriptor = lock(study / "0.lock")
+    assert descriptor is not None
+    held = contextlib.ExitStack()
+    held.callback(os.close, descriptor)
+    status, printed, _ = run(folder / "cnn.yaml")
+    assert status == 0
+    assert "waits for the process that an earlier study began" in printed
+    assert printed.count("trains cnn") == 1
+
+
 @pytest.mark.parametrize(
     "flags", [["--sampler-seed", "1"], ["--trials", "5"], ["--finish", "2"], ["--prune", "none"]]
 )
@@ -216,9 +238,9 @@ def test_the_real_scripts_print_the_configuration_that_their_runs_record(
     places = ["--data.root", str(synthetic_root), "--data.val_size", "100", "--logs", str(tmp_path)]
     (job,), _ = find_jobs([str(ROOT / "configs" / f"{config}.yaml")], [*places, *flags])
     with Resolver() as resolver:
-        (run,) = run_jobs([job], resolver, "test", None)
+        (run,) = run_jobs([job], resolver, "test", tmp_path)
         assert run is not None
-        (again,) = run_jobs([job], resolver, "test", None)
+        (again,) = run_jobs([job], resolver, "test", tmp_path)
         assert again is not None
         assert again.path == run.path
     assert run.record["study"] == {
