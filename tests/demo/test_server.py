@@ -240,7 +240,8 @@ def test_a_taken_port_is_said(capsys: pytest.CaptureFixture[str]) -> None:
             demo.main(["--port", str(port)])
     assert stopped.value.code == 2
     reason = "cannot be used on 127.0.0.1 (Address already in use)"
-    assert capsys.readouterr().err == f"error: --port {port}: {reason}; choose another --port\n"
+    advice = "choose another --port, or a --host of this machine"
+    assert capsys.readouterr().err == f"error: --port {port}: {reason}; {advice}\n"
 
 
 @pytest.mark.parametrize(

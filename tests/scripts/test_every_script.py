@@ -22,7 +22,7 @@ REASONS = [UNLIKE, "close call between A and B", ", ".join(DOUBTFUL_FLAGS)]
     [
         ("baseline --config configs/baselines/hog_svm.yaml --help", ["--estimator.ARGUMENT VALUE"]),
         ("baseline --config configs/baselines/hog_svm.yaml --print_config", ["name: hog-svm"]),
-        ("benchmark --help", ["--only {loader,step,overhead}"]),
+        ("benchmark --help", ["loader, step, epoch", "--turns"]),
         ("compare --help", ["python scripts/compare.py", "--allow-mixed"]),
         ("demo --help", ["python scripts/demo.py", "--share", f"(default: {LEAST_PROBABILITY})"]),
         ("evaluate --help", ["python scripts/evaluate.py", "--shifts [N]"]),

@@ -314,10 +314,16 @@ def test_every_flag_of_the_trainer_together(
     ],
 )
 def test_what_lightning_says_is_shown_where_it_was_asked_for(
-    train: Callable[..., Run], caplog: pytest.LogCaptureFixture, flags: list[str], shown: str
+    train: Callable[..., Run],
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    shown: str,
 ) -> None:
     train(*flags)
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    # a summary that is asked for by its switch is printed by rich, where that is installed
+    said += [line for line in capsys.readouterr().out.splitlines() if "Trainable params" in line]
     assert bool(said) == bool(shown)
     assert shown in "\n".join(said)
 
