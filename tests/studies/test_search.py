@@ -44,8 +44,8 @@ def test_trials_are_ordinary_runs_that_say_what_they_are(
         assert run.config["x"] == trial.params["x"]
         assert not run.is_tested
     best = max(trial.value or 0 for trial in trials if trial.state.name == "COMPLETE")
-    assert f"best {best:.4f}" in printed[11]
-    assert "12 of 12 trials" in printed[11]
+    assert f"best {best:.4f}" in printed[12]
+    assert "12 of 12 trials" in printed[12]
     number = next(trial.number for trial in trials if trial.value == best)
     again = f"python scripts/study.py --resume {quick.folder} --finish 5"
     assert printed[-1] == f"best: trial {number}, {runs[number].path}; to test it over seeds: {again}"
