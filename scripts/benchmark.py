@@ -10,8 +10,9 @@ PARTS = ("loader", "step", "epoch", "evaluation", "start", "memory", "growth")
 EPILOG = """\
 loader: against torchvision's pipeline. step: by layout and arithmetic. epoch: with validation, in a bare
 loop, by train.py, and in the usual Lightning setup (torchvision's data set, transforms of one image at a
-time, DataLoader, metrics logged in every step). evaluation: 10,000 images. start: from the start of the
-process. memory: peak of a training. growth: with images, batch size, width and processes.
+time, DataLoader, metrics logged in every step, default precision and memory layout). evaluation: 10,000
+images. start: from the start of the process. memory: peak of a training. growth: with images, batch size,
+width and processes.
 
 Every row is kept in OUTPUT.json and OUTPUT.md as soon as it is measured. A part that is measured again takes
 the place of its older rows. A ratio says how many times as long something takes as the row with ratio 1. It

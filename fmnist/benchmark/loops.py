@@ -2,7 +2,7 @@
 
 import csv
 import itertools
-import os
+import resource
 import shlex
 import subprocess
 import sys
@@ -49,12 +49,27 @@ class Trained:
     first_step_seconds: float
 
 
-class FirstStep(Callback):
-    """Prints the time of day after the first step."""
+class Report(Callback):
+    """Prints the time of day after the first step, and the peak memory at the end."""
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if trainer.global_step == 1 and trainer.is_global_zero:
             print(f"\nfirst step at {time.time()}", flush=True)
+
+    def on_fit_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.is_global_zero:
+            print(f"\npeak of {_peak_megabytes()} MB", flush=True)
+
+
+def _peak_megabytes() -> float:
+    """Return the largest resident memory of this process so far.
+
+    ``ru_maxrss`` will not do on Linux: a new process begins with that of its parent.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on macOS
 
 
 def by_train_script(network: Measured, root: str, epochs: int, *flags: str) -> Trained:
@@ -73,29 +88,23 @@ def by_train_script(network: Measured, root: str, epochs: int, *flags: str) -> T
         command = [sys.executable, shipped_path("scripts/train.py"), "--config", network.config]
         command += ["--logs", folder, "--data.root", root, "--data.val_size", str(network.validation)]
         command += ["--trainer.max_epochs", str(epochs), "--test", "false", *flags]
-        command += ["--trainer.callbacks+", f"{FirstStep.__module__}.{FirstStep.__name__}"]
-        output = Path(folder, "output")
+        command += ["--trainer.callbacks+", f"{Report.__module__}.{Report.__name__}"]
         start = time.time()
-        with output.open("w") as file:
-            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
-            try:
-                _, status, usage = os.wait4(process.pid, 0)
-            except BaseException:
-                process.kill()
-                raise
-            process.returncode = status
-        text = output.read_text()
-        if status:
+        process = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        text = process.stdout
+        if process.returncode:
             raise InputError(f"{shlex.join(command)}: failed: {text.strip().rpartition(chr(10))[2]}")
-        first_step = float(text.partition("first step at ")[2].split()[0]) - start
+        first_step, peak = (
+            float(text.partition(words)[2].split()[0]) for words in ("first step at ", "peak of ")
+        )
         with next(Path(folder).glob("*/version_0/metrics.csv")).open(newline="") as file:
             rows = list(csv.DictReader(file))
     ends = [float(row["seconds"]) for row in rows]
     return Trained(
         epoch_seconds=[after - before for before, after in itertools.pairwise(ends)],
         images_per_second=max(float(row["images_per_second"]) for row in rows),
-        peak_megabytes=usage.ru_maxrss / 1024,
-        first_step_seconds=first_step,
+        peak_megabytes=peak,
+        first_step_seconds=first_step - start,
     )
 
 
@@ -110,7 +119,10 @@ def by_bare_loop(network: Measured, root: str, precision: str, device: str, epoc
         augmentation=Augmentation(**settings["data"]["augmentation"]),
     )
     data.setup()
-    model, optimizer = _model_and_optimizer(network, precision, device)
+    model = network.build().to(device)
+    model = model.to(memory_format=memory_format(model))
+    bf16 = precision == "bf16-mixed"
+    optimizer = _optimizer(model, network, bf16)
     loader, seconds = data.train_dataloader(), []
     validation: Any = data.val_dataloader()
     smoothing = settings["model"]["init_args"].get("label_smoothing", 0.0)
@@ -119,14 +131,14 @@ def by_bare_loop(network: Measured, root: str, precision: str, device: str, epoc
         loader.sampler.set_epoch(epoch)
         model.train()
         for images, labels, *_ in loader:
-            with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed"):
+            with torch.autocast(device, torch.bfloat16, enabled=bf16):
                 logits = model(images.to(device))
             optimizer.zero_grad()
             F.cross_entropy(logits.float(), labels.to(device), label_smoothing=smoothing).backward()
             optimizer.step()
         model.eval()
         right = torch.zeros((), dtype=torch.int64, device=device)
-        with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed"):
+        with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=bf16):
             for batch in validation:
                 right += (model(batch[0].to(device)).argmax(1) == batch[1].to(device)).sum()
         right.item()
@@ -134,29 +146,26 @@ def by_bare_loop(network: Measured, root: str, precision: str, device: str, epoc
     return seconds
 
 
-def _model_and_optimizer(
-    network: Measured, precision: str, device: str
-) -> tuple[nn.Module, torch.optim.Optimizer]:
-    torch.manual_seed(0)
-    module, arguments = network.build(), network.settings["model"]["init_args"]
-    module = module.to(device).to(memory_format=memory_format(module))
-    return module, build_optimizer(
-        module,
+def _optimizer(model: nn.Module, network: Measured, bf16: bool = False) -> torch.optim.Optimizer:
+    arguments = network.settings["model"]["init_args"]
+    return build_optimizer(
+        model,
         arguments["optimizer"],
         arguments["learning_rate"],
         arguments["weight_decay"],
         arguments["momentum"],
         arguments["adam_learning_rate"],
-        bf16=precision == "bf16-mixed",
+        bf16=bf16,
     )
 
 
 class UsualModule(LightningModule):
     """What a tutorial's LightningModule does: torchmetrics' ``forward`` and ``log`` in every step."""
 
-    def __init__(self, network: Measured, precision: str, device: str) -> None:
+    def __init__(self, network: Measured) -> None:
         super().__init__()
-        self.network, self._optimizer = _model_and_optimizer(network, precision, device)
+        self.network = network.build()
+        self._optimizer = _optimizer(self.network, network)
         self.training_accuracy = MulticlassAccuracy(len(CLASSES), average="micro")
         self.validation_accuracy = self.training_accuracy.clone()
 
@@ -192,18 +201,16 @@ class EpochStarts(Callback):
         self.times.append(time.perf_counter())
 
 
-def by_usual_setup(
-    network: Measured, folder: str, precision: Any, device: str, workers: int, epochs: int = 2
-) -> list[float]:
+def by_usual_setup(network: Measured, folder: str, device: str, workers: int, epochs: int = 2) -> list[float]:
     """Train as most people do with Lightning; return the seconds of each epoch with validation.
 
     The data set is torchvision's, its images are augmented one at a time, a DataLoader makes the batches, and
-    metrics are computed and logged in every step, with a progress bar.
+    metrics are computed and logged in every step, with a progress bar. Precision and memory layout are the
+    defaults.
 
     Args:
         network: With the batch size, optimiser and augmentation of its configuration.
         folder: Holds the data as torchvision wants them, see ``torchvision_folder``.
-        precision: Lightning's name.
         device: ``cpu`` or ``cuda``.
         workers: Of each DataLoader.
         epochs: How many.
@@ -224,13 +231,12 @@ def by_usual_setup(
         trainer = Trainer(
             accelerator="gpu" if device == "cuda" else "cpu",
             devices=1,
-            precision=precision,
             max_epochs=epochs,
             default_root_dir=logs,
             callbacks=[starts],
         )
         trainer.fit(
-            UsualModule(network, precision, device),
+            UsualModule(network),
             DataLoader(images, shuffle=True, **arguments),
             DataLoader(validation, **arguments),
         )

@@ -162,7 +162,7 @@ def _epochs_of(network: Measured, settings: Settings, folder: str) -> dict[str, 
 
     def usual(workers: int) -> float:
         with _quiet():
-            return min(loops.by_usual_setup(network, folder, precision, device, workers))
+            return min(loops.by_usual_setup(network, folder, device, workers))
 
     return {
         f"{title}, train.py": lambda: min(

@@ -70,11 +70,11 @@ def test_three_ways_to_train_take_their_time(settings: Settings, tmp_path: Path)
     loops.torchvision_folder(source.load(settings.root), str(tmp_path))
     trained = loops.by_train_script(network, settings.root, 3, "--data.train_size", "200")
     bare = loops.by_bare_loop(network, settings.root, "32-true", "cpu")
-    usual = loops.by_usual_setup(network, str(tmp_path), "32-true", "cpu", workers=0)
+    usual = loops.by_usual_setup(network, str(tmp_path), "cpu", workers=0)
     assert [len(seconds) for seconds in (trained.epoch_seconds, bare, usual)] == [2, 2, 2]
     assert all(0 < value < 60 for value in (*trained.epoch_seconds, *bare, *usual))
     assert trained.images_per_second > 0
-    assert 100 < trained.peak_megabytes < 10_000
+    assert 100 < trained.peak_megabytes < 2_000  # whatever this process takes
     assert 0 < trained.first_step_seconds < 60
 
 
