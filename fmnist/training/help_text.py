@@ -16,6 +16,7 @@ from fmnist.data.augmentation import Augmentation
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models import shipped_networks
 from fmnist.models.classifier import Classifier
+from fmnist.models.distillation import TEMPERATURE, WEIGHT
 
 USAGE = """\
 usage: python scripts/train.py --config FILE [--config FILE ...] [--FLAG VALUE ...]
@@ -51,6 +52,25 @@ RUN_FLAGS = (
         "Folder of a finished run of the same network; training begins with its weights.",
         None,
         str | None,
+    ),
+    Flag(
+        "teachers",
+        "Folder of a finished run of a network, or several, e.g. [logs/a, logs/b]; the new network also "
+        "learns from their probabilities.",
+        None,
+        list[str] | str | None,
+    ),
+    Flag(
+        "teacher_weight",
+        f"Share of the loss that is of the teachers; null is {WEIGHT:g} with teachers.",
+        None,
+        float | None,
+    ),
+    Flag(
+        "teacher_temperature",
+        f"Divides the logits of teachers and network in that part; null is {TEMPERATURE:g}.",
+        None,
+        float | None,
     ),
     Flag(
         "ema",
