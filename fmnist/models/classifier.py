@@ -153,7 +153,7 @@ class Classifier(LightningModule):
         if self.hparams["compile"]:
             self.network.compile()
         if self._teachers is not None:
-            self._teachers.prepare(self.device, self.dtype, self.hparams["compile"])
+            self._teachers.prepare(self.network, self.hparams["compile"])
 
     def on_train_start(self) -> None:
         """Let the schedule end with the last step, and go on with an interrupted epoch.

@@ -53,10 +53,11 @@ class Teachers:
         for network, _ in self.members:
             network.requires_grad_(False)
 
-    def prepare(self, device: torch.device, dtype: torch.dtype, compile: bool) -> None:
-        """Move the networks to a device and a type, and compile them if wanted."""
+    def prepare(self, student: nn.Module, compile: bool) -> None:
+        """Move the networks to the device and floating-point type of the student; compile them if wanted."""
+        weight = next(student.parameters())
         for network, _ in self.members:
-            network.to(device, dtype)
+            network.to(weight.device, weight.dtype)
             if compile:
                 network.compile()
 
