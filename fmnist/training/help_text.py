@@ -55,23 +55,12 @@ RUN_FLAGS = (
     ),
     Flag(
         "teachers",
-        "Folder of a finished run of a network, or several, e.g. [logs/a, logs/b]; the new network also "
-        "learns from their probabilities.",
+        "Folders of finished runs of networks that teach this one, e.g. [logs/a, logs/b].",
         None,
         list[str] | str | None,
     ),
-    Flag(
-        "teacher_weight",
-        f"Share of the loss that is of the teachers; null is {WEIGHT:g} with teachers.",
-        None,
-        float | None,
-    ),
-    Flag(
-        "teacher_temperature",
-        f"Divides the logits of teachers and network in that part; null is {TEMPERATURE:g}.",
-        None,
-        float | None,
-    ),
+    Flag("teacher_weight", f"Their share of the loss; null is {WEIGHT:g}.", None, float | None),
+    Flag("teacher_temperature", f"Their softmax temperature; null is {TEMPERATURE:g}.", None, float | None),
     Flag(
         "ema",
         "Decay of the moving average of the weights, less at first; null for none.",
