@@ -16,6 +16,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from fmnist.core.errors import InputError
 from fmnist.core.metrics import logged_metrics
 from fmnist.core.statistics import scores_fault
+from fmnist.models.distillation import Teachers
 from fmnist.models.layers import at_least_float32, evaluation_logits, memory_format
 from fmnist.models.metrics import EpochBuffer, classification_metrics
 from fmnist.models.optimization import OptimizerName, ScheduleName, build_optimizer, schedule_factor
@@ -96,6 +97,11 @@ class Classifier(LightningModule):
         self._epoch_buffers = {stage: EpochBuffer() for stage in get_args(Stage)}
         self._restored: list[Tensor] = []  # of the epoch that a checkpoint interrupts, from all processes
         self._seed, self._total_steps = 0, 1
+        self._teachers: Teachers | None = None
+
+    def learn_from(self, teachers: Teachers) -> None:
+        """Train with the loss of ``teachers.loss`` in place of that of the labels alone."""
+        self._teachers = teachers
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, 10) of images, float32 (N, 1, 28, 28) in [0, 1]."""
@@ -146,6 +152,8 @@ class Classifier(LightningModule):
     def on_fit_start(self) -> None:
         if self.hparams["compile"]:
             self.network.compile()
+        if self._teachers is not None:
+            self._teachers.prepare(self.network, self.hparams["compile"])
 
     def on_train_start(self) -> None:
         """Let the schedule end with the last step, and go on with an interrupted epoch.
@@ -186,7 +194,8 @@ class Classifier(LightningModule):
             labels = fixed_targets(labels.to(logits.dtype), logits)
         counted = len(classes)
         self._epoch_buffers["train"].append(logits[:counted].detach(), classes, indices[:counted])
-        return F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
+        return loss if self._teachers is None else self._teachers.loss(loss, images, logits)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         self._evaluate("val" if batch[1].ndim == 1 else "photographs", batch)

@@ -35,6 +35,7 @@ from fmnist.training.resume import (
     run_of_job,
     run_to_resume,
 )
+from fmnist.training.teachers import learn_from_teachers
 from fmnist.training.trainer_parts import PARTS, as_list, check_parts, flag_of, resolve_classes
 
 TRAINER_DEFAULTS = {
@@ -67,6 +68,7 @@ class Command:
         model: Built from it.
         data: Likewise.
         initial: Of the run whose weights training begins with, what ``run.json`` records; ``None`` for none.
+        teachers: Likewise of each run that the model learns from.
         trainer_arguments: Of ``Trainer``; callbacks, loggers and plugins are built.
         precision_reason: Why the precision is what it is.
         resumed: The run to continue, if any.
@@ -79,6 +81,7 @@ class Command:
     model: Classifier
     data: FashionMNISTDataModule
     initial: dict[str, Any] | None
+    teachers: list[dict[str, Any]] | None
     trainer_arguments: dict[str, Any]
     precision_reason: str
     resumed: Run | None
@@ -148,6 +151,7 @@ def _parse(args: list[str]) -> Command:
     check_parts(vars(cli.config_init.trainer), config.trainer, cli.model, photographs)
     begins_afresh = resumed is None and config.init is not None
     initial = load_initial_weights(cli.model, config.init) if begins_afresh else None
+    teachers = learn_from_teachers(cli.model, config, resumed)
     return Command(
         shell_command("train", *args),
         config,
@@ -155,6 +159,7 @@ def _parse(args: list[str]) -> Command:
         cli.model,
         cli.datamodule,
         initial,
+        teachers,
         vars(cli.config_init.trainer),
         precision_reason,
         resumed,

@@ -16,6 +16,7 @@ from fmnist.data.augmentation import Augmentation
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models import shipped_networks
 from fmnist.models.classifier import Classifier
+from fmnist.models.distillation import TEMPERATURE, WEIGHT
 
 USAGE = """\
 usage: python scripts/train.py --config FILE [--config FILE ...] [--FLAG VALUE ...]
@@ -52,6 +53,14 @@ RUN_FLAGS = (
         None,
         str | None,
     ),
+    Flag(
+        "teachers",
+        "Folders of finished runs of networks that teach this one, e.g. [logs/a, logs/b].",
+        None,
+        list[str] | str | None,
+    ),
+    Flag("teacher_weight", f"Their share of the loss; null is {WEIGHT:g}.", None, float | None),
+    Flag("teacher_temperature", f"Their softmax temperature; null is {TEMPERATURE:g}.", None, float | None),
     Flag(
         "ema",
         "Decay of the moving average of the weights, less at first; null for none.",

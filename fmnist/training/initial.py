@@ -1,13 +1,11 @@
 """Begin a training with the weights of a finished run: ``--init``."""
 
-import hashlib
 import inspect
 from typing import Any
 
 from fmnist.core.errors import InputError, one_line, quoted
-from fmnist.core.runs import Run, network_file
 from fmnist.models.classifier import Classifier
-from fmnist.models.loading import load_classifier
+from fmnist.training.finished import finished_network, source_record
 
 
 def load_initial_weights(model: Classifier, path: str) -> dict[str, Any]:
@@ -23,15 +21,7 @@ def load_initial_weights(model: Classifier, path: str) -> dict[str, Any]:
     Raises:
         InputError: There is no such run, it holds no network, or another one than ``model``.
     """
-    try:
-        run = Run.find(path)
-        if not run.is_scored:
-            raise InputError(f"{quoted(run.path)}: is {run.state}, and only a finished run has a model")
-        if run.kind != "lightning":
-            raise InputError(f"{quoted(run.path)}: is a {run.kind} run, it holds no network")
-        trained = load_classifier(run.path)
-    except InputError as error:
-        raise InputError(f"--init {error}") from None
+    run, trained = finished_network("--init", path)
     if type(trained) is not type(model):
         wanted = f"{type(trained).__module__}.{type(trained).__name__}"
         raise InputError(
@@ -43,11 +33,7 @@ def load_initial_weights(model: Classifier, path: str) -> dict[str, Any]:
         differing = _differences(model, trained)
         reason = "; ".join(differing) or f"its weights do not fit ({one_line(error)})"
         raise InputError(f"--init {quoted(run.path)}: is another network: {reason}") from None
-    return {
-        "run": run.record.get("name"),
-        "version": run.version,
-        "sha256": hashlib.sha256(network_file(run.path).read_bytes()).hexdigest(),
-    }
+    return source_record(run)
 
 
 def _differences(model: Classifier, trained: Classifier) -> list[str]:

@@ -19,8 +19,8 @@ END_FLAGS = {
 }
 """What may end a run, and the flag that lets it go on beyond that."""
 
-MAY_LIE_ELSEWHERE = ("data.photographs", "data.photograph_classes")
-"""Paths whose content is checked instead, see ``check_same_photographs``."""
+MAY_LIE_ELSEWHERE = ("data.photographs", "data.photograph_classes", "teachers")
+"""Paths whose content is checked instead, see ``check_same_photographs`` and ``learn_from_teachers``."""
 
 
 def run_to_resume(path: Path) -> Run:

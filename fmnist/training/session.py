@@ -43,8 +43,10 @@ from fmnist.training.checkpoints import (
 )
 from fmnist.training.command_line import Command
 from fmnist.training.epoch_table import EpochTable
+from fmnist.training.finished import source_name
 from fmnist.training.resume import check_same_data, check_same_photographs, warn_of_other_versions
 from fmnist.training.signals import StopSignals, job_id, slurm_environment
+from fmnist.training.teachers import teacher_lines
 from fmnist.training.threads import yields
 from fmnist.training.trainer_parts import as_list, raised_by_lightning, trainer_error
 
@@ -229,6 +231,7 @@ class Session:
             split=command.data.split,
             photographs=command.data.photograph_record,
             init=command.initial,
+            teachers=command.teachers,
             classes=list(CLASSES),
             parameters=parameter_count(command.model.network),
             multiply_adds=multiply_adds(command.model.network),
@@ -271,8 +274,9 @@ class Session:
         yielding = " that yield to other programs" if yields() else ""
         initial, photographs = run.record.get("init"), run.record.get("photographs")
         if initial is not None:
-            version = f", version {initial['version']}" if initial["version"] >= 0 else ""
-            print(f"begins with the weights of {initial['run']}{version}")
+            print(f"begins with the weights of {source_name(initial)}")
+        if teachers := run.record.get("teachers"):
+            print(*teacher_lines(teachers, run.config, split), sep="\n")
         print(
             f"{type(network).__name__}, {counted(parameter_count(network), 'parameter')}, on "
             f"{self.trainer.world_size} x {self.trainer.strategy.root_device.type}, "
@@ -286,12 +290,13 @@ class Session:
 
     def _progress(self, run: Run) -> dict[str, Any]:
         clock = self.clock
+        taught = sum(teacher["multiply_adds"] for teacher in run.record.get("teachers") or [])
         return {
             "epochs": clock.epochs,
             "steps": self.trainer.global_step,
             "train_seconds": round(clock.seconds, 2),
-            # the backward pass costs two forward passes
-            "training_multiply_adds": 3 * clock.images * run.record["multiply_adds"],
+            # the backward pass costs two forward passes; teachers have none
+            "training_multiply_adds": clock.images * (3 * run.record["multiply_adds"] + taught),
         }
 
     def _record_failure(self, run: Run, error: BaseException) -> None:

@@ -86,7 +86,7 @@ def test_run_json_holds_every_field(finished: tuple[Run, str], synthetic_root: P
     assert (hardware["device"], hardware["processes"]) == ("cpu", 1)
     assert record.pop("metrics").keys() == {"val", "test"}
     assert (record.pop("steps"), record.pop("ended_by"), record.pop("error")) == (10, "max_epochs", None)
-    assert record.keys() == {"git_commit", "slurm_job", "photographs", "init"}
+    assert record.keys() == {"git_commit", "slurm_job", "photographs", "init", "teachers"}
 
 
 @pytest.mark.parametrize("part", ["val", "test"])

@@ -1,0 +1,157 @@
+"""A training that learns from the networks of finished runs: ``--teachers``."""
+
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from fmnist.core.runs import Run
+from fmnist.models.loading import load_classifier
+from fmnist.training.train import main
+from tests.synthetic import write_photographs
+from tests.training.folder import checkpoint, equal, rows
+
+MLP_COST = 784 * 16 + 16 * 10  # multiply-adds of an image
+
+
+def test_a_network_learns_from_runs(train: Callable[..., Run], capsys: pytest.CaptureFixture[str]) -> None:
+    first = train("--name", "first", "--model.flip_average", "true")
+    plain = train("--name", "plain")
+    capsys.readouterr()
+    taught = train("--name", "taught", "--teachers", f"[{first.path.parent}, lenet5]")
+    printed = capsys.readouterr()
+    assert "learns from first, version 0 and lenet5: 90% of the loss, temperature 1\n" in printed.out
+
+    assert {key: taught.config[key] for key in ("teachers", "teacher_weight", "teacher_temperature")} == {
+        "teachers": [str(first.path), "lenet5"],
+        "teacher_weight": 0.9,
+        "teacher_temperature": 1.0,
+    }
+    mlp, lenet = taught.record["teachers"]
+    assert (mlp["run"], mlp["version"], mlp["split"]) == ("first", 0, first.record["split"])
+    assert (lenet["run"], lenet["version"]) == ("lenet5", -1)
+    assert mlp["multiply_adds"] == 2 * MLP_COST  # each image and its mirror image
+    cost = 3 * MLP_COST + 2 * MLP_COST + lenet["multiply_adds"]
+    assert taught.record["training_multiply_adds"] == 2 * 500 * cost
+    assert plain.record["teachers"] is None
+    assert plain.config["teacher_weight"] is None
+
+    assert checkpoint(taught).keys() == checkpoint(plain).keys()
+    assert not equal(checkpoint(taught, "last"), checkpoint(plain, "last"))
+    shutil.rmtree(first.path)
+    assert equal(load_classifier(taught.path).state_dict(), checkpoint(taught))
+    assert [row["val/loss"] for row in rows(taught)] != [row["val/loss"] for row in rows(plain)]
+
+
+def test_of_several_runs_the_newest_finished_one_teaches_and_stays_the_teacher(
+    train: Callable[..., Run],
+) -> None:
+    train("--name", "first")
+    second = train("--name", "first", "--seed_everything", "1")
+    taught = train("--name", "taught", "--teachers", str(second.path.parent), "--teacher_temperature", "2")
+    assert taught.config["teachers"] == [str(second.path)]
+    train("--name", "first", "--seed_everything", "2")
+    again = main(["--config", str(taught.path / "config.yaml")])
+    assert again is not None
+    assert equal(checkpoint(again, "last"), checkpoint(taught, "last"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "warned"),
+    [
+        ([], False),
+        (["--data.train_size", "300"], False),
+        (["--data.split_seed", "1"], True),
+        (["--data.val_size", "50"], True),
+    ],
+)
+def test_a_teacher_that_may_have_seen_validation_images_is_named(
+    train: Callable[..., Run], capsys: pytest.CaptureFixture[str], flags: list[str], warned: bool
+) -> None:
+    first = train("--name", "first", "--trainer.max_epochs", "1", *flags)
+    short = ["--teachers", str(first.path), "--trainer.max_epochs", "1"]
+    train(*short)
+    warning = "warning: first, version 0 was trained with another split, so it may have seen validation"
+    assert (warning in capsys.readouterr().out) == warned
+    train(*short, "--data.val_size", "0")
+    assert "warning: first" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("by", [None, signal.SIGTERM])
+def test_a_resumed_training_has_the_same_teachers(
+    train: Callable[..., Run],
+    interrupted: Callable[..., Run],
+    tmp_path: Path,
+    refusal: Callable[..., str],
+    by: int | None,
+) -> None:
+    first = train("--name", "first", "--trainer.max_epochs", "1")
+    other = train("--name", "other", "--trainer.max_epochs", "1", "--seed_everything", "1")
+    photographs = write_photographs(tmp_path / "photographs", {"Trouser": 6, "Coat": 6, "foreign": 4})
+    flags = ["--teachers", f"[{first.path.parent}, {other.path}]", "--teacher_temperature", "3"]
+    flags += ["--ema", "0.8", "--data.augmentation.mixup", "0.5", "--data.photographs", str(photographs)]
+    whole = train("--name", "whole", *flags)
+    cut = interrupted("training_step", 11, by, *flags, *["--checkpoint_minutes", "1e-9"] * (by is None))
+    train("--name", "first", "--trainer.max_epochs", "1", "--seed_everything", "2")  # newer, and no teacher
+    if by is None:
+        main(["--resume", str(cut.path)])
+    else:
+        moved = Path(shutil.move(first.path, tmp_path / "moved"))
+        resume = ["--resume", str(cut.path)]
+        assert f"--teachers {first.path}: is no run folder" in refusal(*resume)
+        changed = refusal(*resume, "--teachers", f"[{other.path}, {other.path}]")
+        assert f"--teachers {other.path} {other.path}: {cut.path} was started with other weights" in changed
+        main([*resume, "--teachers", f"[{moved}, {other.path}]"])
+    found = Run(cut.path)
+    assert found.record["metrics"] == whole.record["metrics"]
+    assert found.record["training_multiply_adds"] == whole.record["training_multiply_adds"]
+    for name in ("last.ckpt", "best.ckpt"):
+        one, wanted = (
+            torch.load(run.path / "checkpoints" / name, weights_only=True) for run in (found, whole)
+        )
+        for key in ("state_dict", "current_model_state", "optimizer_states"):
+            assert equal(one[key], wanted[key])
+
+
+def test_teachers_are_compiled_with_the_network(
+    train: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train("--name", "first", "--trainer.max_epochs", "1")
+    compiled: list[str] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda network: compiled.append(type(network).__name__))
+    train("--teachers", f"[{first.path}, lenet5]", "--model.compile", "true")
+    assert compiled == ["MLP", "MLP", "LeNet5"]
+
+
+def test_teachers_that_cannot_teach_are_refused(
+    tiny: list[str], train: Callable[..., Run], tmp_path: Path, refusal: Callable[..., str]
+) -> None:
+    run = train("--name", "first", "--trainer.max_epochs", "1").path
+    shutil.copytree(run, tmp_path / "other")
+    record = json.loads((run / "run.json").read_text())
+    (tmp_path / "other" / "run.json").write_text(json.dumps({**record, "classes": ["cat", "dog"]}))
+    for name, kind, status in (("svm", "scikit-learn", "finished"), ("going", "lightning", "running")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps({"kind": kind, "status": status}))
+    before = sorted(tmp_path.rglob("*"))
+    logs = ["--logs", tmp_path / "logs"]
+    for flags, message in (
+        (["--teachers", tmp_path / "svm"], f"--teachers {tmp_path}/svm: is a scikit-learn run, it holds no"),
+        (["--teachers", tmp_path / "going"], f"--teachers {tmp_path}/going: is running, or was killed, and"),
+        (["--teachers", f"[{run}, {tmp_path}/none]"], f"--teachers {tmp_path}/none: is no run folder"),
+        (["--teachers", tmp_path / "other"], f"--teachers {tmp_path}/other: has other classes: ['cat', 'dog"),
+        (["--teachers", run, "--teacher_weight", "0"], "--teacher_weight 0.0: must be above 0 and at most 1"),
+        (["--teachers", run, "--teacher_weight", "x"], "--teacher_weight x: must be float"),
+        (["--teachers", run, "--teacher_temperature", "-1"], "--teacher_temperature -1.0: must be above 0"),
+        (["--teacher_weight", "0.9"], "--teacher_weight 0.9: needs --teachers RUN"),
+        (["--teacher_temperature", "1"], "--teacher_temperature 1.0: needs --teachers RUN"),
+    ):
+        printed = refusal(*tiny, *logs, *flags)
+        assert printed.startswith(f"error: {message}")
+        assert len(printed.splitlines()) <= 2
+    assert sorted(tmp_path.rglob("*")) == before
