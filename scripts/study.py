@@ -1,4 +1,4 @@
-"""Run many trainings as one study: over seeds, of a list of configurations, or in search of good settings."""
+"""Run many trainings as one study: over seeds or folds, of a list, or in search of good settings."""
 
 import argparse
 import itertools
@@ -10,16 +10,18 @@ from fmnist.core.errors import InputError, exits_cleanly
 DESCRIPTION = """\
 Run many trainings as one study, networks and baselines alike, each in a process and run folder of its own.
 What is finished is not run again, and what was interrupted continues from its checkpoint: repeat the same
-command, or name the study's folder by --resume. There are three ways to say which runs:
+command, or name the study's folder by --resume. There are four ways to say which runs:
 
   study.py PATH ...                      the command in the first line of each YAML file or folder of them;
                                          those made of other runs, by blend or embedding, come last
   study.py --config FILE --seeds N       the same configuration with the seeds 0 to N-1; goes with PATH, too
+  study.py --config FILE --folds N       N-fold cross-validation: each training image is validated on once
   study.py --config FILE --search FILE   a search by Optuna: configs/search/ holds examples
 """
 EPILOG = """\
 Any other flag is passed to every run, for example --logs, --data.root or --data.train_size 5000.
-The study's folder LOGS/studies/NAME holds study.html, and of a search its trials and their run folders.
+The study's folder LOGS/studies/NAME holds study.html; of folds also out_of_fold.npz, the predictions of all
+training images, each by the run that was not trained on it; of a search its trials and their run folders.
 A search never reads the test set. Trials that fail are recorded with the reason; three in a row end it.
 The exit status is 1 if a run of a list, or a search, failed.
 """
@@ -60,7 +62,7 @@ def _parser() -> tuple[argparse.ArgumentParser, list[argparse.Action]]:
     """Return the parser, and the flags that go with ``--search`` alone."""
     parser = argparse.ArgumentParser(
         prog="python scripts/study.py",
-        usage="%(prog)s [PATH ...] [--config FILE] [--seeds N | --search FILE] [--FLAG VALUE ...]",
+        usage="%(prog)s [PATH ...] [--config FILE] [--seeds N | --folds N | --search FILE] [--FLAG VALUE]",
         description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )  # fmt: skip
@@ -71,6 +73,9 @@ def _parser() -> tuple[argparse.ArgumentParser, list[argparse.Action]]:
     add("--jobs", type=positive, default=1, metavar="N", help="runs at the same time (default: 1)")
     add("--seeds", type=positive, metavar="N", help="run each configuration with the seeds 0 to N-1")
     add("--split-seeds", type=positive, metavar="N", help="likewise with N choices of validation images")
+    add(
+        "--folds", type=positive, metavar="N", help="run the configuration with each of N folds as validation"
+    )
     add("--compare", metavar="DIR", help="write the page of scripts/compare.py into DIR, except of a search")
     search = parser.add_argument_group("search")
     add = search.add_argument

@@ -31,6 +31,7 @@ DEFAULTS: dict[str, Any] = {
         "val_size": 5000,
         "train_size": None,
         "split_seed": 0,
+        "fold": 0,
         "copies": 0,
         "augmentation": None,
     },
@@ -52,6 +53,7 @@ every key of the YAML is a flag, too, and a later one wins:
   --estimator.ARGUMENT VALUE   one of its arguments
   --blend "[RUN, RUN]"         in place of an estimator: soft voting of finished runs
   --data.root DIR   --data.val_size {DEFAULTS["data"]["val_size"]}   --data.train_size N   --data.split_seed 0
+  --data.fold N                validate on fold N, counted from 0, of val_size images each
   --data.copies N              also fit on N augmented copies of the training images
   --data.augmentation.NAME VALUE   how they are augmented: the flags of train.py, like shift 1 or flip true
   --print_config               print the resolved configuration and stop
@@ -192,6 +194,7 @@ def _check(config: dict[str, Any]) -> Config:
         seed: 0,
         "data.val_size": 0,
         "data.split_seed": 0,
+        "data.fold": 0,
         "data.train_size": 1,
         "data.copies": 0,
     }.items():

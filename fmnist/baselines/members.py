@@ -54,21 +54,22 @@ def check_member(run: Run, flag: str, data_sha256: dict[str, str], split: dict[s
         run: The run.
         flag: The flag that names it, for messages.
         data_sha256: Digests of the files of this fit.
-        split: The split of this fit: ``split_seed``, ``train``, ``val``.
+        split: The split of this fit: ``split_seed``, ``fold``, ``train``, ``val``.
 
     Raises:
         InputError: It was trained on such images.
     """
-    theirs = run.record["split"]
+    theirs = run.split
     if run.record["data_sha256"] != data_sha256:
         raise InputError(f"{flag} {quoted(run.path)}: was trained on other files than those of --data.root")
-    # the larger of two validation sets of one seed holds the smaller
-    apart = theirs["split_seed"] == split["split_seed"] and theirs["val"] >= split["val"]
-    if split["val"] and not apart:
+    # the validation sets of one seed are stretches of one order
+    begin, their_begin = (each["fold"] * each["val"] for each in (split, theirs))
+    is_within = their_begin <= begin and begin + split["val"] <= their_begin + theirs["val"]
+    if split["val"] and not (theirs["split_seed"] == split["split_seed"] and is_within):
         raise InputError(
             f"{flag} {quoted(run.path)}: was trained on images that are validation here; make both with the "
-            f"same --data.split_seed (there {theirs['split_seed']}) and --data.val_size "
-            f"(there {theirs['val']})"
+            f"same --data.split_seed (there {theirs['split_seed']}), --data.fold (there {theirs['fold']}) "
+            f"and --data.val_size (there {theirs['val']})"
         )
 
 

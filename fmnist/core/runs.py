@@ -43,6 +43,26 @@ class Predictions:
     labels: np.ndarray
     indices: np.ndarray
 
+    def save(self, path: Path, compact: bool = False) -> None:
+        """Write the three arrays as an ``.npz``, atomically.
+
+        Args:
+            path: The file.
+            compact: Write the logits as float16, and compress all: a third of the size.
+
+        Raises:
+            InputError: The logits are not numbers; nothing is written.
+        """
+        logits = self.logits.astype(np.float32)
+        if fault := scores_fault(logits, len(self.labels)):
+            raise InputError(f"{quoted(path)}: is not written, as the model gives {fault}")
+        labels, indices = self.labels.astype(np.int64), self.indices.astype(np.int64)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            if compact:
+                np.savez_compressed(file, logits=logits.astype(np.float16), labels=labels, indices=indices)
+            else:
+                np.savez(file, logits=logits, labels=labels, indices=indices)
+
     @property
     def accuracy(self) -> float:
         """Share of the images whose highest logit is that of their label."""
@@ -233,25 +253,8 @@ class Run:
         self.update(status=status, finished=_now(), error=reason, **record)
 
     def save_predictions(self, part: str, predictions: Predictions, compact: bool = False) -> None:
-        """Write ``predictions/<part>.npz``, atomically; ``part`` is ``val`` or ``test``.
-
-        Args:
-            part: The part.
-            predictions: Its predictions.
-            compact: Write the logits as float16, and compress all: a third of the size.
-
-        Raises:
-            InputError: The logits are not numbers; nothing is written.
-        """
-        path, logits = self._predictions_file(part), predictions.logits.astype(np.float32)
-        if fault := scores_fault(logits, len(predictions.labels)):
-            raise InputError(f"{quoted(path)}: is not written, as the model gives {fault}")
-        labels, indices = predictions.labels.astype(np.int64), predictions.indices.astype(np.int64)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            if compact:
-                np.savez_compressed(file, logits=logits.astype(np.float16), labels=labels, indices=indices)
-            else:
-                np.savez(file, logits=logits, labels=labels, indices=indices)
+        """Write ``predictions/<part>.npz``, see ``Predictions.save``; ``part`` is ``val`` or ``test``."""
+        predictions.save(self._predictions_file(part), compact)
 
     def predictions(self, part: str) -> Predictions:
         """Read ``predictions/<part>.npz`` and check its arrays.
@@ -344,6 +347,12 @@ class Run:
     def is_tested(self) -> bool:
         """Whether its configuration has it tested; the trials of a search are not (``--test false``)."""
         return self.config.get("test") is not False
+
+    @property
+    def split(self) -> dict[str, Any]:
+        """The split of the data in numbers; empty where none is recorded."""
+        split = self.record.get("split")
+        return {"fold": 0, **split} if isinstance(split, dict) else {}  # older runs name no fold
 
     @property
     def score_type(self) -> str:

@@ -18,15 +18,21 @@ INCIDENTAL = frozenset(
 """Settings that say where files are, what is shown, which device computes: none changes what is learned, so
 they may differ between the seeds of one model, and change when a run is resumed. Only the number of processes
 has a small effect: each draws its own dropout."""
+ADDED: dict[str, Any] = {"data.fold": 0}
+"""Settings that older configurations lack, with the value that their runs had. ``settings_of`` leaves them
+out at that value, so that an older configuration equals a newer one."""
 INCIDENTAL_CALLBACK = re.compile(r"(ProgressBar|Summary|Monitor|ModelCheckpoint)$")
 
 
 def settings_of(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the settings of a configuration by dotted name, without those that change nothing learned."""
+    """Return the settings of a configuration by dotted name.
+
+    Those that change nothing learned are left out, and those of ``ADDED`` at their value there.
+    """
     settings: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
-        if name in INCIDENTAL:
+        if name in INCIDENTAL or (name in ADDED and value == ADDED[name]):
             continue
         if name == "trainer.callbacks":
             callbacks = value if isinstance(value, list) else [value]

@@ -23,25 +23,26 @@ PHOTOGRAPH_SHARE, PHOTOGRAPH_VAL = 0.4, 0.1
 
 
 def stratified_split(
-    labels: np.ndarray, val_size: int, train_size: int | None, split_seed: int
+    labels: np.ndarray, val_size: int, train_size: int | None, split_seed: int, fold: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split a set so that training and validation hold every class in proportion.
 
-    The images are put in one random order of which every prefix is stratified (to within one image a
-    class). Validation is its beginning and training follows, so a smaller training set is a part of a
-    larger one and never contains validation images.
+    The images are put in one random order, a cycle of which every stretch is stratified (to within one image
+    a class). Its beginning is cut into folds of ``val_size`` images. Validation is one of them and training
+    follows it, so a smaller training set is a part of a larger one and never contains validation images.
 
     Args:
         labels: int64 (N,).
         val_size: Number of validation images, 0 allowed.
         train_size: Number of training images, ``None`` for all that remain.
         split_seed: Chooses the order.
+        fold: Which stretch of ``val_size`` images is for validation, counted from 0.
 
     Returns:
         The sorted indices of training and validation, int64.
 
     Raises:
-        InputError: The sizes do not fit the set.
+        InputError: The sizes do not fit the set, or there is no such fold.
     """
     total = len(labels)
     if not 0 <= val_size < total:
@@ -51,13 +52,19 @@ def stratified_split(
     rest = total - val_size
     if train_size is not None and not 1 <= train_size <= rest:
         raise InputError(f"--data.train_size {train_size}: must lie between 1 and {rest:,}, or null for all")
+    folds = total // val_size if val_size else 1
+    if not 0 <= fold < folds:
+        allowed = f"lie between 0 and {folds - 1}" if folds > 1 else "be 0"
+        raise InputError(
+            f"--data.fold {fold}: must {allowed}, with --data.val_size {val_size} of {total:,} images"
+        )
     generator = np.random.default_rng(split_seed)
     order = generator.permutation(total)
     position = np.empty(total)  # of each image in that order, in [0, 1)
     for label in np.unique(labels):
         members = order[labels[order] == label]
         position[members] = (np.arange(len(members)) + generator.random()) / len(members)
-    order = np.argsort(position, kind="stable")
+    order = np.roll(np.argsort(position, kind="stable"), -fold * val_size)
     end = total if train_size is None else val_size + train_size
     return np.sort(order[val_size:end]), np.sort(order[:val_size])
 
@@ -76,6 +83,7 @@ class FashionMNISTDataModule(LightningDataModule):
         val_size: Validation images taken from the 60,000; 0 trains on all of them.
         train_size: Training images, a stratified part of the rest; null takes all.
         split_seed: Seed of the split, apart from ``seed``, so that all models get the same one.
+        fold: Which fold of ``val_size`` images is for validation, counted from 0; folds share no image.
         seed: Seed of order and augmentation; ``scripts/train.py`` sets it to ``--seed_everything``.
         augmentation: Switches and strengths of the augmentation; null is none.
         photographs: Folder of labelled photographs for training, a subfolder for each class.
@@ -95,6 +103,7 @@ class FashionMNISTDataModule(LightningDataModule):
         val_size: int = 5000,
         train_size: int | None = None,
         split_seed: int = 0,
+        fold: int = 0,
         seed: int = 0,
         augmentation: Augmentation | None = None,
         photographs: str | None = None,
@@ -106,7 +115,7 @@ class FashionMNISTDataModule(LightningDataModule):
         for flag, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
             if value < 1:
                 raise InputError(f"--data.{flag} {value}: must be at least 1")
-        for flag, value in {"split_seed": split_seed, "seed": seed}.items():
+        for flag, value in {"split_seed": split_seed, "fold": fold, "seed": seed}.items():
             if value < 0:
                 raise InputError(f"--data.{flag} {value}: must be 0 or more")
         if not 0 < photograph_share < 1:
@@ -130,7 +139,8 @@ class FashionMNISTDataModule(LightningDataModule):
             )
         self.root = Path(root)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.val_size, self.train_size, self.split_seed, self.seed = val_size, train_size, split_seed, seed
+        self.val_size, self.train_size, self.split_seed, self.fold = val_size, train_size, split_seed, fold
+        self.seed = seed
         self.augmentation = augmentation or Augmentation()
         self._on_device: dict[tuple[str, torch.device], tuple[Tensor, Tensor]] = {}
 
@@ -155,7 +165,7 @@ class FashionMNISTDataModule(LightningDataModule):
     @cached_property
     def _indices(self) -> tuple[Tensor, Tensor]:
         labels = self.data.train_labels.numpy()
-        train, val = stratified_split(labels, self.val_size, self.train_size, self.split_seed)
+        train, val = stratified_split(labels, self.val_size, self.train_size, self.split_seed, self.fold)
         return torch.from_numpy(train), torch.from_numpy(val)
 
     @property
@@ -203,6 +213,7 @@ class FashionMNISTDataModule(LightningDataModule):
         train, val = self._indices
         return {
             "split_seed": self.split_seed,
+            "fold": self.fold,
             "train": len(train),
             "val": len(val),
             "test": len(self.data.test_labels),
@@ -269,7 +280,7 @@ class FashionMNISTDataModule(LightningDataModule):
 
     def __str__(self) -> str:
         # Lightning's own raises, as the loaders are no instances of DataLoader
-        names = ("batch_size", "val_size", "train_size", "split_seed", "seed", "augmentation")
+        names = ("batch_size", "val_size", "train_size", "split_seed", "fold", "seed", "augmentation")
         settings = ", ".join(f"{name}={getattr(self, name)}" for name in names)
         if self.photograph_folder is not None:
             settings += f", photographs={self.photograph_folder!r}"

@@ -19,11 +19,15 @@ def data_of(run: Run, root: str, download: bool = False) -> FashionMNISTDataModu
     """
     if not download and source.find(root) is None:
         raise InputError(f"--data.root {quoted(root)}: holds no data set")
-    split = run.record.get("split")
-    if not isinstance(split, dict) or not {"split_seed", "train", "val"} <= split.keys():
+    split = run.split
+    if not {"split_seed", "train", "val"} <= split.keys():
         raise InputError(f"{quoted(run.path / 'run.json')}: names no split of the data")
     data = FashionMNISTDataModule(
-        root, val_size=split["val"], train_size=split["train"], split_seed=split["split_seed"]
+        root,
+        val_size=split["val"],
+        train_size=split["train"],
+        split_seed=split["split_seed"],
+        fold=split["fold"],
     )
     if data.data.sha256 != run.record.get("data_sha256"):
         raise InputError(

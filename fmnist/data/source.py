@@ -132,6 +132,20 @@ def load(root: str | Path = "data") -> "FashionMNIST":
     return FashionMNIST(*train, *test, sha256=digests)
 
 
+def training_size(root: str | Path = "data") -> int:
+    """Return the number of training images, without PyTorch.
+
+    Args:
+        root: As for `load`.
+
+    Raises:
+        InputError: The files cannot be downloaded, or are not what they should be.
+    """
+    folder = fetch(root)
+    files, _ = verified(folder)
+    return len(_parse(folder, "train-labels-idx1-ubyte", files))
+
+
 def _part(folder: Path, part: str, files: dict[str, bytes]) -> "tuple[Tensor, Tensor]":
     """Return uint8 images (N, 28, 28) and int64 labels (N,) of one part."""
     import torch

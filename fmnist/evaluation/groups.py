@@ -152,24 +152,24 @@ def differences(results: Sequence[RunResult]) -> list[str]:
     splits = {result: split for result in results if (split := _split(result)) is not None}
     if len(set(splits.values())) > 1:
         sizes = {
-            result: f"{(result.run.record.get('split') or {}).get('train')} training and {val} validation "
-            f"images, split seed {seed}"
-            for result, (val, seed) in splits.items()
+            result: f"{result.run.split.get('train')} training and {val} validation "
+            f"images, split seed {seed}, fold {fold}"
+            for result, (val, seed, fold) in splits.items()
         }
         return [_difference("different splits", sizes)]
     return []
 
 
-def _split(result: RunResult) -> tuple[Any, Any] | None:
+def _split(result: RunResult) -> tuple[Any, Any, Any] | None:
     """Return what decides a run's validation images; None for one that trained on every training image.
 
     Runs on fewer training images (``--data.train_size``) have the same validation images.
     """
-    split = result.run.record.get("split") or {}
+    split = result.run.split
     whole = (result.run.config.get("data") or {}).get("train_size") is None
     if split.get("val") == 0 and whole:
         return None
-    return split.get("val"), split.get("split_seed")
+    return split.get("val"), split.get("split_seed"), split.get("fold")
 
 
 def _difference(what: str, values: Mapping[RunResult, str]) -> str:

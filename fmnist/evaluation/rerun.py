@@ -28,7 +28,7 @@ def predictions(run: Run, root: str) -> tuple[Predictions, Predictions | None, l
     """
     if not run.is_tested:
         raise InputError(f"{quoted(run.path)}: {UNTESTED}")
-    has_validation = bool((run.record.get("split") or {}).get("val"))
+    has_validation = bool(run.split.get("val"))
     parts: list[Part] = ["test", "val"] if has_validation else ["test"]
     read: dict[Part, Predictions] = {}
     lines = []

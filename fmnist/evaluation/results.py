@@ -165,7 +165,7 @@ def runs_table(results: Iterable[tuple[str, RunResult]]) -> Table:
 
 def _run_row(label: str, result: RunResult) -> Row:
     record = result.run.record
-    hardware, split = record.get("hardware") or {}, record.get("split") or {}
+    hardware, split = record.get("hardware") or {}, result.run.split
     names = (str(hardware[key]) for key in ("processor", "device") if hardware.get(key))
     cores = hardware.get("cores")
     versions: Mapping[str, Any] = record.get("versions") or {}
@@ -174,7 +174,8 @@ def _run_row(label: str, result: RunResult) -> Row:
         "folder": str(result.run.path),
         "seed": result.seed,
         "accuracy": float(result.right.mean()),
-        "split": f"{split.get('train', '?')} + {split.get('val', '?')}",
+        "split": f"{split.get('train', '?')} + {split.get('val', '?')}"
+        + (f", fold {split['fold']}" if split.get("fold") else ""),
         "commit": str(record["git_commit"]) if record.get("git_commit") else None,
         "hardware": ", ".join([*names, "? cores" if cores is None else counted(cores, "core")]),
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),

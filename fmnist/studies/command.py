@@ -13,9 +13,20 @@ from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.core.runs import Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import counted
-from fmnist.studies.entries import Entry, entries_of_jobs, entries_of_runs, groups_of, spreads_of
+from fmnist.studies.entries import (
+    FOLD,
+    OVER_FOLDS,
+    OVER_SEEDS,
+    SEEDS,
+    Entry,
+    entries_of_jobs,
+    entries_of_runs,
+    groups_of,
+    spreads_of,
+)
 from fmnist.studies.folder import RECORD, open_folder, save_command
-from fmnist.studies.jobs import find_jobs, job_of, over_seeds
+from fmnist.studies.folds import FILE, out_of_fold, with_fold_size
+from fmnist.studies.jobs import find_jobs, job_of, repeated
 from fmnist.studies.many import run_jobs, table_of
 from fmnist.studies.resolver import Resolved, Resolver
 from fmnist.studies.space import Parameter, check_space, read_space
@@ -42,6 +53,8 @@ def run(options: argparse.Namespace, paths: Sequence[str], flags: list[str], arg
     Raises:
         InputError: The command line, or a file that it names, is wrong.
     """
+    if options.folds:
+        _check_folds(options, paths, flags)
     if options.search and (paths or options.seeds or options.split_seeds or options.compare):
         raise InputError(
             "--search: goes with --config FILE, and not with PATH, --seeds, --split-seeds or --compare"
@@ -49,7 +62,9 @@ def run(options: argparse.Namespace, paths: Sequence[str], flags: list[str], arg
     if paths and options.config:
         raise InputError(f"{quoted(paths[0])}: does not go with --config; name either files or --config")
     if not (paths or options.config):
-        raise InputError("name YAML files, or --config FILE with --seeds N or --search FILE (--help)")
+        raise InputError(
+            "name YAML files, or --config FILE with --seeds N, --folds N or --search FILE (--help)"
+        )
     with Resolver() as resolver:
         if options.search:
             return _search(options, flags, args, resolver)
@@ -63,35 +78,63 @@ def _many(
     args: Sequence[str],
     resolver: Resolver,
 ) -> int:
-    """Run each of a list of configurations, with each seed."""
-    seeds = options.seeds or options.split_seeds
+    """Run each of a list of configurations, with each seed or fold."""
+    ranges = dict(zip((*SEEDS, FOLD), (options.seeds, options.split_seeds, options.folds), strict=True))
+    is_repeated, over = any(ranges.values()), OVER_FOLDS if options.folds else OVER_SEEDS
     if paths:
         jobs, failed = find_jobs([shipped_path(path) for path in paths], flags)
         name, logs = _list_name(paths), _value_of("--logs", flags) or "logs"
     else:
-        jobs, failed = [job_of(options.config, flags)], []
-        config = resolver.resolve(jobs[0].command).config
-        name, logs = f"{config['name']}-{'seeds' if seeds else 'runs'}", config["logs"]
-    jobs = over_seeds(jobs, options.seeds, options.split_seeds)
+        job = job_of(options.config, flags)
+        config = resolver.resolve(job.command).config
+        jobs, failed = [with_fold_size(job, options.folds, config) if options.folds else job], []
+        kind = f"{over.unit}s" if is_repeated else "runs"
+        name, logs = f"{config['name']}-{kind}", config["logs"]
+    jobs = repeated(jobs, ranges)
     name = options.study or name
     folder = open_folder(logs, name, options.resume)
     save_command(folder, args)
+    (folder / FILE).unlink(missing_ok=True)  # of another number of folds
     outcomes = run_jobs(jobs, resolver, name, folder, options.jobs)
     runs = [run for run in outcomes if run is not None]
     failed += dict.fromkeys(job.path for job, run in zip(jobs, outcomes, strict=True) if run is None)
     if runs:
         values = [job.values for job, run in zip(jobs, outcomes, strict=True) if run is not None]
-        print("\n" + table_of(runs, values).text(), flush=True)
-        entries = entries_of_jobs(jobs, outcomes)
+        print("\n" + table_of(runs, values, over.part).text(), flush=True)
+        entries = entries_of_jobs(jobs, outcomes, over.part)
         again = shell_command("study", "--resume", str(folder))
-        path, _ = write_page(folder, name, again, entries, tested=entries if seeds else ())
-        spreads = spreads_of(groups_of(entries)) if seeds else []
-        print(*spreads, f"{quoted(path)}: open it in a browser", sep="\n", flush=True)
+        shown = entries if is_repeated else []
+        sentences = spreads_of(groups_of(shown), over)
+        if options.folds and len(runs) == len(jobs):
+            predictions = out_of_fold(runs)
+            predictions.save(folder / FILE)
+            sentences.append(
+                f"Accuracy {predictions.accuracy:.4f} on all {len(predictions.labels):,} out-of-fold "
+                f"predictions, in {FILE}."
+            )
+        path, _ = write_page(folder, name, again, entries, repeated=shown, sentences=sentences, over=over)
+        print(*sentences, f"{quoted(path)}: open it in a browser", sep="\n", flush=True)
     if failed:
         print(f"failed: {shlex.join(map(str, failed))}", file=sys.stderr)
     if options.compare and len(runs) > 1:
         _compare(runs, Path(options.compare))
     return 1 if failed else 0
+
+
+def _check_folds(options: argparse.Namespace, paths: Sequence[str], flags: Sequence[str]) -> None:
+    """Refuse what does not go with ``--folds``."""
+    others = {
+        "PATH": paths,
+        "--search": options.search,
+        "--seeds": options.seeds,
+        "--split-seeds": options.split_seeds,
+        "--compare": options.compare,
+    }
+    if given := [name for name, value in others.items() if value]:
+        raise InputError(f"--folds {options.folds}: goes with --config FILE, and not with {given[0]}")
+    for flag in ("--data.val_size", f"--{FOLD}"):
+        if (value := _value_of(flag, flags)) is not None:
+            raise InputError(f"{flag} {value}: leave it out, it is given by --folds {options.folds}")
 
 
 def _list_name(paths: Sequence[str]) -> str:

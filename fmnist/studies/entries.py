@@ -4,17 +4,39 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fmnist.core.runs import Run
 from fmnist.core.statistics import mean_interval
-from fmnist.core.tables import Column, Row, Table, duration, fixed, short
+from fmnist.core.tables import Column, Row, Table, counted, duration, fixed, short
 from fmnist.studies.jobs import Job
 
 REPORTS = ("report.html", "figures/curves.png", "run.json")
 """What tells most about a run, the best first."""
 SEEDS = ("seed_everything", "data.split_seed")
+FOLD = "data.fold"
 NAMES = ("config", "setting")  # values that need no flag beside them
+
+
+class Repetition(NamedTuple):
+    """What one configuration is run several times over, and what is shown of these runs.
+
+    Attributes:
+        unit: One repetition.
+        part: Whose accuracy counts, ``test`` or ``val``.
+        metric: Its name.
+        has_interval: Whether the repetitions are independent, so that their spread gives an interval of the
+            mean. Those of cross-validation share training images (Bengio and Grandvalet 2004).
+    """
+
+    unit: str
+    part: str
+    metric: str
+    has_interval: bool
+
+
+OVER_SEEDS = Repetition("seed", "test", "test accuracy", has_interval=True)
+OVER_FOLDS = Repetition("fold", "val", "validation accuracy", has_interval=False)
 
 
 @dataclass(frozen=True)
@@ -40,10 +62,10 @@ class Entry:
     reason: str = ""
 
 
-def entries_of_jobs(jobs: Sequence[Job], runs: Sequence[Run | None]) -> list[Entry]:
-    """Return the runs of a list, with their accuracy on the test set."""
+def entries_of_jobs(jobs: Sequence[Job], runs: Sequence[Run | None], part: str = "test") -> list[Entry]:
+    """Return the runs of a list, with their accuracy on the test set or another part."""
     return [
-        Entry(number, job.values, "failed" if run is None else run.status, accuracy(run), run)
+        Entry(number, job.values, "failed" if run is None else run.status, accuracy(run, part), run)
         for number, (job, run) in enumerate(zip(jobs, runs, strict=True))
     ]
 
@@ -112,11 +134,11 @@ def _report(run: Run | None, folder: Path) -> str | None:
 
 
 def groups_of(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Return the runs that differ in seeds alone, by what they share; runs without a result are left out."""
+    """Return the runs that differ in seed or fold alone, by what they share; only those with a result."""
     groups: dict[str, list[Entry]] = {}
     # seeds with the same split are not independent of each other, so each split is a group then
     both_vary = all(len({entry.values.get(seed) for entry in entries}) > 1 for seed in SEEDS)
-    dropped = SEEDS[:1] if both_vary else SEEDS
+    dropped = (*(SEEDS[:1] if both_vary else SEEDS), FOLD)
     for entry in entries:
         if entry.result is not None:
             shared = [
@@ -137,20 +159,20 @@ def entries_of_runs(runs: Mapping[str, Sequence[Run]]) -> list[Entry]:
     ]
 
 
-def spread(values: Sequence[float]) -> str:
-    """Return the mean of several seeds with standard deviation and interval, in words."""
+def spread(values: Sequence[float], over: Repetition = OVER_SEEDS) -> str:
+    """Return the mean of several repetitions with standard deviation and, if it has one, interval."""
     found = mean_interval(values)
     if found["sd"] is None:
-        return f"{found['mean']:.4f} with one seed"
-    interval = f"95 % {found['low']:.4f} to {found['high']:.4f}"
-    return f"{found['mean']:.4f} ± {found['sd']:.4f} over {len(values)} seeds, {interval}"
+        return f"{found['mean']:.4f} with one {over.unit}"
+    text = f"{found['mean']:.4f} ± {found['sd']:.4f} over {counted(len(values), over.unit)}"
+    return f"{text}, 95 % {found['low']:.4f} to {found['high']:.4f}" if over.has_interval else text
 
 
-def spreads_of(groups: Mapping[str, Sequence[Entry]]) -> list[str]:
-    """Return mean, standard deviation and interval of each group of several seeds, in words."""
+def spreads_of(groups: Mapping[str, Sequence[Entry]], over: Repetition = OVER_SEEDS) -> list[str]:
+    """Return what ``spread`` says of each group of several runs."""
     results = {label: [e.result for e in own if e.result is not None] for label, own in groups.items()}
     return [
-        f"{label + ': ' if label else ''}test accuracy {spread(values)}."
+        f"{label + ': ' if label else ''}{over.metric} {spread(values, over)}."
         for label, values in results.items()
         if len(values) > 1
     ]

@@ -16,7 +16,7 @@ from fmnist.core.statistics import mean_interval
 from fmnist.evaluation.comparison import write_comparison
 from fmnist.evaluation.comparison_tables import points
 from fmnist.studies.entries import accuracy, spread
-from fmnist.studies.jobs import Job, over_seeds
+from fmnist.studies.jobs import Job, repeated
 from fmnist.studies.many import run_jobs
 from fmnist.studies.resolver import Resolver
 from fmnist.studies.search import Plan
@@ -107,7 +107,7 @@ def _jobs(plan: Plan, trial: optuna.trial.FrozenTrial, seeds: int) -> list[Job]:
         plan.job._replace(command=[*plan.job.command, *flags, "--test", "true"], values={"setting": label})
         for label, flags in settings.items()
     ]
-    return over_seeds(jobs, seeds, None)
+    return repeated(jobs, {"seed_everything": seeds})
 
 
 def sentences_of(settings: dict[str, list[Run]]) -> list[str]:

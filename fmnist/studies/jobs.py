@@ -3,7 +3,7 @@
 import itertools
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,7 +52,7 @@ def find_jobs(paths: Sequence[str], flags: Sequence[str]) -> tuple[list[Job], li
             failed.append(path)
             continue
         if command := _command(path, text.partition("\n")[0]):
-            jobs.append(Job(path, [*command, *flags], _is_derived(config), {"config": path.name}))
+            jobs.append(Job(path, [*command, *flags], is_derived(config), {"config": path.name}))
         else:
             print(
                 f"error: {quoted(path)}: its first line must be its command, like\n"
@@ -88,7 +88,8 @@ def _command(path: Path, line: str) -> list[str] | None:
     ]
 
 
-def _is_derived(config: Any) -> bool:
+def is_derived(config: Any) -> bool:
+    """Return whether a configuration of a baseline is made of finished runs: a blend, or an embedding."""
     settings = config if isinstance(config, dict) else {}
     features = settings.get("features")
     steps = [step for step in features if isinstance(step, str | dict)] if isinstance(features, list) else []
@@ -118,18 +119,21 @@ def job_of(configs: Sequence[str], flags: Sequence[str]) -> Job:
     return Job(path, [script, *arguments, *flags], False, {})
 
 
-def over_seeds(jobs: Iterable[Job], seeds: int | None, split_seeds: int | None) -> list[Job]:
-    """Return each job once for each seed and each split seed, counted from 0; ``None`` leaves them alone.
+def repeated(jobs: Iterable[Job], ranges: Mapping[str, int | None]) -> list[Job]:
+    """Return each job once for each value of some flags, such as seeds; several flags make all combinations.
 
     A job that is made of other runs is there once: it takes their newest run, whatever its seed.
+
+    Args:
+        jobs: The jobs.
+        ranges: By flag, how many values it takes, counted from 0; ``None`` leaves it alone.
     """
-    ranges = {"seed_everything": seeds, "data.split_seed": split_seeds}
-    choices = [[(flag, seed) for seed in range(number)] for flag, number in ranges.items() if number]
-    repeated = []
+    choices = [[(flag, value) for value in range(number)] for flag, number in ranges.items() if number]
+    all_jobs = []
     for job in jobs:
         for pairs in itertools.product(*choices) if not job.is_derived else [()]:
-            flags = [word for flag, seed in pairs for word in (f"--{flag}", str(seed))]
-            repeated.append(
+            flags = [word for flag, value in pairs for word in (f"--{flag}", str(value))]
+            all_jobs.append(
                 job._replace(command=[*job.command, *flags], values={**job.values, **dict(pairs)})
             )
-    return repeated
+    return all_jobs

@@ -16,10 +16,7 @@ from fmnist.studies.processes import Child, LostChild, can_go_on, is_locked, loc
 from fmnist.studies.resolver import Resolver
 
 POLL_SECONDS = 0.1
-COLUMNS = (
-    Column("run", "name"),
-    Column("accuracy", "accuracy", fixed("accuracy")),
-    Column("macro F1", "f1", fixed("f1")),
+OTHER_COLUMNS = (
     Column("fit", "fit_seconds", duration("fit_seconds")),
     Column("predict", "predict_seconds", duration("predict_seconds")),
     Column("size", "size_bytes", size("size_bytes")),
@@ -142,28 +139,38 @@ def is_same(asked: dict[str, Any], recorded: dict[str, Any]) -> bool:
     return settings == others
 
 
-def table_of(runs: Sequence[Run], values: Sequence[Mapping[str, Any]] | None = None) -> Table:
+def table_of(
+    runs: Sequence[Run], values: Sequence[Mapping[str, Any]] | None = None, part: str = "test"
+) -> Table:
     """Return the table of finished runs, by name, or by folder where several have one name.
 
     Args:
         runs: The runs.
         values: In which each differs from the others; those beside its configuration go with its name.
+        part: Whose accuracy is shown, ``test`` or ``val``.
     """
     names = [
         " ".join([str(run.record.get("name")), *(f"{k} {v}" for k, v in own.items() if k != "config")])
         for run, own in zip(runs, values or [{}] * len(runs), strict=True)
     ]
-    tests = [(run.record.get("metrics") or {}).get("test") or {} for run in runs]
+    measured = [(run.record.get("metrics") or {}).get(part) or {} for run in runs]
     rows = [
         {
             "name": name if names.count(name) == 1 else quoted(run.path),
-            "accuracy": test.get("accuracy"),
-            "f1": test.get("f1"),
+            "accuracy": metrics.get("accuracy"),
+            "f1": metrics.get("f1"),
             "fit_seconds": run.record.get("fit_seconds", run.record.get("train_seconds")),
             "predict_seconds": run.record.get("predict_seconds"),
             "size_bytes": run.record.get("size_bytes"),
             "fitted_by": run.record.get("engine", "PyTorch"),
         }
-        for run, name, test in zip(runs, names, tests, strict=True)
+        for run, name, metrics in zip(runs, names, measured, strict=True)
     ]
-    return Table("runs", "Finished runs", COLUMNS, rows)
+    prefix = "validation " if part == "val" else ""
+    columns = [
+        Column("run", "name"),
+        Column(f"{prefix}accuracy", "accuracy", fixed("accuracy")),
+        Column(f"{prefix}macro F1", "f1", fixed("f1")),
+        *OTHER_COLUMNS,
+    ]
+    return Table("runs", "Finished runs", columns, rows)

@@ -24,6 +24,7 @@ NOT_SEARCHED = {
     "seed_everything": "is not a setting to choose; --seeds and --finish repeat runs over seeds",
     "data.split_seed": "would compare trials on different validation images",
     "data.val_size": "would compare trials on different validation images",
+    "data.fold": "would compare trials on different validation images",
 }
 """Flags that a search file must not hold, and why."""
 

@@ -1,4 +1,4 @@
-"""The charts of a study: history, importance, parallel coordinates, slices, learning curves, seeds."""
+"""The charts of a study: history, importance, parallel coordinates, slices, learning curves, repetitions."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -9,7 +9,7 @@ import numpy as np
 from fmnist.core.statistics import mean_interval
 from fmnist.core.tables import short
 from fmnist.evaluation.charts import BY_CLASS, COLOURS, GREY, Chart, axis, chart, rounded, scatter
-from fmnist.studies.entries import Entry, last_part
+from fmnist.studies.entries import Entry, Repetition, last_part
 
 BLUES = [[0, "#BFD9EE"], [1, "#1A5A96"]]
 TICKS = 5  # of a vertical axis of the parallel coordinates
@@ -228,9 +228,9 @@ def _dash(entry: Entry) -> str:
     return "dot" if entry.state == "pruned" else "solid"
 
 
-def seeds(groups: Mapping[str, Sequence[Entry]], metric: str) -> Chart:
-    """Draw each seed as a dot, and above the dots their mean with its 95 % interval."""
-    labels = [escape(label) or "all seeds" for label in groups]
+def repetitions(groups: Mapping[str, Sequence[Entry]], over: Repetition) -> Chart:
+    """Draw each run as a dot, and above the dots their mean with its 95 % interval, if it has one."""
+    labels = [escape(label) or f"all {over.unit}s" for label in groups]
     traces = []
     for place, (label, entries) in enumerate(zip(labels, groups.values(), strict=True)):
         results = [entry.result for entry in entries if entry.result is not None]
@@ -251,14 +251,15 @@ def seeds(groups: Mapping[str, Sequence[Entry]], metric: str) -> Chart:
         if found["low"] is not None and found["high"] is not None:
             mean = found["mean"] or 0.0
             error = {"type": "data", "array": rounded([found["high"] - mean]), "thickness": 2, "width": 8}
+            interval = {"error_x": error | {"color": colour}} if over.has_interval else {}
             traces.append(
                 scatter(
                     "markers",
                     rounded([mean]),
                     [label],
-                    error_x=error | {"color": colour},
+                    **interval,
                     marker={"size": 14, "color": colour, "symbol": "diamond"},
-                    hovertemplate="mean %{x:.4f}, 95 % interval over seeds<extra></extra>",
+                    hovertemplate=f"mean %{{x:.4f}} of all {over.unit}s<extra></extra>",
                 )
             )
     return chart(
@@ -266,5 +267,5 @@ def seeds(groups: Mapping[str, Sequence[Entry]], metric: str) -> Chart:
         height=130 + 50 * len(labels),
         showlegend=False,
         yaxis=BY_CLASS,
-        xaxis=axis(metric, tickformat=".3~f"),
+        xaxis=axis(over.metric, tickformat=".3~f"),
     )

@@ -9,7 +9,7 @@ from fmnist.core.files import write_file
 from fmnist.core.tables import Table, counted, duration, short
 from fmnist.evaluation import page
 from fmnist.studies import study_charts
-from fmnist.studies.entries import Entry, groups_of, spreads_of, trials_table
+from fmnist.studies.entries import OVER_SEEDS, Entry, Repetition, groups_of, spreads_of, trials_table
 
 PAGE = "study.html"
 
@@ -42,9 +42,10 @@ def write_page(
     command: str,
     entries: Sequence[Entry],
     searched: Searched | None = None,
-    tested: Sequence[Entry] = (),
+    repeated: Sequence[Entry] = (),
     sentences: Sequence[str] = (),
     comparison: str | None = None,
+    over: Repetition = OVER_SEEDS,
 ) -> tuple[Path, Table]:
     """Write the page of a study, and its table as CSV and Markdown.
 
@@ -54,9 +55,10 @@ def write_page(
         command: That continues it.
         entries: Its runs.
         searched: Of a search.
-        tested: Runs that were tested, whose seeds are shown.
+        repeated: Runs whose seeds or folds are shown.
         sentences: What came of them.
         comparison: Address of a comparison of them.
+        over: What the runs are repeated over.
 
     Returns:
         The page's path, and the table of the runs.
@@ -66,11 +68,11 @@ def write_page(
     """
     maximise = searched is None or searched.maximise
     ordered = sorted(entries, key=lambda entry: _rank(entry, maximise))
-    metric = "test accuracy" if searched is None else searched.metric
+    metric = over.metric if searched is None else searched.metric
     table = trials_table(ordered, metric, folder)
     best = next((e for e in ordered if e.state == "finished" and e.result is not None), None)
-    groups = groups_of(tested)
-    charts = {"seeds": study_charts.seeds(groups, "test accuracy")}
+    groups = groups_of(repeated)
+    charts = {"repetitions": study_charts.repetitions(groups, over)}
     slices: dict[str, Any] = {}
     shows_search = searched is not None and any(entry.result is not None for entry in entries)
     if searched is not None and shows_search:
@@ -92,7 +94,8 @@ def write_page(
         cards=_cards(entries, best, metric),
         command=command,
         groups=groups,
-        seeds_sentences=sentences or spreads_of(groups),
+        over=over,
+        repeated_sentences=sentences or spreads_of(groups, over),
         comparison=comparison,
         search=shows_search,
         curves=any(entry.curve for entry in entries),

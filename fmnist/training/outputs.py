@@ -154,6 +154,7 @@ def hyperparameters(
         "val_size": data.val_size,
         "train_size": data.train_size,
         "split_seed": data.split_seed,
+        "fold": data.fold,
         "photographs": data.photograph_folder,
         "photograph_share": data.photograph_share if data.photograph_folder else None,
         **asdict(data.augmentation),

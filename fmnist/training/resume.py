@@ -8,7 +8,7 @@ from typing import Any
 
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
-from fmnist.core.settings import settings_of
+from fmnist.core.settings import ADDED, settings_of
 from fmnist.training.checkpoints import LAST
 from fmnist.training.signals import job_id
 
@@ -85,7 +85,7 @@ def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, An
     Raises:
         InputError: A value that affects the result differs; both values are named.
     """
-    old, new = settings_of(before), settings_of(now)
+    old, new = (ADDED | settings_of(config) for config in (before, now))
     may_move = END_FLAGS.values() if run.status == "finished" else ()
     moved = {key: old.get(key) for key in may_move if old.get(key) != new.get(key)}
     for key in dict.fromkeys([*old, *new]):
@@ -128,11 +128,10 @@ def check_same_data(run: Run, data_sha256: Any, split: dict[str, Any]) -> None:
     Raises:
         InputError: The data differ; both digests are named.
     """
-    for name, now in (("data_sha256", data_sha256), ("split", split)):
-        if run.record.get(name) != now:
-            raise InputError(
-                f"--resume {quoted(run.path)}: was started with {name} {run.record.get(name)}, now is {now}"
-            )
+    digests = run.record.get("data_sha256")
+    for name, before, now in (("data_sha256", digests, data_sha256), ("split", run.split, split)):
+        if before != now:
+            raise InputError(f"--resume {quoted(run.path)}: was started with {name} {before}, now is {now}")
 
 
 def check_same_photographs(run: Run, folder: str | None, now: dict[str, Any] | None) -> None:

@@ -52,7 +52,7 @@ def learn_from_teachers(model: Classifier, config: Any, resumed: Run | None) -> 
         member = Teacher(teacher.network, teacher.hparams["flip_average"])
         cost = multiply_adds(member.network) * (2 if member.flip_average else 1)
         members.append(member)
-        records.append({**source_record(run), "split": run.record.get("split"), "multiply_adds": cost})
+        records.append({**source_record(run), "split": run.split, "multiply_adds": cost})
         # the folder of a shipped network depends on the machine
         folders.append(path if run.is_shipped else str(run.path))
     if resumed is not None:
@@ -90,11 +90,13 @@ def teacher_lines(
         f"loss, temperature {config['teacher_temperature']:g}"
     )
     for teacher in teachers:
-        theirs = teacher["split"] or {}
-        # the other numbers choose the validation images; a run that is older than one has its default, 0
-        names = (split.keys() | theirs.keys()) - {"train", "test"}
-        if split["val"] and any((split.get(name) or 0) != (theirs.get(name) or 0) for name in names):
+        if split["val"] and _validation(teacher["split"]) != _validation(split):
             yield (
                 f"warning: {source_name(teacher)} was trained with another split, so it may have seen "
                 "validation images of this run; its validation accuracy may be too high"
             )
+
+
+def _validation(split: dict[str, Any]) -> dict[str, Any]:
+    """Return the numbers that choose the validation images."""
+    return {name: value for name, value in split.items() if name not in ("train", "test")}

@@ -1,5 +1,6 @@
 """Blends weight their members by likelihood; members that would leak are refused. See also test_fit."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -76,22 +77,36 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("split_seed", "val", "files", "message"),
+    ("split_seed", "fold", "val", "files", "message"),
     [
-        (0, 100, SAME, None), (0, 60, SAME, None), (3, 0, SAME, None), (1, 100, SAME, LEAK),
-        (0, 101, SAME, LEAK), (0, 100, OTHER, r"was trained on other files than those of --data\.root"),
+        (0, 0, 100, SAME, None), (0, 0, 60, SAME, None), (3, 0, 0, SAME, None), (1, 0, 100, SAME, LEAK),
+        (0, 0, 101, SAME, LEAK), (0, 1, 100, SAME, LEAK), (0, 1, 50, SAME, None), (0, 2, 50, SAME, LEAK),
+        (0, 0, 100, OTHER, r"was trained on other files than those of --data\.root"),
     ],
 )  # fmt: skip
 def test_a_run_that_was_trained_on_validation_images_or_other_files_is_refused(
-    network: Run, split_seed: int, val: int, files: Any, message: str | None
+    network: Run, split_seed: int, fold: int, val: int, files: Any, message: str | None
 ) -> None:
     digests = network.record["data_sha256"] if files == SAME else files
-    arguments: Any = (network, "--blend", digests, {"split_seed": split_seed, "val": val})
+    arguments: Any = (network, "--blend", digests, {"split_seed": split_seed, "fold": fold, "val": val})
     if message is None:
         check_member(*arguments)
         return
     with pytest.raises(InputError, match=message):
         check_member(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("fold", "val", "is_leak"),
+    [(1, 100, False), (2, 50, False), (3, 50, False), (0, 100, True), (1, 50, True)],
+)
+def test_a_run_of_a_fold_goes_with_what_is_validated_on_its_fold(
+    network: Run, fold: int, val: int, is_leak: bool
+) -> None:
+    network.update(split={**network.record["split"], "fold": 1})
+    split = {"split_seed": 0, "fold": fold, "val": val}
+    with pytest.raises(InputError, match=LEAK) if is_leak else contextlib.nullcontext():
+        check_member(network, "--blend", network.record["data_sha256"], split)
 
 
 @pytest.mark.parametrize("has_links", [True, False])

@@ -127,6 +127,7 @@ def test_what_is_dumped_is_read_again(tmp_path: Path, flags: list[str]) -> None:
         (["--seed", "-1"], "--seed -1: must be a whole number, 0 or more"),
         (["--seed_everything", "true"], "--seed_everything True: must be a whole number, 0 or more"),
         (["--data.val_size", "1.5"], "--data.val_size 1.5: must be a whole number"),
+        (["--data.fold", "-1"], "--data.fold -1: must be a whole number, 0 or more"),
         (["--data.train_size", "0"], "--data.train_size 0: must be a whole number, 1 or more"),
         (
             ["--estimator", "a.B", "--blend", "[a, b]"],

@@ -61,7 +61,8 @@ def test_the_folder_holds_what_is_promised(fit: Fit, capsys: pytest.CaptureFixtu
     record = run.record
     expected = {
         "name": "mlp", "kind": "scikit-learn", "status": "finished", "command": "a test", "seed": 4,
-        "split": {"split_seed": 0, "train": 500, "val": 100, "test": 200}, "classes": list(CLASSES),
+        "split": {"split_seed": 0, "fold": 0, "train": 500, "val": 100, "test": 200},
+        "classes": list(CLASSES),
         "parameters": 784 * 100 + 100 + 100 * 10 + 10,
         "epochs": 3, "scores": "log-probabilities", "predict_agreement": 1,
     }  # fmt: skip
@@ -206,6 +207,7 @@ def test_the_end_is_recorded(
     [
         (["--data.train_size", "7"], "--data.train_size 7: leaves out classes; take at least 10"),
         (["--data.val_size", "600"], "--data.val_size 600: must lie between 0 and 599"),
+        (["--data.fold", "6"], "--data.fold 6: must lie between 0 and 5, with --data.val_size 100 of 600"),
         (["--features", "[embedding: nowhere]"], "--features embedding nowhere: is no run folder"),
     ],
 )

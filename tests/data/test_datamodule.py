@@ -1,5 +1,6 @@
 """The split, its sizes, and the loaders, with and without a Trainer."""
 
+import itertools
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from lightning.pytorch import Callback
 from torch import Tensor
 
 from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.data.augmentation import Augmentation
 from fmnist.data.datamodule import FashionMNISTDataModule, stratified_split
@@ -58,6 +60,57 @@ def test_training_sets_are_nested() -> None:
     np.testing.assert_array_equal(val, same)
 
 
+@pytest.mark.parametrize("val_size", [1000, 700, 12])
+def test_folds_are_stratified_apart_and_hold_every_image(val_size: int) -> None:
+    folds = [stratified_split(BALANCED, val_size, None, 3, fold) for fold in range(6000 // val_size)]
+    validated = np.concatenate([val for _, val in folds])
+    assert len(set(validated)) == len(validated) == 6000 // val_size * val_size
+    for train, val in folds:
+        np.testing.assert_array_equal(np.sort([*train, *val]), np.arange(6000))
+        assert np.ptp(np.bincount(BALANCED[val], minlength=10)) <= 1
+
+
+@pytest.mark.parametrize("fold", [0, 4, 7])  # training of the last one goes on at the beginning of the order
+def test_training_beside_a_fold_is_nested_and_stratified(fold: int) -> None:
+    sizes = (55, 403, 3210, None)
+    parts = [stratified_split(BALANCED, 703, size, 0, fold) for size in sizes]
+    for (train, val), (more, same) in itertools.pairwise(parts):
+        assert set(train) < set(more)
+        np.testing.assert_array_equal(val, same)
+    for train, val in parts:
+        assert not set(train) & set(val)
+        assert np.ptp(np.bincount(BALANCED[train], minlength=10)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("val_size", "fold", "allowed"),
+    [
+        (500, 12, "lie between 0 and 11"),
+        (700, 8, "lie between 0 and 7"),  # 400 images are left, which are no fold
+        (500, -1, "lie between 0 and 11"),
+        (0, 1, "be 0"),
+        (3001, 1, "be 0"),
+    ],
+)
+def test_folds_that_do_not_exist_are_refused(val_size: int, fold: int, allowed: str) -> None:
+    message = rf"^--data\.fold {fold}: must {allowed}, with --data\.val_size {val_size} of 6,000 images$"
+    with pytest.raises(InputError, match=message):
+        stratified_split(BALANCED, val_size, None, 0, fold)
+
+
+def test_the_module_validates_on_its_fold(make: Make) -> None:
+    folds = [make(fold=fold) for fold in range(6)]
+    assert torch.equal(torch.cat([data.val_indices for data in folds]).sort().values, torch.arange(600))
+    assert folds[2].split == {"split_seed": 0, "fold": 2, "train": 500, "val": 100, "test": 200}
+    assert "fold=2" in str(folds[2])
+
+
+@pytest.mark.real_data
+def test_fold_0_is_the_split_that_the_shipped_networks_were_trained_with(real_data: Path) -> None:
+    data = FashionMNISTDataModule(str(real_data), fold=0)
+    np.testing.assert_array_equal(data.val_indices, Run.find("lenet5").predictions("val").indices)
+
+
 @pytest.mark.parametrize(
     ("sizes", "flag"),
     [
@@ -97,7 +150,7 @@ def test_loaders_hold_their_part_and_nothing_else(make: Make) -> None:
         assert torch.equal(tested, torch.arange(200))
         assert torch.equal(images[:, 0], data.data.test_images / 255)
         assert torch.equal(labels, data.data.test_labels)
-    assert data.split == {"split_seed": 0, "train": 500, "val": 100, "test": 200}
+    assert data.split == {"split_seed": 0, "fold": 0, "train": 500, "val": 100, "test": 200}
 
 
 def test_without_validation_lightning_gets_no_loader(make: Make) -> None:
@@ -195,7 +248,7 @@ def test_what_does_not_fit_on_the_device_stays_in_memory(make: Make, monkeypatch
 
 @pytest.mark.parametrize(
     ("flag", "value"),
-    [("batch_size", 0), ("eval_batch_size", -5), ("split_seed", -1), ("seed", -1)],
+    [("batch_size", 0), ("eval_batch_size", -5), ("split_seed", -1), ("fold", -1), ("seed", -1)],
 )
 def test_values_out_of_range_name_the_flag(flag: str, value: int) -> None:
     with pytest.raises(InputError, match=rf"^--data\.{flag} {value}: must"):
@@ -205,7 +258,9 @@ def test_values_out_of_range_name_the_flag(flag: str, value: int) -> None:
 @pytest.mark.real_data
 def test_batches_of_the_published_set_are_its_bytes(real_data: Path) -> None:
     data = FashionMNISTDataModule(str(real_data))
-    assert data.split == {"split_seed": 0, "train": 55_000, "val": 5_000, "test": 10_000}
+    assert data.split == {
+        "split_seed": 0, "fold": 0, "train": 55_000, "val": 5_000, "test": 10_000,
+    }  # fmt: skip
     assert torch.equal(data.data.train_labels[data.val_indices].bincount(), torch.full((10,), 500))
     files, _ = source.verified(real_data)
     pixels = np.frombuffer(files["train-images-idx3-ubyte"], np.uint8, offset=16).reshape(60_000, 28, 28)

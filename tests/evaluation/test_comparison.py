@@ -248,7 +248,8 @@ def test_published_accuracies_are_listed_beside_ours(groups: list[SeedGroup]) ->
 
 
 def test_the_table_of_runs_says_how_each_was_made(tmp_path: Path) -> None:
-    make_run(tmp_path, "a")
+    of_fold = make_run(tmp_path, "a")
+    of_fold.update(split={**of_fold.record["split"], "fold": 2})
     bare = make_run(tmp_path, "b", skill=0.0)
     for key in ("git_commit", "versions", "hardware", "split", "command", "parameters", "train_seconds"):
         bare.record.pop(key)
@@ -257,7 +258,7 @@ def test_the_table_of_runs_says_how_each_was_made(tmp_path: Path) -> None:
     cells, of_bare = (
         {column.heading: column.cell(row) for column in tables["runs"].columns} for row in tables["runs"].rows
     )
-    assert (cells["commit"], cells["images"]) == ("0123456789-dirty", "540 + 60")
+    assert (cells["commit"], cells["images"]) == ("0123456789-dirty", "540 + 60, fold 2")
     assert cells["hardware"] == "Some Processor, 2 cores"
     assert cells["versions"] == "python 3.11.7, torch 2.15.0"
     assert len(cells["data"]) == 12

@@ -221,6 +221,11 @@ def test_labels_are_unique_across_folders(tmp_path: Path) -> None:
             "",
         ),
         (
+            "540 training and 60 validation images, split seed 0, fold 2",
+            {"split": {"split_seed": 0, "fold": 2, "train": 540, "val": 60}},
+            "",
+        ),
+        (
             "100 training and 0 validation images",
             {"val": 0, "split": {"split_seed": 0, "train": 100, "val": 0}},
             "data: {train_size: 100}",
@@ -238,6 +243,13 @@ def test_runs_that_differ_are_compared_only_with_a_warning(
     _, _, (warning,) = collect([tmp_path], allow_mixed=True)
     assert difference in warning
     assert all(str(run.path) in warning for run in runs)
+
+
+def test_a_run_older_than_folds_has_the_split_of_fold_0(tmp_path: Path) -> None:
+    make_run(tmp_path)
+    newer = make_run(tmp_path, "mlp")
+    newer.update(split={"fold": 0, **newer.record["split"]})
+    assert collect([tmp_path])[2] == []
 
 
 def test_runs_trained_on_all_images_go_with_any_split(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.data.datamodule import FashionMNISTDataModule
+from fmnist.data.of_run import data_of
 from fmnist.evaluation import rerun
 from fmnist.models.mlp import LitMLP
 from tests.evaluation.made import make_run, on_data
@@ -29,6 +30,21 @@ def trained(synthetic_root: Path, tmp_path: Path) -> Run:
     model = LitMLP(widths=(8,)).eval()
     torch.save({"state_dict": model.state_dict()}, run.path / "checkpoints" / "best.ckpt")
     return run
+
+
+@pytest.mark.parametrize("recorded", [{}, {"fold": 4}], ids=["older than folds", "of a fold"])
+def test_the_split_of_a_run_is_made_again(
+    recorded: dict[str, int], synthetic_root: Path, tmp_path: Path
+) -> None:
+    split = {"split_seed": 3, "train": 300, "val": 60, "test": 200, **recorded}
+    run = make_run(tmp_path, "mlp", val=0, split=split, **on_data(synthetic_root))
+    made = FashionMNISTDataModule(
+        str(synthetic_root), val_size=60, train_size=300, split_seed=3, fold=recorded.get("fold", 0)
+    )
+    again = data_of(run, str(synthetic_root))
+    assert again.split == made.split == {"fold": 0, **split}
+    assert torch.equal(again.train_indices, made.train_indices)
+    assert torch.equal(again.val_indices, made.val_indices)
 
 
 def test_missing_predictions_are_computed_again_from_the_same_data_only(

@@ -15,7 +15,7 @@ from fmnist.core.runs import Run
 from fmnist.studies import many
 from fmnist.studies.entries import Entry, groups_of
 from fmnist.studies.jobs import find_jobs
-from fmnist.studies.many import run_jobs, table_of
+from fmnist.studies.many import is_same, run_jobs, table_of
 from fmnist.studies.processes import LostChild, lock
 from fmnist.studies.resolver import Resolver
 from scripts import study
@@ -304,6 +304,12 @@ def test_what_changes_nothing_learned_trains_nothing_again(
     run(folder / "cnn.yaml")
     write(folder, "cnn", "checkpoint_minutes: 5\ntrainer: {enable_progress_bar: false}\n")
     assert "finished already: " in run(folder / "cnn.yaml")[1]
+
+
+def test_a_run_older_than_folds_is_one_of_fold_0() -> None:
+    older = {"data": {"val_size": 100}}
+    assert is_same({"data": {"val_size": 100, "fold": 0}}, older)
+    assert not is_same({"data": {"val_size": 100, "fold": 1}}, older)
 
 
 def test_runs_of_one_name_and_runs_without_metrics_are_in_the_table(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_the_best_run_is_first_and_leads_to_its_report(entries: list[Entry], tmp
 
 def test_the_seeds_are_dots_with_their_mean_and_interval(entries: list[Entry], tmp_path: Path) -> None:
     page = write(tmp_path, entries)
-    dots, mean = data_of(page)["charts"]["seeds"]["data"]
+    dots, mean = data_of(page)["charts"]["repetitions"]["data"]
     assert dots["x"] == [0.9, 0.91, 0.92]
     assert mean["x"] == [0.91]
     assert mean["error_x"]["array"] == [pytest.approx(4.302653 * 0.01 / 3**0.5, abs=1e-5)]  # t of 2 degrees

@@ -93,7 +93,7 @@ def test_photographs_are_trained_on_validated_and_recorded(
         right = np.take_along_axis(saved["targets"], saved["logits"].argmax(1)[:, None], 1)
         assert right.mean() == pytest.approx(run.record["metrics"]["photographs"]["accuracy"], abs=1e-6)
         assert saved["images"].shape == run.photograph_images().shape == (6, 28, 28)
-    assert run.record["split"] == {"split_seed": 0, "train": 500, "val": 100, "test": 200}
+    assert run.record["split"] == {"split_seed": 0, "fold": 0, "train": 500, "val": 100, "test": 200}
 
 
 @pytest.mark.parametrize("share", ["0.0", "0.5"])

@@ -283,7 +283,7 @@ def test_help_begins_with_the_project_and_ends_with_the_trainer(
     assert ":class:" not in text
     assert text.index("--name") < text.index("--model CLASS") < text.index("--data.root")
     assert text.index("--data.augmentation.noise") < text.index("--trainer.max_epochs")
-    assert len(text.splitlines()) < 176
+    assert len(text.splitlines()) < 178
 
 
 def test_the_trainers_flags_are_listed_on_request(capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,7 +60,7 @@ def test_the_best_epoch_by_validation_is_scored(
 
 def test_without_validation_the_last_epoch_is_scored(train: Callable[..., Run], synthetic_root: Path) -> None:
     run = train("--data.val_size", "0")
-    assert run.record["split"] == {"split_seed": 0, "train": 600, "val": 0, "test": TEST}
+    assert run.record["split"] == {"split_seed": 0, "fold": 0, "train": 600, "val": 0, "test": TEST}
     assert run.record["metrics"].keys() == {"test"}
     assert not (run.path / "predictions" / "val.npz").exists()
     assert equal(checkpoint(run, "best"), checkpoint(run, "last"))

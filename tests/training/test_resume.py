@@ -223,6 +223,20 @@ def test_a_run_may_be_tested_after_all_and_says_so(
     assert_same_end(run, whole())
 
 
+def test_a_run_older_than_folds_goes_on_in_fold_0_alone(
+    whole: Callable[..., Run], interrupted: Callable[..., Run], refusal: Callable[..., str]
+) -> None:
+    cut = interrupted("training_step", 12, signal.SIGTERM)
+    cut.update(split={name: value for name, value in cut.record["split"].items() if name != "fold"})
+    config = cut.config
+    del config["data"]["fold"]
+    (cut.path / "config.yaml").write_text(yaml.safe_dump(config))
+    refused = refusal("--resume", cut.path, "--data.fold", "1")
+    assert f"error: --data.fold 1: {cut.path} was started with 0; " in refused
+    main(["--resume", str(cut.path)])
+    assert_same_end(Run(cut.path), whole())
+
+
 def test_a_run_that_goes_on_untested_keeps_no_old_predictions(train: Callable[..., Run]) -> None:
     first = train("--name", "long")
     main(["--resume", str(first.path), "--trainer.max_epochs", "5", "--test", "false"])

@@ -66,7 +66,7 @@ def test_run_json_holds_every_field(finished: tuple[Run, str], synthetic_root: P
         "seed": 3,
         "status": "finished",
         "data_sha256": source.load(synthetic_root).sha256,
-        "split": {"split_seed": 0, "train": TRAIN, "val": VAL, "test": TEST},
+        "split": {"split_seed": 0, "fold": 0, "train": TRAIN, "val": VAL, "test": TEST},
         "classes": list(CLASSES),
         "parameters": PARAMETERS,
         "multiply_adds": 784 * 16 + 16 * 10,
