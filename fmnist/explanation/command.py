@@ -57,19 +57,23 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
     faithfulness_images = _first_images(test, options.faithfulness, "--faithfulness")
     sanity_images = _first_images(test, options.sanity, "--sanity")
     if run.record.get("flip_average"):
-        print("this run averages an image and its mirror image; what is explained is the image by itself")
+        print(
+            "this run averages an image and its mirror image, and captions give that answer; what is "
+            "explained is the image by itself"
+        )
     for explainer in drawn or measured:
         if explainer.method.caveat:
             print(f"{explainer.name}: {explainer.method.caveat}")
+    models = [(run, network), *others]
     with results.Output(run, options.output) as output:
+        answers = [panels.answer_images(each, images, options.root) for each, _ in models if drawing]
         for explainer in drawn:
             if drawing:
                 shared = options.scale == "shared"
-                panels.draw_panels(run, explainer, target, images, output, shared, options.root)
+                panels.draw_panels(run, explainer, target, images, answers[0], output, shared)
             if others:
-                models = [(run, network), *others]
                 panels.draw_comparison(
-                    models, explainer.name, options.layer, target, images, output, options.root
+                    models, explainer.name, options.layer, target, images, answers, output
                 )
             if options.average and test is not None:
                 panels.draw_averages(run, explainer, target, test, output)

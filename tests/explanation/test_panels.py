@@ -1,5 +1,7 @@
 """Panels, comparisons and averages hold the right maps, captions and classes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,8 @@ from fmnist.explanation import panels
 from fmnist.explanation.attribution import Explainer, load_network, upsample
 from fmnist.explanation.results import Output
 from fmnist.explanation.selection import Selection, Target, parse_target
-from fmnist.inference.answers import picture_classifier
+from fmnist.inference.answers import LEAST_PROBABILITY, picture_classifier
+from fmnist.inference.predictor import Predictor
 from fmnist.models.loading import in_batches
 from fmnist.pictures import PreparedFile
 from fmnist.pictures.preparation import SEVERAL_OBJECTS
@@ -49,6 +52,12 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for ax in figure.axes for text in ax.texts]
 
 
+def draw(run: Run, explainer: Explainer, target: Target, images: Selection, *output_and_scale: Any) -> None:
+    panels.draw_panels(
+        run, explainer, target, images, panels.answer_images(run, images, "data"), *output_and_scale
+    )
+
+
 def upsampled(explainer: Explainer, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return upsample(torch.from_numpy(explainer.maps(images, one_hot(classes).numpy()))).numpy()
 
@@ -58,7 +67,7 @@ def test_panels_hold_images_maps_and_answers(
 ) -> None:
     chosen = test_set.subset([5, 0, 17])
     assert chosen.labels is not None
-    panels.draw_panels(run, explainer, parse_target("true"), chosen, output)
+    draw(run, explainer, parse_target("true"), chosen, output)
     saved = output.saved["gradcam-true"]
     logits, coefficients = in_batches(explainer.network, chosen.images), one_hot(chosen.labels).numpy()
     np.testing.assert_array_equal(saved["coefficients"], coefficients)
@@ -76,7 +85,7 @@ def test_panels_hold_images_maps_and_answers(
 
 def test_another_layer_and_a_contrast_are_in_the_name(run: Run, test_set: Selection, output: Memory) -> None:
     explainer = Explainer(load_network(run), "layercam", "stages.0")
-    panels.draw_panels(run, explainer, Target(6, 0), test_set.subset([0]), output)
+    draw(run, explainer, Target(6, 0), test_set.subset([0]), output)
     figure = output.figures["layercam-stages.0-Shirt-vs-T-shirt-top"]
     assert "for Shirt,\nnot T-shirt/top" in texts(figure)
 
@@ -84,7 +93,7 @@ def test_another_layer_and_a_contrast_are_in_the_name(run: Run, test_set: Select
 def test_the_scale_can_be_shared(run: Run, explainer: Explainer, test_set: Selection, output: Memory) -> None:
     peaks = {}
     for shared in (False, True):
-        panels.draw_panels(run, explainer, Target("predicted"), test_set.subset(range(4)), output, shared)
+        draw(run, explainer, Target("predicted"), test_set.subset(range(4)), output, shared)
         heat_maps = [ax for ax in output.figures["gradcam-predicted"].axes if ax.images][1::3]
         peaks[shared] = [np.asarray(ax.images[0].get_array()).max() for ax in heat_maps]
     strongest = output.saved["gradcam-predicted"]["evidence"].max((1, 2))
@@ -98,7 +107,7 @@ def test_answers_are_unsure_where_predict_says_so(
     chosen = Selection(("clean", "doubtful"), test_set.images[[0, 0]], None, ((), (SEVERAL_OBJECTS,)))
     classify, _ = picture_classifier(run)
     (expected,) = classify([PreparedFile("clean", "ok", (), test_set.images[0])])
-    panels.draw_panels(run, explainer, Target("predicted"), chosen, output)
+    draw(run, explainer, Target("predicted"), chosen, output)
     answer = f"{expected.choices[0][0]} {rounded_down(expected.choices[0][1])}"
     captions = [text for text in texts(output.figures["gradcam-predicted"]) if answer in text]
     first = "unsure:" if expected.unsure else "predicted"
@@ -110,7 +119,7 @@ def test_pictures_are_captioned_by_their_names(
 ) -> None:
     run.record["scores"] = "decision scores"
     pictures = Selection(("cost$5 or $6 and a very long name.png",), test_set.images[:1], None)
-    panels.draw_panels(run, explainer, Target("predicted"), pictures, output)
+    draw(run, explainer, Target("predicted"), pictures, output)
     assert "labels" not in output.saved["gradcam-predicted"]
     caption = texts(output.figures["gradcam-predicted"])[0]
     assert caption.startswith(r"cost\$5 or \$6")
@@ -125,7 +134,8 @@ def test_runs_are_drawn_side_by_side(
 ) -> None:
     chosen, others = test_set.subset([3, 4]), [make_run(), mlp_run]
     models = [(each, load_network(each)) for each in (run, *others)]
-    panels.draw_comparison(models, "gradcam", "stages.0", Target("predicted"), chosen, output)
+    answers = [panels.answer_images(each, chosen, "data") for each, _ in models]
+    panels.draw_comparison(models, "gradcam", "stages.0", Target("predicted"), chosen, answers, output)
     figure = output.figures["compare-gradcam-predicted"]
     written = texts(figure)
     assert {"cnn version_0", "cnn version_1", "mlp"} <= set(written)
@@ -169,10 +179,35 @@ def test_an_image_has_the_probability_of_the_report(run: Run, test_set: Selectio
     assert abs(temperature - 1) > 0.1
     chosen = test_set.subset(range(4))
     explainer = Explainer(load_network(run), "gradcam")
-    panels.draw_panels(run, explainer, Target("predicted"), chosen, output)
-    panels.draw_comparison([(run, explainer.network)], "gradcam", None, Target("predicted"), chosen, output)
+    answers = panels.answer_images(run, chosen, "data")
+    models, target = [(run, explainer.network)], Target("predicted")
+    panels.draw_panels(run, explainer, target, chosen, answers, output)
+    panels.draw_comparison(models, "gradcam", None, target, chosen, [answers], output)
     shares = softmax(run.predictions("test").logits, temperature)
     for name in ("gradcam-predicted", "compare-gradcam-predicted"):
         written = " ".join(texts(output.figures[name]))
         for row in shares[:4]:
             assert f" {CLASSES[row.argmax()]} {rounded_down(row.max())}" in written
+
+
+def test_a_caption_is_of_the_average_with_the_mirror_image_where_the_run_averages(
+    make_run: MakeRun, test_set: Selection, output: Memory
+) -> None:
+    run = make_run(flip_average=True)
+    explainer, temperature = Explainer(load_network(run), "gradcam"), find_temperature(run)
+    assert temperature is not None
+    alone, average = in_batches(explainer.network, test_set.images), Predictor(run).logits(test_set.images)
+    others = np.flatnonzero(alone.argmax(1) != average.argmax(1))[:3]  # the mirror image changes the answer
+    assert len(others) == 3
+    chosen = test_set.subset(others)
+    assert chosen.labels is not None
+    draw(run, explainer, Target("predicted"), chosen, output)
+    figure = output.figures["gradcam-predicted"]
+    written = texts(figure)
+    shares = softmax(average, temperature)
+    for label, index in zip(chosen.labels, others, strict=True):
+        caption = next(text for text in written if text.startswith(f"true {CLASSES[label]} (#{index})\n"))
+        best = shares[index].argmax()
+        assert caption.endswith(f" {CLASSES[best]} {rounded_down(shares[index, best])}")
+        assert caption.partition("\n")[2].startswith("unsure: ") or shares[index, best] >= LEAST_PROBABILITY
+        assert f"for {CLASSES[alone[index].argmax()]}" in written
