@@ -378,6 +378,17 @@ def test_other_versions_are_reported_and_the_configuration_is_kept(
     assert message in capsys.readouterr().err
 
 
+def test_a_run_of_a_version_that_did_not_count_multiply_adds_goes_on(
+    whole: Callable[..., Run], interrupted: Callable[..., Run]
+) -> None:
+    wanted = whole()
+    cut = interrupted("training_step", 17, signal.SIGTERM)
+    del cut.record["multiply_adds"]
+    cut.update()
+    main(["--resume", str(cut.path)])
+    assert_same_end(Run(cut.path), wanted)
+
+
 def test_a_damaged_last_checkpoint_costs_one_interval(
     whole: Callable[..., Run], interrupted: Callable[..., Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
