@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fmnist.core.errors import InputError
 from fmnist.studies.jobs import Job
-from fmnist.studies.processes import Child, LostChild, TrialRun, exclusive, lock, stops_children
+from fmnist.studies.processes import Child, LostChild, TrialRun, lock, locked, stops_children
 from fmnist.studies.space import Parameter, as_flags, plain
 from fmnist.studies.storage import open_storage, pruner, sampler
 from fmnist.studies.trials import LOST, REASON, Progress, counted_trials
@@ -76,7 +76,7 @@ def open_study(plan: Plan) -> tuple[optuna.Study, BaseStorage]:
     (plan.folder / "trials").mkdir(parents=True, exist_ok=True)
     storage = open_storage(plan.folder, plan.storage)
     rule = pruner("none" if plan.epochs is None else plan.prune, plan.epochs)
-    with exclusive(plan.folder / ".lock"):
+    with locked(plan.folder / ".lock", wait=True):
         study = optuna.create_study(
             storage=storage, study_name=plan.name, direction=plan.direction, pruner=rule, load_if_exists=True
         )
@@ -154,7 +154,7 @@ class Search:
 
     def _claim(self) -> Trial | None:
         """Return a trial that nobody works on any more, else a new one, else None."""
-        with exclusive(self.plan.folder / ".lock"):
+        with locked(self.plan.folder / ".lock", wait=True):
             trials = counted_trials(self.study)
             for trial in trials:
                 if trial.state == TrialState.RUNNING and trial.number not in self._running:
