@@ -14,7 +14,7 @@ from fmnist.core.runs import Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import counted
 from fmnist.studies.entries import Entry, entries_of_jobs, entries_of_runs, groups_of, spreads_of
-from fmnist.studies.folder import RECORD, open_folder, save_command
+from fmnist.studies.folder import RECORD, save_command, study_folder
 from fmnist.studies.jobs import find_jobs, job_of, over_seeds
 from fmnist.studies.many import run_jobs, table_of
 from fmnist.studies.resolver import Resolved, Resolver
@@ -74,7 +74,7 @@ def _many(
         name, logs = f"{config['name']}-{'seeds' if seeds else 'runs'}", config["logs"]
     jobs = over_seeds(jobs, options.seeds, options.split_seeds)
     name = options.study or name
-    folder = open_folder(logs, name, options.resume)
+    folder = study_folder(logs, name, options.resume)
     save_command(folder, args)
     outcomes = run_jobs(jobs, resolver, name, folder, options.jobs)
     runs = [run for run in outcomes if run is not None]
@@ -167,7 +167,7 @@ def _plan(options: argparse.Namespace, flags: list[str], resolver: Resolver) -> 
     base = resolver.resolve(job.command)
     _check_metric(options.metric, base)
     name = options.study or f"{base.config['name']}-search"
-    folder = open_folder(base.config["logs"], name, options.resume)
+    folder = study_folder(base.config["logs"], name, options.resume)
     if not (folder / RECORD).exists():
         check_space(options.search, space, job.command, resolver)
     epochs = None if "estimator" in base.config else (base.config.get("trainer") or {}).get("max_epochs")
