@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -119,10 +118,11 @@ def table_of(answers: Sequence[Answer]) -> Table:
         Column("next likeliest", "second", _next_text),
         Column("remarks", "status", _remarks),
     )
-    return Table("answers", "Answers", columns, [_row(answer) for answer in answers])
+    return Table("answers", "Answers", columns, [row_of(answer) for answer in answers])
 
 
-def _row(answer: Answer) -> dict[str, Any]:
+def row_of(answer: Answer) -> Row:
+    """Return the values of an answer, by ``KEYS``."""
     picture = answer.picture
     choices = [value for name, probability in answer.choices for value in (name, round(probability, 6))]
     return dict.fromkeys(KEYS) | {
