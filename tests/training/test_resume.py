@@ -105,7 +105,7 @@ def assert_same_end(found: Run, wanted: Run) -> None:
         ("training_step", 13, None, []),
         ("training_step", 0, signal.SIGTERM, []),
         ("training_step", 12, signal.SIGINT, []),
-        ("training_step", 14, signal.SIGTERM, []),
+        ("training_step", 14, signal.SIGHUP, []),
         ("validation_step", 10, signal.SIGTERM, []),
         ("validation_step", 20, None, []),
         ("on_train_epoch_end", 10, None, []),
