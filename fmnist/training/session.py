@@ -94,7 +94,7 @@ class Session:
                 "plugins": [*plugins, AtomicCheckpointIO()],
                 "max_time": None,  # among the callbacks, before those that it concerns
                 # Lightning loads checkpoints that it finds there
-                "default_root_dir": config.trainer.default_root_dir or config.logs,
+                "default_root_dir": config.logs,
             }
             self.trainer = Trainer(**{**arguments, **changed})
         except KeyError as error:

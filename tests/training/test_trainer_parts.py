@@ -56,7 +56,6 @@ WORKING_CALLBACKS: dict[str, dict[str, Any]] = {
 TRAINING = {
     "accumulate_grad_batches": 2,
     "benchmark": False,
-    "default_root_dir": "elsewhere",
     "detect_anomaly": True,
     "deterministic": "warn",
     "enable_autolog_hparams": False,
@@ -94,6 +93,7 @@ ELSEWHERE = {
         "callbacks",
         "plugins",
         "barebones",
+        "default_root_dir",
     ),  # refused in test_command_line.py
     "model_registry",  # has no effect without a package of Lightning's paid service
 }
