@@ -8,7 +8,7 @@ import numpy as np
 from fmnist.core import tables
 from fmnist.core.constants import CLASSES
 from fmnist.core.metrics import METRICS, Metric
-from fmnist.core.runs import Predictions
+from fmnist.core.predictions import Predictions
 from fmnist.core.tables import Column, Row, Table, counted, percent, rounded_down
 
 ERRORS = 32  # shown at most

@@ -7,7 +7,7 @@ import numpy as np
 from fmnist.core import calibration
 from fmnist.core.constants import CLASSES
 from fmnist.core.metrics import METRICS, PROBABILISTIC, of_probabilities
-from fmnist.core.runs import Predictions
+from fmnist.core.predictions import Predictions
 from fmnist.core.statistics import class_scores, confusion_counts, softmax
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from fmnist.core.images import to_input
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.explanation.selection import Selection, load_test_set
 from fmnist.inference.predictor import Predictor
