@@ -26,9 +26,14 @@ class Predictions:
     indices: np.ndarray
 
     @property
+    def predicted(self) -> np.ndarray:
+        """The class of each image's highest logit, int64 (N,)."""
+        return self.logits.argmax(1)
+
+    @property
     def accuracy(self) -> float:
-        """Share of the images whose highest logit is that of their label."""
-        return float((self.logits.argmax(1) == self.labels).mean())
+        """Share of the images whose predicted class is their label."""
+        return float((self.predicted == self.labels).mean())
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -41,7 +46,7 @@ class Predictions:
 
         return classification_report(
             self.labels,
-            self.logits.argmax(1),
+            self.predicted,
             labels=range(len(CLASSES)),
             target_names=CLASSES,
             digits=4,

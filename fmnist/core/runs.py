@@ -302,6 +302,10 @@ class Run:
         """The Trainer's flags that kept a run for debugging from part of its data; empty for any other."""
         return shortening_flags(self.config)
 
+    def metrics(self, part: str) -> dict[str, Any]:
+        """Return the recorded metrics of ``part``, such as ``test``; none where there are none."""
+        return (self.record.get("metrics") or {}).get(part) or {}
+
     def history(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Read ``metrics.csv``: each metric's epochs (n,) and values (n,), where it was measured."""
         with (self.path / "metrics.csv").open(newline="") as file:

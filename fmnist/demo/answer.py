@@ -79,8 +79,8 @@ class Respondent:
 
     def __init__(self, run: Run, root: str, threshold: float) -> None:
         self.name = run_name(run)
-        self._classify, self.notes = picture_classifier(run, root, threshold)
         self._predictor = Predictor(run)
+        self._classify, self.notes = picture_classifier(self._predictor, root, threshold)
         network = network_of(self._predictor)
         self._explainer = Explainer(network, default_method(network))
         self._references = read_references(run)  # which the classifier has stored where it could

@@ -41,7 +41,7 @@ class RunResult:
     @cached_property
     def predicted(self) -> np.ndarray:
         """The predicted classes, int64 (N,)."""
-        return self.test.logits.argmax(1)
+        return self.test.predicted
 
     @cached_property
     def right(self) -> np.ndarray:

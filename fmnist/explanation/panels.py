@@ -16,6 +16,7 @@ from fmnist.explanation.selection import PREDICTED, Selection, Target, as_file_n
 from fmnist.figures import overlays
 from fmnist.figures.overlays import Panel
 from fmnist.inference.answers import Answer, picture_classifier
+from fmnist.inference.predictor import Predictor
 from fmnist.models.loading import in_batches
 from fmnist.pictures import PreparedFile
 from fmnist.pictures.parallel import OK
@@ -65,7 +66,7 @@ def explain(
     return Explained(selection, logits, coefficients, maps)
 
 
-def answer_images(run: Run, selection: Selection, root: str) -> list[Answer]:
+def answer_images(predictor: Predictor, selection: Selection, root: str) -> list[Answer]:
     """Return what ``predict.py`` answers for each image; ``root`` is the folder of the data.
 
     A run with ``flip_average`` answers for the average of an image and its mirror image, while a map
@@ -76,7 +77,7 @@ def answer_images(run: Run, selection: Selection, root: str) -> list[Answer]:
         PreparedFile(name, OK, problems, image)
         for name, problems, image in zip(selection.names, flags, selection.images, strict=True)
     ]
-    classify, _ = picture_classifier(run, root)
+    classify, _ = picture_classifier(predictor, root)
     return list(classify(prepared))
 
 

@@ -95,7 +95,7 @@ def most_confident_mistakes(
     """
     if number is not None and number < 1:
         raise InputError(f"--worst {number}: must be at least 1")
-    predicted = predictions.logits.argmax(1)
+    predicted = predictions.predicted
     wrong = predicted != predictions.labels
     if pair is not None:
         wrong &= np.isin(predicted, pair) & np.isin(predictions.labels, pair)

@@ -12,6 +12,7 @@ from fmnist.core.files import check_output, to_json, write_file
 from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Row, Table, counted, rounded_down
 from fmnist.inference.answers import LEAST_PROBABILITY, Answer, picture_classifier
+from fmnist.inference.predictor import Predictor
 from fmnist.pictures import find_other_files, find_pictures, prepare_files, printable
 from fmnist.pictures.parallel import OK
 
@@ -52,7 +53,7 @@ def predict(
     """
     paths = find_pictures([Path(path) for path in pictures])
     _check_flags(threshold, output, sheet, stages, paths)
-    classifier, notes = picture_classifier(run, root, threshold)
+    classifier, notes = picture_classifier(Predictor(run), root, threshold)
     for note in others_note(find_other_files([Path(path) for path in pictures])) + notes:
         print(f"note: {note}", file=sys.stderr)
     with exits_on_sigterm():

@@ -143,7 +143,7 @@ def table_of(runs: Sequence[Run], values: Sequence[Mapping[str, Any]] | None = N
         " ".join([str(run.record.get("name")), *(f"{k} {v}" for k, v in own.items() if k != "config")])
         for run, own in zip(runs, values or [{}] * len(runs), strict=True)
     ]
-    tests = [(run.record.get("metrics") or {}).get("test") or {} for run in runs]
+    tests = [run.metrics("test") for run in runs]
     rows = [
         {
             "name": name if names.count(name) == 1 else quoted(run.path),

@@ -233,7 +233,7 @@ class TrialRun:
         run = self.find()
         part, name = self.metric.split("/", 1)
         if run is not None and run.is_scored:
-            value = ((run.record.get("metrics") or {}).get(part) or {}).get(name)
+            value = run.metrics(part).get(name)
             if isinstance(value, int | float):
                 return float(value), ""
             return None, f"the run has no {self.metric} that is a number"

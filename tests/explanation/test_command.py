@@ -95,9 +95,9 @@ def test_a_run_answers_once_for_all_methods_and_comparisons(
 ) -> None:
     asked = []
 
-    def classifier(each: Run, root: str) -> object:
-        asked.append(each.path)
-        return picture_classifier(each, root)
+    def classifier(predictor: Predictor, root: str) -> object:
+        asked.append(predictor.run.path)
+        return picture_classifier(predictor, root)
 
     monkeypatch.setattr(panels, "picture_classifier", classifier)
     explain("--indices", "0", "--method", "gradcam", "occlusion", "--compare", str(mlp_run.path))

@@ -13,7 +13,7 @@ from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
 from fmnist.core.tables import counted, rounded_down
 from fmnist.explanation import panels
-from fmnist.explanation.attribution import Explainer, load_network, upsample
+from fmnist.explanation.attribution import Explainer, network_of, upsample
 from fmnist.explanation.results import Output
 from fmnist.explanation.selection import Selection, Target, parse_target
 from fmnist.inference.answers import LEAST_PROBABILITY, picture_classifier
@@ -45,7 +45,7 @@ def output() -> Memory:
 
 @pytest.fixture
 def explainer(run: Run) -> Explainer:
-    return Explainer(load_network(run), "gradcam")
+    return Explainer(network_of(Predictor(run)), "gradcam")
 
 
 def texts(figure: Figure) -> list[str]:
@@ -54,7 +54,7 @@ def texts(figure: Figure) -> list[str]:
 
 def draw(run: Run, explainer: Explainer, target: Target, images: Selection, *output_and_scale: Any) -> None:
     panels.draw_panels(
-        run, explainer, target, images, panels.answer_images(run, images, "data"), *output_and_scale
+        run, explainer, target, images, panels.answer_images(Predictor(run), images, "data"), *output_and_scale
     )
 
 
@@ -84,7 +84,7 @@ def test_panels_hold_images_maps_and_answers(
 
 
 def test_another_layer_and_a_contrast_are_in_the_name(run: Run, test_set: Selection, output: Memory) -> None:
-    explainer = Explainer(load_network(run), "layercam", "stages.0")
+    explainer = Explainer(network_of(Predictor(run)), "layercam", "stages.0")
     draw(run, explainer, Target(6, 0), test_set.subset([0]), output)
     figure = output.figures["layercam-stages.0-Shirt-vs-T-shirt-top"]
     assert "for Shirt,\nnot T-shirt/top" in texts(figure)
@@ -105,7 +105,7 @@ def test_answers_are_unsure_where_predict_says_so(
     run: Run, explainer: Explainer, test_set: Selection, output: Memory
 ) -> None:
     chosen = Selection(("clean", "doubtful"), test_set.images[[0, 0]], None, ((), (SEVERAL_OBJECTS,)))
-    classify, _ = picture_classifier(run)
+    classify, _ = picture_classifier(Predictor(run))
     (expected,) = classify([PreparedFile("clean", "ok", (), test_set.images[0])])
     draw(run, explainer, Target("predicted"), chosen, output)
     answer = f"{expected.choices[0][0]} {rounded_down(expected.choices[0][1])}"
@@ -133,8 +133,8 @@ def test_runs_are_drawn_side_by_side(
     run: Run, make_run: MakeRun, mlp_run: Run, test_set: Selection, output: Memory
 ) -> None:
     chosen, others = test_set.subset([3, 4]), [make_run(), mlp_run]
-    models = [(each, load_network(each)) for each in (run, *others)]
-    answers = [panels.answer_images(each, chosen, "data") for each, _ in models]
+    models = [(each, network_of(Predictor(each))) for each in (run, *others)]
+    answers = [panels.answer_images(Predictor(each), chosen, "data") for each, _ in models]
     panels.draw_comparison(models, "gradcam", "stages.0", Target("predicted"), chosen, answers, output)
     figure = output.figures["compare-gradcam-predicted"]
     written = texts(figure)
@@ -156,7 +156,7 @@ def test_runs_are_drawn_side_by_side(
     [("gradcam", "predicted"), ("integrated-gradients", "Shirt")],  # without signs and with them
 )
 def test_averages_by_class(method: str, target: str, run: Run, test_set: Selection, output: Memory) -> None:
-    explainer, some = Explainer(load_network(run), method), test_set.subset(range(20))
+    explainer, some = Explainer(network_of(Predictor(run)), method), test_set.subset(range(20))
     panels.draw_averages(run, explainer, parse_target(target), some, output)
     saved = output.saved[f"average-{method}-{target}"]
     predicted = in_batches(explainer.network, some.images).argmax(1)
@@ -178,8 +178,8 @@ def test_an_image_has_the_probability_of_the_report(run: Run, test_set: Selectio
     assert temperature is not None
     assert abs(temperature - 1) > 0.1
     chosen = test_set.subset(range(4))
-    explainer = Explainer(load_network(run), "gradcam")
-    answers = panels.answer_images(run, chosen, "data")
+    explainer = Explainer(network_of(Predictor(run)), "gradcam")
+    answers = panels.answer_images(Predictor(run), chosen, "data")
     models, target = [(run, explainer.network)], Target("predicted")
     panels.draw_panels(run, explainer, target, chosen, answers, output)
     panels.draw_comparison(models, "gradcam", None, target, chosen, [answers], output)
@@ -194,7 +194,7 @@ def test_a_caption_is_of_the_average_with_the_mirror_image_where_the_run_average
     make_run: MakeRun, test_set: Selection, output: Memory
 ) -> None:
     run = make_run(flip_average=True)
-    explainer, temperature = Explainer(load_network(run), "gradcam"), find_temperature(run)
+    explainer, temperature = Explainer(network_of(Predictor(run)), "gradcam"), find_temperature(run)
     assert temperature is not None
     alone, average = in_batches(explainer.network, test_set.images), Predictor(run).logits(test_set.images)
     others = np.flatnonzero(alone.argmax(1) != average.argmax(1))[:3]  # the mirror image changes the answer
