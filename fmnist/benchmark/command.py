@@ -15,6 +15,7 @@ from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.core.files import check_output, write_file
 from fmnist.core.tables import Column, Row, Table
 
+
 def measure(names: Sequence[str], settings: Settings, output: Path) -> None:
     """Measure parts; print their rows, and write them to ``output.json`` and ``output.md``.
 

@@ -74,9 +74,7 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
                 shared = options.scale == "shared"
                 panels.draw_panels(run, explainer, target, images, answers[0], output, shared)
             if options.compare:
-                panels.draw_comparison(
-                    models, explainer.name, options.layer, target, images, answers, output
-                )
+                panels.draw_comparison(models, explainer.name, options.layer, target, images, answers, output)
             if options.average and test is not None:
                 panels.draw_averages(run, explainer, target, test, output)
         if faithfulness_images:

@@ -18,8 +18,8 @@ from fmnist.core.runs import Run
 from fmnist.core.tables import Table, counted
 from fmnist.figures.contact_sheet import Card, contact_sheet
 from fmnist.inference.answers import picture_classifier
-from fmnist.inference.predictor import Predictor
 from fmnist.inference.predict import others_note
+from fmnist.inference.predictor import Predictor
 from fmnist.pictures import (
     LabelledFolder,
     PreparedFile,

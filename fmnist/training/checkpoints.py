@@ -246,7 +246,7 @@ class LastCheckpoint(Checkpoint):
                         states[name] = _moved(state, old, new)
 
     def _request(self, trainer: Trainer, now: bool = False) -> int:
-        """Return the largest request of any process: 0 for none, 1 for a checkpoint, 1 + a signal's number."""
+        """Return the largest request of any process: 0, 1 for a checkpoint, or 1 + a signal's number."""
         received = self.stops.received
         request = 1 + received if received else int(time.monotonic() - self._saved > 60 * self.minutes)
         return self._consensus.largest(request, trainer, now)

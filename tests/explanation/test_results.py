@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
-from fmnist.inference.predictor import Predictor
 from fmnist.explanation import results
 from fmnist.explanation.attribution import Explainer, network_of
 from fmnist.explanation.faithfulness import CENTRE, CURVES, MEASURES, RANDOM, Faithfulness
 from fmnist.explanation.results import Output, compare_with_centre, faithfulness_markdown
 from fmnist.explanation.selection import Selection
+from fmnist.inference.predictor import Predictor
 
 COUNT = 400
 IMAGES = 20

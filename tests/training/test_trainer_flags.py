@@ -1,4 +1,4 @@
-"""Every flag of Lightning's Trainer works, or is refused; the classes that flags name are tested elsewhere."""
+"""Every flag of the Trainer works, or is refused; test_trainer_parts.py tests the classes that they take."""
 
 import inspect
 import logging

@@ -293,5 +293,3 @@ def test_what_lightning_finds_out_in_training_has_no_traceback(
 def test_a_profiler_that_needs_a_gpu_is_refused(tiny: list[str], refusal: Callable[..., str]) -> None:
     flags = ["--trainer.profiler", "PyTorchProfiler", "--trainer.profiler.emit_nvtx", "true"]
     assert refusal(*tiny, *flags) == "error: --trainer.profiler.emit_nvtx true: needs an NVIDIA GPU\n"
-
-
