@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from fmnist.benchmark.titles import TITLES
 from fmnist.core.errors import exits_cleanly
 
-PARTS = ("loader", "step", "epoch", "evaluation", "start", "memory", "growth")
 EPILOG = """\
 loader: against torchvision's pipeline. step: by layout and arithmetic. epoch: with validation, in a bare
 loop, by train.py, and in the usual Lightning setup (torchvision's data set, transforms of one image at a
@@ -30,15 +30,16 @@ def main(args: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("parts", nargs="*", metavar="PART", default=PARTS, help=f"{', '.join(PARTS)} (default: all)")
+    names = ", ".join(TITLES)
+    add("parts", nargs="*", metavar="PART", default=list(TITLES), help=f"{names} (default: all)")
     add("--data.root", dest="root", default="data", help="folder of the data set (default: %(default)s)")
     add("--output", type=Path, default=Path("logs/benchmark"), help="of the two files (default: %(default)s)")
     add("--turns", type=int, default=3, help="repetitions of each comparison (default: %(default)s)")
     add("--compile", action="store_true", help="also measure compiled networks; needs a C++ compiler")
     options = parser.parse_args(args)
     for part in options.parts:
-        if part not in PARTS:
-            parser.error(f"PART {part}: must be one of {', '.join(PARTS)}")
+        if part not in TITLES:
+            parser.error(f"PART {part}: must be one of {names}")
     if options.turns < 1:
         parser.error(f"--turns {options.turns}: must be at least 1")
 

@@ -23,7 +23,8 @@ from fmnist.core.constants import CLASSES
 from fmnist.core.environment import environment
 from fmnist.core.errors import InputError, exits_on_sigterm, quoted
 from fmnist.core.files import write_file
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.core.tables import counted
 from fmnist.data.arrays import PARTS, images_of, training_images_of
 from fmnist.data.augmentation import Augmentation

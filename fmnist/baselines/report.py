@@ -14,7 +14,8 @@ from fmnist.baselines.estimator import ScoreType
 from fmnist.core.calibration import calibrated_probabilities
 from fmnist.core.constants import CLASSES
 from fmnist.core.files import write_file
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.core.tables import Table
 from fmnist.models.metrics import classification_metrics, plain_metrics
 

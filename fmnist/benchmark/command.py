@@ -7,28 +7,20 @@ from typing import Any
 
 import torch
 
-from fmnist.benchmark.parts import PARTS, Settings
+from fmnist.benchmark import parts
+from fmnist.benchmark.parts import Settings
+from fmnist.benchmark.titles import TITLES
 from fmnist.core.environment import environment
 from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.core.files import check_output, write_file
 from fmnist.core.tables import Column, Row, Table
 
-TITLES = {
-    "loader": "Loader: augmented batches of 250 images",
-    "step": "Training step, AdamW",
-    "epoch": "An epoch with validation",
-    "evaluation": "10,000 test images",
-    "start": "From the start of the process",
-    "memory": "Peak memory of a training",
-    "growth": "Growth of a training, by train.py",
-}
 
-
-def measure(parts: Sequence[str], settings: Settings, output: Path) -> None:
+def measure(names: Sequence[str], settings: Settings, output: Path) -> None:
     """Measure parts; print their rows, and write them to ``output.json`` and ``output.md``.
 
     Args:
-        parts: Names out of `PARTS`.
+        names: Of the parts, out of `TITLES`.
         settings: For all of them.
         output: Path of the two files without their suffixes. Parts that are measured again lose their older
             rows, the others keep theirs.
@@ -37,11 +29,11 @@ def measure(parts: Sequence[str], settings: Settings, output: Path) -> None:
     for path in (as_json, as_markdown):
         check_output(f"--output {quoted(output)}", path, (path.suffix,))
     results = _earlier(as_json)
-    for part in parts:
-        results[part] = {**_conditions(settings), "rows": []}
-        print(f"\n{TITLES[part]}", flush=True)
-        for row in PARTS[part](settings):
-            results[part]["rows"].append(row)
+    for name in names:
+        results[name] = {**_conditions(settings), "rows": []}
+        print(f"\n{TITLES[name]}", flush=True)
+        for row in getattr(parts, name)(settings):
+            results[name]["rows"].append(row)
             print(_line(row), flush=True)
             write_file(as_json, json.dumps(results, indent=2) + "\n")
             write_file(as_markdown, markdown(results))
@@ -59,7 +51,7 @@ def _earlier(path: Path) -> dict[str, Any]:
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
         return {
-            part: {**results[part], "rows": list(results[part]["rows"])} for part in PARTS if part in results
+            part: {**results[part], "rows": list(results[part]["rows"])} for part in TITLES if part in results
         }
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(

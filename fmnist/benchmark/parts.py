@@ -1,4 +1,4 @@
-"""The parts of the benchmark: each yields its rows as soon as they are measured.
+"""The parts of the benchmark, named in ``titles.py``: each yields its rows as soon as they are measured.
 
 What is compared takes turns, and each turn gives a ratio: ratios mean something on a noisy machine where
 seconds do not.
@@ -250,17 +250,6 @@ def growth(settings: Settings) -> Iterator[Row]:
 def _speed(settings: Settings, name: str, network: Measured, *flags: str) -> Row:
     trained = loops.by_train_script(network, settings.root, 2, *flags)
     return row(name, trained.images_per_second, "images/s")
-
-
-PARTS: dict[str, Callable[[Settings], Iterator[Row]]] = {
-    "loader": loader,
-    "step": step,
-    "epoch": epoch,
-    "evaluation": evaluation,
-    "start": start,
-    "memory": memory,
-    "growth": growth,
-}
 
 
 def row(name: str, value: float, unit: str, ratios: Sequence[float] = ()) -> Row:

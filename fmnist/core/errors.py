@@ -10,12 +10,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO, TypeGuard
+from typing import Any, NoReturn, TextIO, TypeGuard
 
 BAD_INPUT_STATUS = 2
 INTERRUPTED_STATUS = 128 + signal.SIGINT
 SIGTERM_STATUS = 128 + signal.SIGTERM
-STOP_SIGNALS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+HANGUP: int | None = getattr(signal, "SIGHUP", None)  # Windows has none
+"""The signal of a closed terminal. It comes twice: the shell and the kernel both send it."""
 
 
 class _LastingStream:
@@ -109,15 +110,24 @@ def exits_on_sigterm() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    for number in handled:
-        signal.signal(number, lambda *_: sys.exit(SIGTERM_STATUS))
+    before = {number: signal.signal(number, _exit) for number in stop_signals()}
     try:
         yield
     finally:
-        for number in handled:
-            signal.signal(number, before[number])
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def stop_signals() -> list[int]:
+    """Return SIGTERM and SIGHUP, without what is ignored, as ``nohup`` does with SIGHUP."""
+    numbers = [signal.SIGTERM] if HANGUP is None else [signal.SIGTERM, HANGUP]
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def _exit(number: int, _: object) -> NoReturn:
+    if number == HANGUP:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(SIGTERM_STATUS)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -17,74 +16,16 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fmnist.core.constants import CLASSES, IMAGE_SIZE
+from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError, one_line, quoted, reports_unwritable
 from fmnist.core.files import replacing, to_json, write_file
+from fmnist.core.predictions import Predictions, read_predictions, write_predictions
 from fmnist.core.settings import shortening_flags
 from fmnist.core.shipped import COPIES, copy_shipped, find_shipped, is_shipped, shipped_names
-from fmnist.core.statistics import scores_fault, softmax
 
 STUDY = "FMNIST_STUDY"
 """Environment variable by which a study tells a run its ``name``, ``trial`` and ``values``, as JSON."""
 UNTESTED = "was not tested (--test false), so it has no predictions of the test set"
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """The outputs of a model for a set of images.
-
-    Attributes:
-        logits: float32 (N, 10); of an estimator without probabilities, its decision scores.
-        labels: int64 (N,), the true classes.
-        indices: int64 (N,) into the source file.
-    """
-
-    logits: np.ndarray
-    labels: np.ndarray
-    indices: np.ndarray
-
-    def save(self, path: Path, compact: bool = False) -> None:
-        """Write the three arrays as an ``.npz``, atomically.
-
-        Args:
-            path: The file.
-            compact: Write the logits as float16, and compress all: a third of the size.
-
-        Raises:
-            InputError: The logits are not numbers; nothing is written.
-        """
-        logits = self.logits.astype(np.float32)
-        if fault := scores_fault(logits, len(self.labels)):
-            raise InputError(f"{quoted(path)}: is not written, as the model gives {fault}")
-        labels, indices = self.labels.astype(np.int64), self.indices.astype(np.int64)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            if compact:
-                np.savez_compressed(file, logits=logits.astype(np.float16), labels=labels, indices=indices)
-            else:
-                np.savez(file, logits=logits, labels=labels, indices=indices)
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the images whose highest logit is that of their label."""
-        return float((self.logits.argmax(1) == self.labels).mean())
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """Softmax of the logits, float64 (N, 10)."""
-        return softmax(self.logits)
-
-    def report(self) -> str:
-        """Return precision, recall, F1 and support of each class, as scikit-learn prints them."""
-        from sklearn.metrics import classification_report
-
-        return classification_report(
-            self.labels,
-            self.logits.argmax(1),
-            labels=range(len(CLASSES)),
-            target_names=CLASSES,
-            digits=4,
-            zero_division=0,
-        )
 
 
 class Run:
@@ -253,8 +194,8 @@ class Run:
         self.update(status=status, finished=_now(), error=reason, **record)
 
     def save_predictions(self, part: str, predictions: Predictions, compact: bool = False) -> None:
-        """Write ``predictions/<part>.npz``, see ``Predictions.save``; ``part`` is ``val`` or ``test``."""
-        predictions.save(self._predictions_file(part), compact)
+        """Write ``predictions/<part>.npz``, see ``write_predictions``; ``part`` is ``val`` or ``test``."""
+        write_predictions(self._predictions_file(part), predictions, compact)
 
     def predictions(self, part: str) -> Predictions:
         """Read ``predictions/<part>.npz`` and check its arrays.
@@ -264,23 +205,13 @@ class Run:
         """
         path = self._predictions_file(part)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                predictions = Predictions(arrays["logits"], arrays["labels"], arrays["indices"])
+            return read_predictions(path)
         except FileNotFoundError:
             if part == "test" and not self.is_tested:
                 raise InputError(f"{quoted(self.path)}: {UNTESTED}") from None
             raise InputError(
                 f"{quoted(path)}: is missing, so this run has no predictions of {part}"
             ) from None
-        except Exception as error:  # a damaged archive raises nearly anything
-            raise InputError(f"{quoted(path)}: is damaged ({error})") from None
-        if fault := _fault(predictions):
-            raise InputError(f"{quoted(path)}: is damaged (holds {fault})")
-        if fault := scores_fault(predictions.logits, len(predictions.labels)):
-            raise InputError(f"{quoted(path)}: holds {fault}; train again, or leave this run out")
-        if predictions.logits.dtype == np.float16:  # of a shipped network
-            predictions = replace(predictions, logits=predictions.logits.astype(np.float32))
-        return predictions
 
     def save_photographs(self, images: np.ndarray, logits: np.ndarray, targets: np.ndarray) -> None:
         """Write ``predictions/photographs.npz``, atomically: validation photographs of known garments.
@@ -377,6 +308,10 @@ class Run:
         """The Trainer's flags that kept a run for debugging from part of its data; empty for any other."""
         return shortening_flags(self.config)
 
+    def metrics(self, part: str) -> dict[str, Any]:
+        """Return the recorded metrics of ``part``, such as ``test``; none where there are none."""
+        return (self.record.get("metrics") or {}).get(part) or {}
+
     def history(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Read ``metrics.csv``: each metric's epochs (n,) and values (n,), where it was measured."""
         with (self.path / "metrics.csv").open(newline="") as file:
@@ -414,25 +349,6 @@ DERIVED = (
 )
 """What later scripts make of a run's weights."""
 _VERSION = re.compile(r"version_(\d+)")
-
-
-def _fault(predictions: Predictions) -> str | None:
-    """Return what keeps arrays from being predictions, or None."""
-    logits, labels, indices = predictions.logits, predictions.labels, predictions.indices
-    size = len(labels) if labels.ndim == 1 else 0
-    faults = {
-        "no images": size == 0,
-        f"logits {logits.shape}, not (N, {len(CLASSES)})": logits.shape != (size, len(CLASSES)),
-        "logits that are not floats": logits.dtype.kind != "f",
-        f"indices {indices.shape}, not (N,)": indices.shape != (size,),
-        "labels that are no whole numbers": labels.dtype.kind not in "iu",
-        "indices that are no whole numbers": indices.dtype.kind not in "iu",
-    }
-    if fault := next((fault for fault, true in faults.items() if true), None):
-        return fault
-    if not (labels.min() >= 0 and labels.max() < len(CLASSES)):
-        return f"labels from {labels.min()} to {labels.max()}, not 0..{len(CLASSES) - 1}"
-    return "images twice" if len(np.unique(indices)) != size else None
 
 
 def describe(error: BaseException) -> str:

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
 from fmnist.data import source
-from fmnist.data.augmentation import Augmentation, Augmenter
+from fmnist.data.augmentation import Augmentation
+from fmnist.data.augmenter import Augmenter
 from fmnist.data.loaders import EvalLoader, TrainLoader, set_images
 from fmnist.data.photograph_set import FLAG, PhotographSet, load_photographs
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fmnist.core.images import to_input
-from fmnist.data.augmentation import Augmenter
+from fmnist.data.augmenter import Augmenter
 
 Batch = tuple[Tensor, ...]
 """Images float32 (B, 1, 28, 28) in [0, 1]; labels int64 (B,) or targets (B, 10); indices int64 (B,); and, in

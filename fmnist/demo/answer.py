@@ -16,7 +16,7 @@ from fmnist.explanation.attribution import Explainer, default_method, network_of
 from fmnist.figures.overlays import NOTHING, blend, strength
 from fmnist.inference.answers import Answer, picture_classifier
 from fmnist.inference.detection import nearest_references, read_references, run_model
-from fmnist.inference.predict import run_name, table_of
+from fmnist.inference.predict import row_of, run_name
 from fmnist.inference.predictor import Predictor
 from fmnist.pictures import PreparedFile, prepare_file, printable
 from fmnist.pictures.preparation import WORKING_SIDE, lay_out
@@ -26,7 +26,7 @@ NEIGHBOURS = 5
 
 @dataclass(frozen=True)
 class RunAnswer:
-    """What one run answers.
+    """What one run answers, beside what the page draws of it.
 
     Attributes:
         run: Its name.
@@ -62,7 +62,7 @@ class PictureAnswer:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """A row for each run: ``run``, and what ``predict.py --output answers.json`` writes."""
-        return [{"run": each.run, **table_of([each.answer]).rows[0]} for each in self.by_run]
+        return [{"run": each.run, **row_of(each.answer)} for each in self.by_run]
 
 
 class Respondent:
@@ -79,8 +79,8 @@ class Respondent:
 
     def __init__(self, run: Run, root: str, threshold: float) -> None:
         self.name = run_name(run)
-        self._classify, self.notes = picture_classifier(run, root, threshold)
         self._predictor = Predictor(run)
+        self._classify, self.notes = picture_classifier(self._predictor, root, threshold)
         network = network_of(self._predictor)
         self._explainer = Explainer(network, default_method(network))
         self._references = read_references(run)  # which the classifier has stored where it could

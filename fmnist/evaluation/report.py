@@ -12,7 +12,8 @@ from fmnist.core import calibration
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.core.files import to_json, write_file
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
 from fmnist.core.tables import counted, rounded_down
 from fmnist.evaluation import charts, page, rerun

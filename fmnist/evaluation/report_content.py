@@ -8,7 +8,7 @@ import numpy as np
 from fmnist.core import tables
 from fmnist.core.constants import CLASSES
 from fmnist.core.metrics import METRICS, Metric
-from fmnist.core.runs import Predictions
+from fmnist.core.predictions import Predictions
 from fmnist.core.tables import Column, Row, Table, counted, percent, rounded_down
 
 ERRORS = 32  # shown at most
@@ -173,13 +173,13 @@ def calibration_table(summary: Summary) -> Table:
 
 def worst_errors(test: Predictions, probabilities: np.ndarray) -> np.ndarray:
     """Return the rows of the most confident errors, the most confident first."""
-    wrong = np.flatnonzero(test.logits.argmax(1) != test.labels)
+    wrong = np.flatnonzero(test.predicted != test.labels)
     return wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:ERRORS]
 
 
 def errors_table(test: Predictions, probabilities: np.ndarray) -> Table:
     """Return the most confident errors."""
-    predicted = test.logits.argmax(1)
+    predicted = test.predicted
     rows = [
         {
             "index": int(test.indices[row]),

@@ -7,7 +7,8 @@ import numpy as np
 
 from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError, quoted, reports_unwritable
-from fmnist.core.runs import UNTESTED, Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import UNTESTED, Run
 from fmnist.data.arrays import Part, images_of
 from fmnist.data.of_run import data_of
 from fmnist.inference.predictor import Predictor

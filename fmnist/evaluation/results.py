@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from fmnist.core.errors import quoted
-from fmnist.core.runs import Predictions, Run, network_file
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run, network_file
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import Column, Row, Table, counted, fixed
 
@@ -40,7 +41,7 @@ class RunResult:
     @cached_property
     def predicted(self) -> np.ndarray:
         """The predicted classes, int64 (N,)."""
-        return self.test.logits.argmax(1)
+        return self.test.predicted
 
     @cached_property
     def right(self) -> np.ndarray:

@@ -15,7 +15,8 @@ import numpy as np
 from fmnist.core.calibration import find_temperature
 from fmnist.core.errors import InputError, exits_cleanly, quoted, reports_unwritable
 from fmnist.core.files import to_json, write_file
-from fmnist.core.runs import NETWORK_FILES, Predictions, Run, check_name, network_file
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import NETWORK_FILES, Run, check_name, network_file
 from fmnist.core.shipped import FOLDER, RECORD
 from fmnist.data.arrays import Part, images_of
 from fmnist.data.datamodule import FashionMNISTDataModule

@@ -7,7 +7,7 @@ import numpy as np
 from fmnist.core import calibration
 from fmnist.core.constants import CLASSES
 from fmnist.core.metrics import METRICS, PROBABILISTIC, of_probabilities
-from fmnist.core.runs import Predictions
+from fmnist.core.predictions import Predictions
 from fmnist.core.statistics import class_scores, confusion_counts, softmax
 
 
@@ -26,7 +26,7 @@ def summarise(
         scaling); precision, recall and F1 by class, confusions, calibration, risk and likely label errors.
         None marks what this type of scores does not allow.
     """
-    labels, counts = test.labels, confusion_counts(test.labels, test.logits.argmax(1))
+    labels, counts = test.labels, confusion_counts(test.labels, test.predicted)
     temperature = None if val is None else calibration.fit_temperature(val.logits, val.labels)
     raw = softmax(test.logits) if score_type in PROBABILISTIC else None
     scaled = None if temperature is None else softmax(test.logits, temperature)

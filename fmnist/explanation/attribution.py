@@ -12,7 +12,6 @@ from tqdm import tqdm
 from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError
 from fmnist.core.images import to_input, to_uint8
-from fmnist.core.runs import Run
 from fmnist.explanation.methods import METHODS
 from fmnist.inference.predictor import Predictor
 from fmnist.models.layers import evaluating
@@ -97,15 +96,6 @@ class Explainer:
                 maps.append(self(batch, torch.from_numpy(coefficients[start : start + size])))
                 bar.update(len(batch))
         return torch.cat(maps).numpy()
-
-
-def load_network(run: Run) -> nn.Module:
-    """Return the trained network of a run, or its estimator as an ``EstimatorNetwork``.
-
-    Raises:
-        InputError: The run is not finished, or damaged.
-    """
-    return network_of(Predictor(run))
 
 
 def network_of(predictor: Predictor) -> nn.Module:

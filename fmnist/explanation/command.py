@@ -13,12 +13,13 @@ from fmnist.explanation.attribution import (
     Explainer,
     applicable_methods,
     default_method,
-    load_network,
     map_sizes,
+    network_of,
 )
 from fmnist.explanation.methods import METHODS
 from fmnist.explanation.sanity import layers_from_head
 from fmnist.explanation.selection import PREDICTED, Selection, parse_class, parse_target
+from fmnist.inference.predictor import Predictor
 
 
 def explain_run(run: Run, options: argparse.Namespace) -> None:
@@ -35,13 +36,14 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
     choosing = any((options.indices, options.worst is not None, options.images, pair, options.compare))
     drawing = choosing or not (measuring or options.average)
 
-    network = load_network(run)
-    others = [(other, load_network(other)) for other in map(Run.find, options.compare)]
+    predictors = [Predictor(each) for each in (run, *map(Run.find, options.compare))]
+    models = [(predictor.run, network_of(predictor)) for predictor in predictors]
+    network = models[0][1]
     drawn, measured = [], []
     if drawing or options.average:
         names = options.method or [default_method(network, options.layer)]
         drawn = [Explainer(network, name, options.layer) for name in names]
-    for other, other_network in others:
+    for other, other_network in models[1:]:
         _check_compared(other, other_network, [explainer.name for explainer in drawn])
     if options.sanity is not None and not layers_from_head(network):
         raise InputError(f"--sanity: {quoted(run.path)} has no layers whose weights could be drawn again")
@@ -57,20 +59,22 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
     faithfulness_images = _first_images(test, options.faithfulness, "--faithfulness")
     sanity_images = _first_images(test, options.sanity, "--sanity")
     if run.record.get("flip_average"):
-        print("this run averages an image and its mirror image; what is explained is the image by itself")
+        print(
+            "this run averages an image and its mirror image, and captions give that answer; what is "
+            "explained is the image by itself"
+        )
     for explainer in drawn or measured:
         if explainer.method.caveat:
             print(f"{explainer.name}: {explainer.method.caveat}")
     with results.Output(run, options.output) as output:
+        asked = predictors if drawing else []
+        answers = [panels.answer_images(predictor, images, options.root) for predictor in asked]
         for explainer in drawn:
             if drawing:
                 shared = options.scale == "shared"
-                panels.draw_panels(run, explainer, target, images, output, shared, options.root)
-            if others:
-                models = [(run, network), *others]
-                panels.draw_comparison(
-                    models, explainer.name, options.layer, target, images, output, options.root
-                )
+                panels.draw_panels(run, explainer, target, images, answers[0], output, shared)
+            if options.compare:
+                panels.draw_comparison(models, explainer.name, options.layer, target, images, answers, output)
             if options.average and test is not None:
                 panels.draw_averages(run, explainer, target, test, output)
         if faithfulness_images:

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from fmnist.core.calibration import calibrated_probabilities
 from fmnist.core.constants import CLASSES
 from fmnist.core.runs import Run
 from fmnist.core.tables import counted, rounded_down
@@ -16,7 +15,8 @@ from fmnist.explanation.results import Output
 from fmnist.explanation.selection import PREDICTED, Selection, Target, as_file_name, describe_target
 from fmnist.figures import overlays
 from fmnist.figures.overlays import Panel
-from fmnist.inference.answers import picture_classifier
+from fmnist.inference.answers import Answer, picture_classifier
+from fmnist.inference.predictor import Predictor
 from fmnist.models.loading import in_batches
 from fmnist.pictures import PreparedFile
 from fmnist.pictures.parallel import OK
@@ -66,23 +66,39 @@ def explain(
     return Explained(selection, logits, coefficients, maps)
 
 
+def answer_images(predictor: Predictor, selection: Selection, root: str) -> list[Answer]:
+    """Return what ``predict.py`` answers for each image; ``root`` is the folder of the data.
+
+    A run with ``flip_average`` answers for the average of an image and its mirror image, while a map
+    explains its network's answer for the image by itself.
+    """
+    flags = selection.flags or [()] * len(selection.names)
+    prepared = [
+        PreparedFile(name, OK, problems, image)
+        for name, problems, image in zip(selection.names, flags, selection.images, strict=True)
+    ]
+    classify, _ = picture_classifier(predictor, root)
+    return list(classify(prepared))
+
+
 def draw_panels(
     run: Run,
     explainer: Explainer,
     target: Target,
     selection: Selection,
+    answers: list[Answer],
     output: Output,
     shared: bool = False,
-    root: str = "data",
 ) -> None:
     """Write a figure of every image, the grid of all, and the maps.
 
-    ``shared`` gives all images one colour scale, instead of one each; ``root`` is the folder of the data.
+    ``answers`` are the run's, for the captions; ``shared`` gives all images one colour scale, instead of one
+    each.
     """
     explained = explain(explainer.network, selection, target, explainer)
     panels = [
         replace(panel, caption=f"{truth}\n{answer}")
-        for truth, answer, panel in _described(run, explained, root)
+        for truth, answer, panel in _described(run, explained, answers)
     ]
     name, heading = _file_name(explainer, target), _heading(run, explainer)
     limit = max(overlays.strength(panel.evidence) for panel in panels) if shared else None
@@ -108,23 +124,23 @@ def draw_comparison(
     layer: str | None,
     target: Target,
     selection: Selection,
+    answers: list[list[Answer]],
     output: Output,
-    root: str = "data",
 ) -> None:
     """Write a figure of the same images explained by several runs.
 
     ``layer`` is one of the first run; the others take their networks' own. A run that the method does not
-    suit gets a panel that says so. ``root`` is the folder of the data.
+    suit gets a panel that says so. ``answers`` are those of each run.
     """
     columns = []
-    for place, (run, network) in enumerate(models):
+    for place, ((run, network), own) in enumerate(zip(models, answers, strict=True)):
         suits = inapplicable(network, method) is None
         explainer = Explainer(network, method, None if place else layer) if suits else None
         explained = explain(network, selection, target, explainer)
         columns.append(
             [
                 replace(panel, caption=truth, question=f"{answer}\n{panel.question}")
-                for truth, answer, panel in _described(run, explained, root)
+                for truth, answer, panel in _described(run, explained, own)
             ]
         )
     rows = list(zip(*columns, strict=True))
@@ -158,17 +174,19 @@ def draw_averages(run: Run, explainer: Explainer, target: Target, test: Selectio
     output.arrays(name, classes=np.unique(classes), maps=np.array([panel.evidence for panel in panels]))
 
 
-def _described(run: Run, explained: Explained, root: str) -> list[tuple[str, str, Panel]]:
+def _described(run: Run, explained: Explained, answers: list[Answer]) -> list[tuple[str, str, Panel]]:
     """Return of each image what is known of it, the answer, and the panel with what it is explained for."""
     images, labels = explained.selection.images, explained.selection.labels
-    rights = [None] * len(images) if labels is None else (explained.predicted == labels).tolist()
+    classes = [answer.choices[0][0] for answer in answers]
+    rights = [None] * len(images) if labels is None else (np.array(CLASSES)[labels] == classes).tolist()
     maps = [None] * len(images) if explained.maps is None else list(explained.evidence)
     texts = [describe_target(row).replace(", ", ",\n").replace(": ", ":\n") for row in explained.coefficients]
     panels = [
         Panel(image, evidence, question=text, right=right)
         for image, evidence, text, right in zip(images, maps, texts, rights, strict=True)
     ]
-    return list(zip(_truths(explained.selection), _answers(run, explained, root), panels, strict=True))
+    captions = [_caption(run, answer) for answer in answers]
+    return list(zip(_truths(explained.selection), captions, panels, strict=True))
 
 
 def _truths(selection: Selection) -> list[str]:
@@ -179,23 +197,11 @@ def _truths(selection: Selection) -> list[str]:
     return [f"true {CLASSES[label]} (#{n})" for label, n in zip(selection.labels, numbers, strict=True)]
 
 
-def _answers(run: Run, explained: Explained, root: str) -> list[str]:
-    """Return the predicted class of each image, with any calibrated probability, in a line.
-
-    It begins with "unsure" where ``predict.py`` says so.
-    """
-    names, selection = [CLASSES[label] for label in explained.predicted], explained.selection
-    if not run.score_type.startswith("decision"):
-        probabilities = calibrated_probabilities(run, explained.logits).max(1)
-        names = [f"{name} {rounded_down(share)}" for name, share in zip(names, probabilities, strict=True)]
-    flags = selection.flags or [()] * len(names)
-    prepared = [
-        PreparedFile(name, OK, problems, image)
-        for name, problems, image in zip(selection.names, flags, selection.images, strict=True)
-    ]
-    classify, _ = picture_classifier(run, root)
-    first = ("unsure:" if answer.unsure else "predicted" for answer in classify(prepared))
-    return list(map("{} {}".format, first, names))
+def _caption(run: Run, answer: Answer) -> str:
+    """Return an answer in a line: "unsure" where it is, the class, and any calibrated probability."""
+    name, share = answer.choices[0]
+    probability = "" if run.score_type.startswith("decision") else f" {rounded_down(share)}"
+    return f"{'unsure:' if answer.unsure else 'predicted'} {name}{probability}"
 
 
 def _file_name(explainer: Explainer, target: Target) -> str:

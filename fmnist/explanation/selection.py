@@ -10,7 +10,8 @@ import numpy as np
 
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError, quoted
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
 from fmnist.data.of_run import data_of
 from fmnist.pictures import find_pictures, prepare_files, printable
@@ -94,7 +95,7 @@ def most_confident_mistakes(
     """
     if number is not None and number < 1:
         raise InputError(f"--worst {number}: must be at least 1")
-    predicted = predictions.logits.argmax(1)
+    predicted = predictions.predicted
     wrong = predicted != predictions.labels
     if pair is not None:
         wrong &= np.isin(predicted, pair) & np.isin(predictions.labels, pair)

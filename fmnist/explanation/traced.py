@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
+from torch.export import ExportedProgram
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional as F
 
 from fmnist.core.constants import IMAGE_SIZE
-from fmnist.core.errors import InputError, one_line
 from fmnist.explanation.attribution import Explainer, TargetOutput
 from fmnist.explanation.masked_gradients import MaskedGradients
-from fmnist.inference.export import MapOutput
+from fmnist.inference.export import MapOutput, program_of
 from fmnist.models.classifier import Classifier
 
 aten = torch.ops.aten
@@ -49,21 +48,18 @@ def capture_with_map(classifier: Classifier) -> ExportedProgram:
     Raises:
         InputError: An operation of the network, or its gradient, cannot be exported.
     """
-    module = LogitsAndMap(copy.deepcopy(classifier)).eval().requires_grad_(False)
-    module.to(memory_format=torch.contiguous_format)  # as inference.export.capture says
-    example = torch.zeros(2, 1, IMAGE_SIZE, IMAGE_SIZE)
-    try:
-        # the weights become constants; no public argument says so
-        record = make_fx(
-            module, decomposition_table=BACKWARD, tracing_mode="symbolic", _allow_non_fake_inputs=True
-        )
-        program = torch.export.export(record(example), (example,), dynamic_shapes=({0: Dim("batch")},))
-    except Exception as error:  # whatever a user's own network provokes
-        name, reason = type(classifier).__name__, one_line(error)
-        raise InputError(f"--with-map: the gradients of {name} cannot be exported ({reason})") from None
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # it holds paths of this machine
-    return program
+    module = LogitsAndMap(copy.deepcopy(classifier)).requires_grad_(False)
+    failure = f"--with-map: the gradients of {type(classifier).__name__} cannot be exported"
+    return program_of(module, _record, failure)
+
+
+def _record(module: nn.Module, images: Tensor) -> nn.Module:
+    """Return the operations of a module and of its backward pass."""
+    # the weights become constants; no public argument says so
+    record = make_fx(
+        module, decomposition_table=BACKWARD, tracing_mode="symbolic", _allow_non_fake_inputs=True
+    )
+    return record(images)
 
 
 def _spread(

@@ -52,7 +52,7 @@ class Answer:
 
 
 def picture_classifier(
-    run: Run, root: str = "data", threshold: float = LEAST_PROBABILITY
+    predictor: Predictor, root: str = "data", threshold: float = LEAST_PROBABILITY
 ) -> tuple[Callable[[Iterable[PreparedFile]], Iterator[Answer]], list[str]]:
     """Return a finished run as a function from prepared pictures to answers, and notes on what it lacks.
 
@@ -60,19 +60,18 @@ def picture_classifier(
     data set allow.
 
     Args:
-        run: The run.
+        predictor: The run.
         root: Folder of the data set.
         threshold: Least probability of an answer that is sure.
 
     Raises:
         InputError: The run's model cannot be loaded.
     """
-    predictor = Predictor(run)
-    temperature, detector = find_temperature(run), find_detector(predictor, root)
+    temperature, detector = find_temperature(predictor.run), find_detector(predictor, root)
     classifier = partial(
         classify, predictor, temperature=temperature or 1.0, detector=detector, threshold=threshold
     )
-    return classifier, _notes(run, temperature, detector)
+    return classifier, _notes(predictor.run, temperature, detector)
 
 
 def _notes(run: Run, temperature: float | None, detector: Detector | None) -> list[str]:

@@ -185,15 +185,32 @@ def capture(classifier: Classifier) -> ExportedProgram:
     Raises:
         InputError: torch.export cannot follow the network.
     """
+    name = type(classifier).__name__
+    failure = f"{name}: torch.export cannot follow it for any batch size"
+    return program_of(_Scores(copy.deepcopy(classifier)), lambda module, _: module, failure)
+
+
+def program_of(
+    module: nn.Module, record: Callable[[nn.Module, Tensor], nn.Module], failure: str
+) -> ExportedProgram:
+    """Return the computation of a module from images (N, 1, 28, 28), for any N, in evaluation mode.
+
+    Args:
+        module: The module, which is changed.
+        record: Returns what is exported of it, for images like those of the second argument.
+        failure: What an error says first.
+
+    Raises:
+        InputError: torch.export, or ``record``, cannot follow it.
+    """
     # with the channels innermost, pooling becomes a Gather in ONNX, which few tools can read
-    scores = _Scores(copy.deepcopy(classifier)).eval().to(memory_format=torch.contiguous_format)
+    module.eval().to(memory_format=torch.contiguous_format)
     example = torch.zeros(2, 1, IMAGE_SIZE, IMAGE_SIZE)  # of one image, the batch would be taken for constant
-    shapes = {"images": {0: Dim("batch")}}
     try:
-        program = torch.export.export(scores, (example,), dynamic_shapes=shapes)
+        shapes = ({0: Dim("batch")},)
+        program = torch.export.export(record(module, example), (example,), dynamic_shapes=shapes)
     except Exception as error:  # whatever a user's own network provokes
-        name, reason = type(classifier).__name__, one_line(error)
-        raise InputError(f"{name}: torch.export cannot follow it for any batch size ({reason})") from None
+        raise InputError(f"{failure} ({one_line(error)})") from None
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # it holds paths of this machine
     return program

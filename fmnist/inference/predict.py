@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -13,6 +12,7 @@ from fmnist.core.files import check_output, to_json, write_file
 from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Row, Table, counted, rounded_down
 from fmnist.inference.answers import LEAST_PROBABILITY, Answer, picture_classifier
+from fmnist.inference.predictor import Predictor
 from fmnist.pictures import find_other_files, find_pictures, prepare_files, printable
 from fmnist.pictures.parallel import OK
 
@@ -53,7 +53,7 @@ def predict(
     """
     paths = find_pictures([Path(path) for path in pictures])
     _check_flags(threshold, output, sheet, stages, paths)
-    classifier, notes = picture_classifier(run, root, threshold)
+    classifier, notes = picture_classifier(Predictor(run), root, threshold)
     for note in others_note(find_other_files([Path(path) for path in pictures])) + notes:
         print(f"note: {note}", file=sys.stderr)
     with exits_on_sigterm():
@@ -119,10 +119,11 @@ def table_of(answers: Sequence[Answer]) -> Table:
         Column("next likeliest", "second", _next_text),
         Column("remarks", "status", _remarks),
     )
-    return Table("answers", "Answers", columns, [_row(answer) for answer in answers])
+    return Table("answers", "Answers", columns, [row_of(answer) for answer in answers])
 
 
-def _row(answer: Answer) -> dict[str, Any]:
+def row_of(answer: Answer) -> Row:
+    """Return the values of an answer, by ``KEYS``."""
     picture = answer.picture
     choices = [value for name, probability in answer.choices for value in (name, round(probability, 6))]
     return dict.fromkeys(KEYS) | {

@@ -26,14 +26,23 @@ class Model:
     Attributes:
         logits: To float32 (N, 10); of an estimator, log-probabilities or decision scores.
         embeddings: To float32 (N, D), the input of a network's last layer; pixels for any other model.
-        classifier: Returns the LightningModule in evaluation mode; None for any other model.
-        network: The network in evaluation mode; None for any other model.
     """
 
     logits: Callable[[np.ndarray], np.ndarray]
     embeddings: Callable[[np.ndarray], np.ndarray]
-    classifier: "Callable[[], Classifier] | None" = None
-    network: "nn.Module | None" = None
+
+
+@dataclass(frozen=True)
+class NetworkModel(Model):
+    """A trained network.
+
+    Attributes:
+        classifier: Returns the LightningModule in evaluation mode.
+        network: The network in evaluation mode.
+    """
+
+    classifier: "Callable[[], Classifier]"
+    network: "nn.Module"
 
 
 def load_model(folder: Path, device: str = "cpu") -> Model:
@@ -65,7 +74,7 @@ def load_logits(folder: Path, device: str = "cpu") -> Callable[[np.ndarray], np.
     return load_model(folder, device).logits
 
 
-def _load_network(folder: Path, device: str) -> Model:
+def _load_network(folder: Path, device: str) -> NetworkModel:
     from fmnist.models import weights
     from fmnist.models.layers import embedding
     from fmnist.models.loading import in_batches, load_classifier
@@ -85,7 +94,7 @@ def _load_network(folder: Path, device: str) -> Model:
             return classifier
 
     features = embedding(network.to(device))
-    return Model(
+    return NetworkModel(
         partial(in_batches, logits, device=device),
         partial(in_batches, features, device=device) if features else as_pixels,
         model,
@@ -116,9 +125,7 @@ class Predictor:
         Raises:
             InputError: The run holds no network, or a damaged one.
         """
-        if self.run.kind != "lightning" or self._model.classifier is None:
-            raise InputError(f"{quoted(self.run.path)}: is a {self.run.kind} run, it holds no network")
-        return self._model.classifier()
+        return self._network_model.classifier()
 
     @property
     def network(self) -> "nn.Module":
@@ -127,9 +134,13 @@ class Predictor:
         Raises:
             InputError: The run holds no network, or a damaged one.
         """
-        if self.run.kind != "lightning" or self._model.network is None:
+        return self._network_model.network
+
+    @property
+    def _network_model(self) -> NetworkModel:
+        if self.run.kind != "lightning" or not isinstance(self._model, NetworkModel):
             raise InputError(f"{quoted(self.run.path)}: is a {self.run.kind} run, it holds no network")
-        return self._model.network
+        return self._model
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return logits float32 (N, 10) of images uint8 (N, 28, 28); see ``Model``.

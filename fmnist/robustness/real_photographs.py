@@ -19,6 +19,7 @@ from fmnist.core.tables import Table, counted
 from fmnist.figures.contact_sheet import Card, contact_sheet
 from fmnist.inference.answers import picture_classifier
 from fmnist.inference.predict import others_note
+from fmnist.inference.predictor import Predictor
 from fmnist.pictures import (
     LabelledFolder,
     PreparedFile,
@@ -95,7 +96,7 @@ def write_photographs(run: Run, photographs: PreparedFolder, root: str = "data")
         InputError: The run's model cannot be loaded, or its folder cannot be written.
     """
     labelled = photographs.labelled
-    classifier, notes = picture_classifier(run, root)
+    classifier, notes = picture_classifier(Predictor(run), root)
     answers = LabelledAnswers(labelled, list(classifier(photographs.prepared)))
     measured = {
         "name": photographs.name,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmnist.core.commands import shell_command, shipped_path
 from fmnist.core.errors import InputError, one_line, quoted
+from fmnist.core.predictions import write_predictions
 from fmnist.core.runs import Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import counted
@@ -24,7 +25,7 @@ from fmnist.studies.entries import (
     groups_of,
     spreads_of,
 )
-from fmnist.studies.folder import RECORD, open_folder, save_command
+from fmnist.studies.folder import RECORD, save_command, study_folder
 from fmnist.studies.folds import FILE, out_of_fold, with_fold_size
 from fmnist.studies.jobs import find_jobs, job_of, repeated
 from fmnist.studies.many import run_jobs, table_of
@@ -92,7 +93,7 @@ def _many(
         name, logs = f"{config['name']}-{kind}", config["logs"]
     jobs = repeated(jobs, ranges)
     name = options.study or name
-    folder = open_folder(logs, name, options.resume)
+    folder = study_folder(logs, name, options.resume)
     save_command(folder, args)
     (folder / FILE).unlink(missing_ok=True)  # of another number of folds
     outcomes = run_jobs(jobs, resolver, name, folder, options.jobs)
@@ -107,7 +108,7 @@ def _many(
         sentences = spreads_of(groups_of(shown), over)
         if options.folds and len(runs) == len(jobs):
             predictions = out_of_fold(runs)
-            predictions.save(folder / FILE)
+            write_predictions(folder / FILE, predictions)
             sentences.append(
                 f"Accuracy {predictions.accuracy:.4f} on all {len(predictions.labels):,} out-of-fold "
                 f"predictions, in {FILE}."
@@ -210,7 +211,7 @@ def _plan(options: argparse.Namespace, flags: list[str], resolver: Resolver) -> 
     base = resolver.resolve(job.command)
     _check_metric(options.metric, base)
     name = options.study or f"{base.config['name']}-search"
-    folder = open_folder(base.config["logs"], name, options.resume)
+    folder = study_folder(base.config["logs"], name, options.resume)
     if not (folder / RECORD).exists():
         check_space(options.search, space, job.command, resolver)
     epochs = None if "estimator" in base.config else (base.config.get("trainer") or {}).get("max_epochs")

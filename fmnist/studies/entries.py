@@ -72,8 +72,7 @@ def entries_of_jobs(jobs: Sequence[Job], runs: Sequence[Run | None], part: str =
 
 def accuracy(run: Run | None, part: str = "test") -> float | None:
     """Return the accuracy that a run has recorded; None where it has none."""
-    metrics = {} if run is None else run.record.get("metrics") or {}
-    value = (metrics.get(part) or {}).get("accuracy")
+    value = None if run is None else run.metrics(part).get("accuracy")
     return value if isinstance(value, int | float) else None
 
 

@@ -12,8 +12,8 @@ from fmnist.core.runs import STUDIES, check_name
 RECORD = "study.json"
 
 
-def open_folder(logs: str, name: str, resumed: str | None = None) -> Path:
-    """Return the folder of a study, and create it.
+def study_folder(logs: str, name: str, resumed: str | None = None) -> Path:
+    """Return the folder of a study, which need not exist yet.
 
     Args:
         logs: Folder of all runs.
@@ -21,8 +21,7 @@ def open_folder(logs: str, name: str, resumed: str | None = None) -> Path:
         resumed: The value of ``--resume``, if the study is continued.
 
     Raises:
-        InputError: The name is no plain folder name, the folder cannot be written, or it is not the one that
-            is resumed.
+        InputError: The name is no plain folder name, or the folder is not the one that is resumed.
     """
     try:
         check_name(name)
@@ -34,19 +33,17 @@ def open_folder(logs: str, name: str, resumed: str | None = None) -> Path:
             f"--resume {quoted(resumed)}: its command leads to {quoted(folder)}; start it from the same "
             "working directory, and leave the folder where it was"
         )
-    with reports_unwritable(f"--logs {quoted(logs)}"):
-        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def save_command(folder: Path, arguments: Sequence[str]) -> None:
-    """Keep the command line of a study in its folder, for ``--resume``.
+    """Keep the command line of a study in its folder, which is created, for ``--resume``.
 
     Raises:
         InputError: The folder cannot be written.
     """
     kept, storage = _without_storage(arguments)
-    with reports_unwritable(quoted(folder)):
+    with reports_unwritable(f"--logs {quoted(folder.parents[1])}"):
         write_file(folder / RECORD, to_json({"name": folder.name, "arguments": kept, "storage": storage}))
 
 

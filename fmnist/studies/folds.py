@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from fmnist.core.errors import InputError, quoted
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.core.settings import shortening_flags
 from fmnist.data.source import training_size
 from fmnist.studies.jobs import Job, is_derived

@@ -1,6 +1,5 @@
 """Run what is not finished yet, continue what was interrupted, go on after a failure."""
 
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from fmnist.core.runs import LOCK, Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import Column, Table, duration, fixed, size
 from fmnist.studies.jobs import Job
-from fmnist.studies.processes import Child, LostChild, can_go_on, is_locked, lock, stops_children
+from fmnist.studies.processes import Child, LostChild, can_go_on, is_locked, locked, stops_children
 from fmnist.studies.resolver import Resolver
 
 POLL_SECONDS = 0.1
@@ -81,32 +80,23 @@ def _begin(
 
     Its process holds the lock of ``lock_path`` from its start, when it has no run folder yet.
     """
-    descriptor = lock(lock_path)
-    if descriptor is None:
-        print("waits for the process that an earlier study began", flush=True)
-        return LostChild(lock_path)
-    try:
-        return _begin_locked(job, config, record, descriptor, log)
-    finally:
-        os.close(descriptor)  # from now on the process alone holds the lock
-
-
-def _begin_locked(
-    job: Job, config: dict[str, Any], record: dict[str, Any], descriptor: int, log: Path | None
-) -> Child | LostChild:
-    command = job.command
-    for run in _runs_of(config)[::-1]:
-        if run.is_scored or run.status not in ("stopped", "running"):
-            continue
-        own_lock = run.path / LOCK
-        if own_lock.exists() and is_locked(own_lock):  # begun by hand or by another study
-            print(f"waits for {quoted(run.path)}", flush=True)
-            return LostChild(own_lock)
-        if can_go_on(run):
-            print(f"continues {quoted(run.path)}", flush=True)
-            command = [command[0], "--resume", str(run.path)]
-            break
-    return Child(command, record, log, descriptor)
+    with locked(lock_path) as descriptor:
+        if descriptor is None:
+            print("waits for the process that an earlier study began", flush=True)
+            return LostChild(lock_path)
+        command = job.command
+        for run in _runs_of(config)[::-1]:
+            if run.is_scored or run.status not in ("stopped", "running"):
+                continue
+            own_lock = run.path / LOCK
+            if own_lock.exists() and is_locked(own_lock):  # begun by hand or by another study
+                print(f"waits for {quoted(run.path)}", flush=True)
+                return LostChild(own_lock)
+            if can_go_on(run):
+                print(f"continues {quoted(run.path)}", flush=True)
+                command = [command[0], "--resume", str(run.path)]
+                break
+        return Child(command, record, log, descriptor)
 
 
 def _title(job: Job) -> str:
@@ -153,7 +143,7 @@ def table_of(
         " ".join([str(run.record.get("name")), *(f"{k} {v}" for k, v in own.items() if k != "config")])
         for run, own in zip(runs, values or [{}] * len(runs), strict=True)
     ]
-    measured = [(run.record.get("metrics") or {}).get(part) or {} for run in runs]
+    measured = [run.metrics(part) for run in runs]
     rows = [
         {
             "name": name if names.count(name) == 1 else quoted(run.path),

@@ -92,23 +92,21 @@ def lock(path: Path, wait: bool = False) -> int | None:
     return descriptor
 
 
-def is_locked(path: Path) -> bool:
-    """Return whether another process holds the lock of a file."""
-    descriptor = lock(path)
-    if descriptor is not None:
-        os.close(descriptor)
-    return descriptor is None
-
-
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Wait until no other process is in a block with the same lock file; creates it."""
-    descriptor = lock(path, wait=True)
+def locked(path: Path, wait: bool = False) -> Iterator[int | None]:
+    """Hold the lock of a file in the block, see ``lock``; a process that inherits it keeps it after that."""
+    descriptor = lock(path, wait)
     try:
-        yield
+        yield descriptor
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether another process holds the lock of a file."""
+    with locked(path) as descriptor:
+        return descriptor is None
 
 
 @contextlib.contextmanager
@@ -172,11 +170,10 @@ class TrialRun:
     def start(self) -> None:
         """Begin or continue it, unless it has ended, or its process has survived the study that began it."""
         self._found = self.child = None
-        descriptor = lock(self._lock_path)
-        if descriptor is None:
-            self.child = LostChild(self._lock_path)
-            return
-        try:
+        with locked(self._lock_path) as descriptor:
+            if descriptor is None:
+                self.child = LostChild(self._lock_path)
+                return
             run = self.find()
             if run is not None and run.status in ("finished", "failed", "pruned"):
                 return
@@ -188,8 +185,6 @@ class TrialRun:
                 study = {**self._record, "trial": None}
                 run.finish("failed", error=RuntimeError("killed before its first checkpoint"), study=study)
             self.child = Child(command, self._record, self._log, descriptor)
-        finally:
-            os.close(descriptor)  # from now on the process alone holds the lock
 
     def find(self) -> Run | None:
         """Return its run folder, the newest if it began anew; None before there is one."""
@@ -238,7 +233,7 @@ class TrialRun:
         run = self.find()
         part, name = self.metric.split("/", 1)
         if run is not None and run.is_scored:
-            value = ((run.record.get("metrics") or {}).get(part) or {}).get(name)
+            value = run.metrics(part).get(name)
             if isinstance(value, int | float):
                 return float(value), ""
             return None, f"the run has no {self.metric} that is a number"

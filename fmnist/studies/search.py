@@ -14,9 +14,9 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from fmnist.core.errors import InputError
+from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.studies.jobs import Job
-from fmnist.studies.processes import Child, LostChild, TrialRun, exclusive, lock, stops_children
+from fmnist.studies.processes import Child, LostChild, TrialRun, lock, locked, stops_children
 from fmnist.studies.space import Parameter, as_flags, plain
 from fmnist.studies.storage import open_storage, pruner, sampler
 from fmnist.studies.trials import LOST, REASON, Progress, counted_trials
@@ -71,12 +71,14 @@ def open_study(plan: Plan) -> tuple[optuna.Study, BaseStorage]:
     """Open the study in its storage, and create it if it is new.
 
     Raises:
-        InputError: The storage cannot be reached, or holds a study of this name with another plan.
+        InputError: The folder cannot be written, or the storage cannot be reached or holds a study of this
+            name with another plan.
     """
-    (plan.folder / "trials").mkdir(parents=True, exist_ok=True)
+    with reports_unwritable(f"--logs {quoted(plan.folder.parents[1])}"):
+        (plan.folder / "trials").mkdir(parents=True, exist_ok=True)
     storage = open_storage(plan.folder, plan.storage)
     rule = pruner("none" if plan.epochs is None else plan.prune, plan.epochs)
-    with exclusive(plan.folder / ".lock"):
+    with locked(plan.folder / ".lock", wait=True):
         study = optuna.create_study(
             storage=storage, study_name=plan.name, direction=plan.direction, pruner=rule, load_if_exists=True
         )
@@ -154,20 +156,16 @@ class Search:
 
     def _claim(self) -> Trial | None:
         """Return a trial that nobody works on any more, else a new one, else None."""
-        with exclusive(self.plan.folder / ".lock"):
-            trials = counted_trials(self.study)
-            for trial in trials:
+        with locked(self.plan.folder / ".lock", wait=True):
+            for trial in counted_trials(self.study):
                 if trial.state == TrialState.RUNNING and trial.number not in self._running:
                     if self._is_lost(trial):
                         with contextlib.suppress(ValueError):  # another process was faster
                             self.study.tell(trial.number, state=TrialState.FAIL)
                     elif self._is_ours(trial) and self._own(trial.number):
-                        return self._trial(trial.number)
-            trials = counted_trials(self.study)
-            if len(trials) >= self.plan.trials:
+                        return Trial(self.study, self._trial_id(trial.number))
+            if len(counted_trials(self.study)) >= self.plan.trials:
                 return None
-            # what is random depends on the trial alone, whose number is known only now
-            self.study.sampler = sampler(self.plan.seed, len(trials))
             new = self.study.ask()
             self._own(new.number)
             new.set_user_attr(MACHINE, self._machine)
@@ -210,11 +208,6 @@ class Search:
     def _trial_id(self, number: int) -> int:
         study_id = self._storage.get_study_id_from_name(self.plan.name)
         return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
-
-    def _trial(self, number: int) -> Trial:
-        """Return a trial of another process, to go on with it."""
-        self.study.sampler = sampler(self.plan.seed, number)
-        return Trial(self.study, self._trial_id(number))
 
     def _start(self, trial: Trial) -> None:
         values = self._values(trial)

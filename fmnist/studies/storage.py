@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 from fmnist.core.errors import InputError, one_line, quoted
-from fmnist.studies.processes import exclusive
+from fmnist.studies.processes import locked
 
 JOURNAL = "journal.log"
 CREATION_ATTEMPTS = 5
@@ -27,7 +27,7 @@ class _FlockOfJournal:
         self._path, self._held = path, contextlib.ExitStack()
 
     def acquire(self) -> bool:
-        self._held.enter_context(exclusive(self._path))
+        self._held.enter_context(locked(self._path, wait=True))
         return True
 
     def release(self) -> None:
@@ -82,7 +82,7 @@ def _cut_torn_line(path: Path) -> None:
     """Remove what a crash of the machine left of a last line; the journal would not be read beyond it."""
     if not path.exists():
         return
-    with path.open("r+b") as file, exclusive(path.with_name(".journal.lock")):
+    with path.open("r+b") as file, locked(path.with_name(".journal.lock"), wait=True):
         content = file.read()
         end = content.rfind(b"\n") + 1
         if end < len(content):

@@ -246,8 +246,9 @@ class LastCheckpoint(Checkpoint):
                         states[name] = _moved(state, old, new)
 
     def _request(self, trainer: Trainer, now: bool = False) -> int:
-        """Return the largest request of any process: 0 for none, 1 for a checkpoint, or a signal's number."""
-        request = self.stops.received or int(time.monotonic() - self._saved > 60 * self.minutes)
+        """Return the largest request of any process: 0, 1 for a checkpoint, or 1 + a signal's number."""
+        received = self.stops.received
+        request = 1 + received if received else int(time.monotonic() - self._saved > 60 * self.minutes)
         return self._consensus.largest(request, trainer, now)
 
     def _save(self, trainer: Trainer, metrics: dict[str, Any], name: str = LAST) -> None:
@@ -269,6 +270,7 @@ class LastCheckpoint(Checkpoint):
 
     def _stop(self, trainer: Trainer, request: int) -> None:
         if request > 1:
-            self.stops.ask_for_requeue(request)
+            number = request - 1
+            self.stops.ask_for_requeue(number)
             trainer.strategy.barrier()  # the first process that ends may make the launcher end the others
-            self.stops.stop(request)
+            self.stops.stop(number)

@@ -320,6 +320,10 @@ def _check(config: Any) -> None:
     for flag, refused in (("enable_checkpointing", False), ("barebones", True)):
         if trainer[flag] is refused:
             raise InputError(f"--trainer.{flag} {refused}: a run must leave checkpoints and metrics")
+    if trainer.default_root_dir is not None:
+        raise InputError(
+            f"--trainer.default_root_dir {trainer.default_root_dir}: a run's folder lies in --logs; take that"
+        )
     if re.fullmatch(r"0|-(?!1$)\d+", str(trainer.devices)):
         raise InputError(f"--trainer.devices {trainer.devices}: must be at least 1, or auto for all")
     if trainer.accelerator == "gpu" and _device_type(trainer) == "cpu":

@@ -105,7 +105,7 @@ TRAINER_FLAGS = {
     "limit_train_batches": "Batches of an epoch, a number (1) or share (1.0 is all); also limit_val_batches.",
     "check_val_every_n_epoch": "Epochs between two validations.",
     "callbacks": "More callbacks, by class path.",
-    "logger": "More loggers, by class path.",
+    "logger": "More loggers, by class path; false adds none.",
     "profiler": "simple or advanced: where the time goes.",
     "enable_progress_bar": "Whether to show a progress bar.",
 }

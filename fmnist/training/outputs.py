@@ -17,7 +17,8 @@ from fmnist.core.calibration import calibrated_probabilities
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import is_unwritable
 from fmnist.core.images import to_input
-from fmnist.core.runs import Predictions, Run, describe
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run, describe
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.classifier import Classifier
 from fmnist.models.layers import embedding

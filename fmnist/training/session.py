@@ -75,6 +75,7 @@ class Session:
     def __init__(self, command: Command) -> None:
         config, arguments = command.config, command.trainer_arguments
         self.command = command
+        self._multiply_adds = multiply_adds(command.model.network)
         self.clock, self.ending = EpochClock(), Ending()
         self.best = BestCheckpoint("val/accuracy" if config.data.val_size else None)
         self.loggers = [part for part in as_list(arguments["logger"]) if isinstance(part, Logger)]
@@ -95,7 +96,7 @@ class Session:
                 "plugins": [*plugins, AtomicCheckpointIO()],
                 "max_time": None,  # among the callbacks, before those that it concerns
                 # Lightning loads checkpoints that it finds there
-                "default_root_dir": config.trainer.default_root_dir or config.logs,
+                "default_root_dir": config.logs,
             }
             self.trainer = Trainer(**{**arguments, **changed})
         except KeyError as error:
@@ -170,7 +171,7 @@ class Session:
     def finish(self, run: Run) -> None:
         """Mark the run finished, or stopped where its time was up, so that it can go on."""
         cut_short = self.ending.by == "max_time"
-        run.finish("stopped" if cut_short else "finished", ended_by=self.ending.by, **self._progress(run))
+        run.finish("stopped" if cut_short else "finished", ended_by=self.ending.by, **self._progress())
         if cut_short:
             print(f"to continue: {shell_command('train', '--resume', str(run.path))}")
 
@@ -234,7 +235,7 @@ class Session:
             teachers=command.teachers,
             classes=list(CLASSES),
             parameters=parameter_count(command.model.network),
-            multiply_adds=multiply_adds(command.model.network),
+            multiply_adds=self._multiply_adds,
             precision=self.trainer.precision,
             flip_average=config.model.init_args.flip_average,
             train_seconds=None,
@@ -288,22 +289,22 @@ class Session:
         if photographs is not None:
             print(_photographs_line(photographs, self.command.data.batch_size))
 
-    def _progress(self, run: Run) -> dict[str, Any]:
+    def _progress(self) -> dict[str, Any]:
         clock = self.clock
-        taught = sum(teacher["multiply_adds"] for teacher in run.record.get("teachers") or [])
+        taught = sum(teacher["multiply_adds"] for teacher in self.command.teachers or [])
         return {
             "epochs": clock.epochs,
             "steps": self.trainer.global_step,
             "train_seconds": round(clock.seconds, 2),
             # the backward pass costs two forward passes; teachers have none
-            "training_multiply_adds": clock.images * (3 * run.record["multiply_adds"] + taught),
+            "training_multiply_adds": clock.images * (3 * self._multiply_adds + taught),
         }
 
     def _record_failure(self, run: Run, error: BaseException) -> None:
         """Record in the run that it stopped or failed, if the disk allows, and print how to continue."""
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         with contextlib.suppress(OSError):
-            run.finish("stopped" if stopped else "failed", self._for_user(error), **self._progress(run))
+            run.finish("stopped" if stopped else "failed", self._for_user(error), **self._progress())
         queued_again = self.signals.requeue is not None and self.signals.requeue.granted
         can_continue = (stopped or is_unwritable(error)) and (run.path / "checkpoints" / LAST).exists()
         if can_continue and not queued_again:

@@ -1,4 +1,4 @@
-"""Signals that stop a training: SIGTERM, Ctrl-C, and the one by which SLURM announces the end of a job."""
+"""Signals that stop a training: SIGTERM, SIGHUP, Ctrl-C, and that by which SLURM announces a job's end."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from lightning.pytorch.plugins.environments import (
 )
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from fmnist.core.errors import SIGTERM_STATUS
+from fmnist.core.errors import HANGUP, SIGTERM_STATUS, stop_signals
 
 SECONDS_BETWEEN_ROUNDS, MOST_STEPS_BETWEEN_ROUNDS = 1.0, 100
 
@@ -83,10 +83,11 @@ def job_id() -> str | None:
 
 
 class StopSignals:
-    """Handles SIGTERM, Ctrl-C and SLURM's signal while it is entered.
+    """Handles SIGTERM, Ctrl-C, a closed terminal (SIGHUP) and SLURM's signal while it is entered.
 
     Outside training they end the program at once. In training, after ``defer_signals``, the first signal is
-    kept in ``received`` until the end of a step; a second one ends the process at once.
+    kept in ``received`` until the end of a step; a second one ends the process at once. SIGHUP is left alone
+    where ``nohup`` has it ignored.
 
     Args:
         environment: SLURM's plugin, if this is a job of SLURM's.
@@ -105,7 +106,7 @@ class StopSignals:
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
             slurms = {self.requeue.signal} if self.requeue else set()
-            for number in {signal.SIGTERM, signal.SIGINT} | slurms:
+            for number in {signal.SIGTERM, signal.SIGINT, *stop_signals()} | slurms:
                 self._handlers_before[number] = signal.signal(number, self._receive)
         return self
 
@@ -142,6 +143,10 @@ class StopSignals:
         slurms = self.requeue if self.requeue and number == self.requeue.signal else None
         if self._leaving or (slurms and self.received):
             return  # SLURM repeats its signal
+        if number == HANGUP and not slurms:
+            signal.signal(number, signal.SIG_IGN)  # it is repeated
+            if self.received:
+                return
         if self._deferring and not self.received:
             self.received = number
             print("stopping soon, after a step; a second signal stops at once", file=sys.stderr, flush=True)

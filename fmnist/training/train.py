@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from fmnist.core.errors import exits_cleanly, quoted
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.core.tables import counted
 from fmnist.models.metrics import plain_metrics
 from fmnist.training import outputs

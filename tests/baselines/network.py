@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.data.arrays import PARTS, images_of
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.inference.predictor import load_logits

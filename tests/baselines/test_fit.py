@@ -19,7 +19,8 @@ from fmnist.baselines.config import configure
 from fmnist.baselines.estimator import ScoreType, load_estimator
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.data.arrays import arrays_of, images_of
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.inference.predictor import load_logits

@@ -45,6 +45,23 @@ def test_sigterm_ends_with_143_and_the_old_handler_comes_back(number: signal.Sig
     assert signal.signal(number, before) is signal.SIG_DFL
 
 
+def test_a_closed_terminal_does_not_interrupt_the_ending_that_it_began() -> None:
+    before, ended = signal.signal(signal.SIGHUP, signal.SIG_DFL), False
+
+    def work() -> None:
+        nonlocal ended
+        try:
+            os.kill(os.getpid(), signal.SIGHUP)
+        finally:
+            os.kill(os.getpid(), signal.SIGHUP)  # the shell sends it, and so does the kernel
+            ended = True
+
+    with pytest.raises(SystemExit), exits_on_sigterm():
+        work()
+    signal.signal(signal.SIGHUP, before)
+    assert ended
+
+
 def test_nohup_is_respected() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with exits_on_sigterm():

@@ -16,7 +16,8 @@ import pytest
 from fmnist.core import environment
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
-from fmnist.core.runs import Predictions, Run, check_name
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run, check_name
 
 PREDICTIONS = Predictions(
     logits=np.random.default_rng(0).normal(size=(6, 10)).astype(np.float32),

@@ -11,7 +11,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from fmnist.core.errors import InputError
-from fmnist.data.augmentation import LIFTS, LOG_WIDTHS, Augmentation, Augmenter, probability
+from fmnist.data.augmentation import LIFTS, LOG_WIDTHS, Augmentation, probability
+from fmnist.data.augmenter import Augmenter
 from fmnist.data.streams import Draws, Streams
 
 SIZE = 64

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmnist.data.augmentation import Augmentation, Augmenter
+from fmnist.data.augmentation import Augmentation
+from fmnist.data.augmenter import Augmenter
 from fmnist.data.loaders import EvalLoader, TrainLoader
 
 SIZE = 103

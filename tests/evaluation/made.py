@@ -7,7 +7,8 @@ import numpy as np
 import yaml
 
 from fmnist.core.constants import CLASSES
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS
 from fmnist.robustness.photographs import KINDS, POLARITIES

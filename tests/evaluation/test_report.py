@@ -14,7 +14,8 @@ from fmnist.baselines import report as baseline_report
 from fmnist.core.calibration import fit_temperature
 from fmnist.core.constants import CLASSES
 from fmnist.core.metrics import of_probabilities
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
 from fmnist.data.arrays import images_of
 from fmnist.data.of_run import data_of

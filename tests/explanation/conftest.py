@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from fmnist.core.images import to_input
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.explanation.selection import Selection, load_test_set
+from fmnist.inference.predictor import Predictor
 from fmnist.models.classifier import Classifier
 from fmnist.models.cnn import LitCNN
 from fmnist.models.lenet5 import LitLeNet5
-from fmnist.models.loading import in_batches, load_classifier
 from fmnist.models.mlp import LitMLP
 from fmnist.models.resnet import LitResNet
 from tests.inference import networks
@@ -71,8 +72,9 @@ def make_run(synthetic_root: Path, tmp_path: Path) -> MakeRun:
 
     def make(model_class: type[Classifier] = LitCNN, name: str = "cnn", **record: Any) -> Run:
         widths = [8, 16] if model_class is LitCNN else [16]
-        run = networks.make_run(tmp_path / "logs", model_class, name, widths=widths)
-        logits = in_batches(load_classifier(run.path), data.test_images.numpy())
+        flips = {"flip_average": True} if record.get("flip_average") else {}
+        run = networks.make_run(tmp_path / "logs", model_class, name, widths=widths, **flips)
+        logits = Predictor(run).logits(data.test_images.numpy())
         run.save_predictions("test", Predictions(logits, data.test_labels.numpy(), np.arange(len(logits))))
         run.update(data_sha256=data.sha256, split=split, **record)
         return run

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
-from fmnist.explanation.attribution import Explainer, applicable_methods, load_network, upsample
+from fmnist.explanation.attribution import Explainer, applicable_methods, network_of, upsample
 from fmnist.explanation.methods import METHODS, STRIDE, WINDOW
+from fmnist.inference.predictor import Predictor
 from fmnist.models.loading import load_classifier
 from fmnist.models.mlp import MLP
 from tests.explanation.conftest import make_network, one_hot
@@ -167,8 +168,10 @@ def test_the_layer_can_be_chosen_and_must_be_where_the_network_names_none(
 
 
 def test_a_checkpoint_of_a_compiled_network_is_explained_alike(run: Run, images: Tensor) -> None:
-    expected = Explainer(load_network(run), "gradcam")(images[:2], one_hot([0, 1]))
+    expected = Explainer(network_of(Predictor(run)), "gradcam")(images[:2], one_hot([0, 1]))
     model = load_classifier(run.path)
     model.network.compile(backend="eager")
     torch.save({"state_dict": model.state_dict()}, run.path / "checkpoints" / "best.ckpt")
-    assert torch.equal(Explainer(load_network(run), "gradcam")(images[:2], one_hot([0, 1])), expected)
+    assert torch.equal(
+        Explainer(network_of(Predictor(run)), "gradcam")(images[:2], one_hot([0, 1])), expected
+    )

@@ -9,8 +9,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fmnist.core.runs import Run
-from fmnist.explanation import selection
+from fmnist.explanation import panels, selection
 from fmnist.explanation.methods import METHODS
+from fmnist.inference.answers import picture_classifier
 from fmnist.inference.predictor import Predictor
 from fmnist.models.cnn import CNN
 from scripts.explain import main
@@ -87,6 +88,20 @@ def test_several_methods_of_chosen_images(explain: Explain) -> None:
     chosen = ("test-00003", "test-00150")
     names = ("hirescam-Shirt-vs-Coat", "occlusion-Shirt-vs-Coat")
     assert files == set().union(*(panel_files(name, *chosen) for name in names))
+
+
+def test_a_run_answers_once_for_all_methods_and_comparisons(
+    explain: Explain, run: Run, mlp_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def classifier(predictor: Predictor, root: str) -> object:
+        asked.append(predictor.run.path)
+        return picture_classifier(predictor, root)
+
+    monkeypatch.setattr(panels, "picture_classifier", classifier)
+    explain("--indices", "0", "--method", "gradcam", "occlusion", "--compare", str(mlp_run.path))
+    assert asked == [run.path, mlp_run.path]
 
 
 def test_the_worst_mistakes_of_all_or_of_a_pair(explain: Explain, run: Run) -> None:

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.explanation import results
-from fmnist.explanation.attribution import Explainer, load_network
+from fmnist.explanation.attribution import Explainer, network_of
 from fmnist.explanation.faithfulness import CENTRE, CURVES, MEASURES, RANDOM, Faithfulness
 from fmnist.explanation.results import Output, compare_with_centre, faithfulness_markdown
 from fmnist.explanation.selection import Selection
+from fmnist.inference.predictor import Predictor
 
 COUNT = 400
 IMAGES = 20
@@ -83,7 +84,7 @@ def test_markdown_says_what_follows() -> None:
 
 @pytest.fixture
 def explainers(run: Run) -> list[Explainer]:
-    network = load_network(run)
+    network = network_of(Predictor(run))
     return [Explainer(network, name) for name in ("gradcam", "occlusion")]
 
 

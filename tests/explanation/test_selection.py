@@ -8,7 +8,7 @@ from PIL import Image
 
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
-from fmnist.core.runs import Predictions
+from fmnist.core.predictions import Predictions
 from fmnist.explanation.selection import (
     Selection,
     Target,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.inference.predictor import Predictor
 from fmnist.models.mlp import LitMLP

@@ -9,7 +9,8 @@ import yaml
 from torch import nn
 
 from fmnist.core.constants import CLASSES
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.models.classifier import Classifier
 
 

@@ -103,7 +103,7 @@ def test_the_threshold_accepts_95_percent_of_the_validation_photographs(
     detector = find_detector(predictor, str(synthetic_root))
     accepted = detector.score(run_model(predictor, photographs)) <= detector.threshold
     assert (detector.threshold > without.threshold, accepted.mean()) == (True, 0.95)
-    _, notes = picture_classifier(run, str(synthetic_root))
+    _, notes = picture_classifier(predictor, str(synthetic_root))
     assert "this run's 40 validation photographs" in notes[-1]
 
 

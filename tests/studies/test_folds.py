@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fmnist.core.errors import InputError
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.studies.folds import out_of_fold
@@ -20,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 TRAINER = """
 import sys, numpy as np, yaml
 from pathlib import Path
-from fmnist.core.runs import Predictions, Run
+from fmnist.core.predictions import Predictions
+from fmnist.core.runs import Run
 flags = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 config = yaml.safe_load(Path(flags["--config"]).read_text())
 fold, size = int(flags.get("--data.fold", 0)), int(flags.get("--data.val_size", 100))

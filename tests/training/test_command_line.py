@@ -101,6 +101,7 @@ def refusal(
         (["--trainer.max_steps", "0"], "--trainer.max_steps 0: must be at least 1"),
         (["--trainer.enable_checkpointing", "false"], "--trainer.enable_checkpointing False: a run must"),
         (["--trainer.barebones", "true"], "--trainer.barebones True: a run must leave"),
+        (["--trainer.default_root_dir", "x"], "--trainer.default_root_dir x: a run's folder lies in --logs"),
         (["--trainer.callbacks", "Nonsense"], "--trainer.callbacks Nonsense: must be the path of a class"),
         (["--trainer.callbacks", "EarlyStopping"], "the following arguments are required: monitor"),
         pytest.param(

@@ -20,7 +20,8 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 
-from fmnist.data.augmentation import Augmentation, Augmenter
+from fmnist.data.augmentation import Augmentation
+from fmnist.data.augmenter import Augmenter
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.data.loaders import TrainLoader
 from fmnist.models.classifier import Classifier

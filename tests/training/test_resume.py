@@ -105,7 +105,7 @@ def assert_same_end(found: Run, wanted: Run) -> None:
         ("training_step", 13, None, []),
         ("training_step", 0, signal.SIGTERM, []),
         ("training_step", 12, signal.SIGINT, []),
-        ("training_step", 14, signal.SIGTERM, []),
+        ("training_step", 14, signal.SIGHUP, []),
         ("validation_step", 10, signal.SIGTERM, []),
         ("validation_step", 20, None, []),
         ("on_train_epoch_end", 10, None, []),
@@ -390,6 +390,17 @@ def test_other_versions_are_reported_and_the_configuration_is_kept(
     assert (cut.path / "config.yaml").read_bytes() == before
     message = "warning: resumed with other versions, so the result may differ: torch 1.0 -> "
     assert message in capsys.readouterr().err
+
+
+def test_a_run_of_a_version_that_did_not_count_multiply_adds_goes_on(
+    whole: Callable[..., Run], interrupted: Callable[..., Run]
+) -> None:
+    wanted = whole()
+    cut = interrupted("training_step", 17, signal.SIGTERM)
+    del cut.record["multiply_adds"]
+    cut.update()
+    main(["--resume", str(cut.path)])
+    assert_same_end(Run(cut.path), wanted)
 
 
 def test_a_damaged_last_checkpoint_costs_one_interval(

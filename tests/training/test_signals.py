@@ -24,6 +24,7 @@ def stops() -> Iterator[StopSignals]:
     ("number", "at_once", "later"),
     [
         (signal.SIGTERM, SystemExit, SIGTERMException),
+        (signal.SIGHUP, SystemExit, SIGTERMException),
         (signal.SIGINT, KeyboardInterrupt, KeyboardInterrupt),
     ],
 )
@@ -57,6 +58,29 @@ def test_the_second_ends_the_process_at_once(number: signal.Signals) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == -number
     assert done.stderr.count("stopping soon, after a step") == 1
+
+
+def test_a_closed_terminal_does_not_end_at_once_what_stops_already() -> None:
+    code = (
+        "import os, signal\n"
+        "from fmnist.training.signals import StopSignals\n"
+        "for first in (signal.SIGHUP, signal.SIGINT):\n"
+        "    with StopSignals() as stops:\n"
+        "        stops.defer_signals()\n"
+        "        for number in (first, signal.SIGHUP, signal.SIGHUP): os.kill(os.getpid(), number)\n"
+        "    print(int(stops.received))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout.split()) == (0, [str(int(signal.SIGHUP)), str(int(signal.SIGINT))])
+
+
+def test_nohup_is_respected() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with StopSignals() as stops:
+        stops.defer_signals()
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert stops.received == 0
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 class Processes:

@@ -70,6 +70,7 @@ def whole(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Run:
         ("validation_step", 2 * STEPS, []),
         ("on_test_epoch_end", 2 * STEPS, []),
         ("training_step", STEPS + 2, [*PLUGIN, "--trainer.plugins.requeue_signal", "SIGUSR2"]),
+        ("training_step", STEPS + 2, [*PLUGIN, "--trainer.plugins.requeue_signal", "SIGHUP"]),
     ],
 )
 def test_a_job_that_is_queued_again_ends_as_one_that_was_not(
@@ -82,7 +83,7 @@ def test_a_job_that_is_queued_again_ends_as_one_that_was_not(
     step: int,
     flags: list[str],
 ) -> None:
-    number = signal.SIGUSR2 if flags else signal.SIGUSR1
+    number = signal.Signals[flags[-1]] if flags else signal.SIGUSR1
     cut = interrupted(place, step, number, *flags, times=2)
     assert (cut.status, cut.record["slurm_job"]) == ("stopped", "42")
     assert job.read_text() == "requeue 42\n"

@@ -1,7 +1,6 @@
-"""Everything that Lightning offers by a flag of the Trainer works, or is refused by its name."""
+"""Every class of Lightning's that a flag of the Trainer names works, or is refused by its name."""
 
 import inspect
-import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,6 @@ from lightning.pytorch import Trainer, accelerators, callbacks, loggers, plugins
 from lightning.pytorch.strategies import StrategyRegistry
 
 from fmnist.core.runs import Run
-from fmnist.models.mlp import LitMLP
 from fmnist.training.train import main
 
 pytestmark = pytest.mark.filterwarnings("ignore:Trying to infer the `batch_size`")
@@ -52,50 +50,6 @@ WORKING_CALLBACKS: dict[str, dict[str, Any]] = {
     "TQDMProgressBar": {},
     "ThroughputMonitor": {"batch_size_fn": f"{__name__}.images_in"},
     "Timer": {"duration": "00:01:00:00"},
-}
-TRAINING = {
-    "accumulate_grad_batches": 2,
-    "benchmark": False,
-    "default_root_dir": "elsewhere",
-    "detect_anomaly": True,
-    "deterministic": "warn",
-    "enable_autolog_hparams": False,
-    "enable_checkpointing": True,
-    "gradient_clip_algorithm": "norm",
-    "gradient_clip_val": 1.0,
-    "inference_mode": False,
-    "limit_predict_batches": 1,
-    "limit_test_batches": 1.0,
-    "limit_train_batches": 4,
-    "limit_val_batches": 1,
-    "log_every_n_steps": 1,
-    "logger": True,
-    "max_epochs": 2,
-    "max_steps": 9,
-    "max_time": "00:01:00:00",
-    "min_epochs": 1,
-    "min_steps": 1,
-    "num_nodes": 1,
-    "num_sanity_val_steps": 1,
-    "profiler": "simple",
-    "reload_dataloaders_every_n_epochs": 1,
-    "sync_batchnorm": True,
-    "use_distributed_sampler": False,
-    "val_check_interval": 1.0,
-}
-"""Flags of the Trainer that one training may have together."""
-ELSEWHERE = {
-    *("fast_dev_run", "overfit_batches", "check_val_every_n_epoch", "precision"),  # test_endings.py
-    *("enable_progress_bar", "enable_model_summary"),  # below
-    *(
-        "accelerator",
-        "devices",
-        "strategy",
-        "callbacks",
-        "plugins",
-        "barebones",
-    ),  # refused in test_command_line.py
-    "model_registry",  # has no effect without a package of Lightning's paid service
 }
 REFUSED = [
     ("callbacks", "BackboneFinetuning", {}, "needs a model with the attribute backbone"),
@@ -199,7 +153,6 @@ def test_the_tables_name_all_that_lightning_offers() -> None:
     ):
         classes = {name for name in module.__all__ if inspect.isclass(getattr(module, name))}
         assert {name for known, name in named if known == flag} >= classes
-    assert {*TRAINING, *ELSEWHERE} == {*inspect.signature(Trainer).parameters}
 
 
 @pytest.mark.parametrize(("flag", "name", "arguments", "message"), REFUSED)
@@ -293,41 +246,6 @@ def test_a_part_that_works(
         assert run.record["precision"] in (expected.get(name, "32-true"), "bf16-mixed")
 
 
-def test_every_flag_of_the_trainer_together(
-    train: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "trainer.yaml"
-    path.write_text(yaml.safe_dump({"trainer": TRAINING}))
-    run = train("--config", str(path))
-    assert run.status == "finished"
-    assert [child.name for child in (tmp_path / "logs").iterdir()] == ["run"]
-
-
-@pytest.mark.parametrize(
-    ("flags", "shown"),
-    [
-        (["--trainer.enable_model_summary", "true"], "Trainable params"),
-        (["--trainer.callbacks", "ModelSummary"], "Trainable params"),
-        (["--trainer.max_time", "{milliseconds: 1}"], "Time limit reached"),
-        (["--early_stopping", "5", "--ema", "0.5"], ""),
-    ],
-)
-def test_what_lightning_says_is_shown_where_it_was_asked_for(
-    train: Callable[..., Run],
-    caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
-    flags: list[str],
-    shown: str,
-) -> None:
-    train(*flags)
-    said = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
-    # a summary that is asked for by its switch is printed by rich, where that is installed
-    said += [line for line in capsys.readouterr().out.splitlines() if "Trainable params" in line]
-    assert bool(said) == bool(shown)
-    assert shown in "\n".join(said)
-
-
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_progress_bar_of_the_users_own_takes_the_place_of_the_default(
     train: Callable[..., Run],
@@ -375,33 +293,3 @@ def test_what_lightning_finds_out_in_training_has_no_traceback(
 def test_a_profiler_that_needs_a_gpu_is_refused(tiny: list[str], refusal: Callable[..., str]) -> None:
     flags = ["--trainer.profiler", "PyTorchProfiler", "--trainer.profiler.emit_nvtx", "true"]
     assert refusal(*tiny, *flags) == "error: --trainer.profiler.emit_nvtx true: needs an NVIDIA GPU\n"
-
-
-def test_several_processes_are_refused_where_no_script_starts_them(
-    tiny: list[str], tmp_path: Path, refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
-    said = refusal(*tiny, "--logs", tmp_path / "logs", "--trainer.devices", "2")
-    assert "--trainer.devices 2: several processes need a script that each of them runs" in said
-    assert not (tmp_path / "logs").exists()
-
-
-def test_machines_that_do_not_know_of_each_other_are_refused(
-    tiny: list[str], refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("MASTER_ADDR", raising=False)
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
-    monkeypatch.setattr(sys, "argv", [__file__])
-    said = refusal(*tiny, "--trainer.num_nodes", "2")
-    assert "--trainer.num_nodes 2: start the processes by torchrun or SLURM, or set MASTER_ADDR" in said
-
-
-def test_a_model_that_fails_by_itself_keeps_its_traceback(
-    train: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(self: LitMLP) -> None:
-        raise ValueError("a defect")
-
-    monkeypatch.setattr(LitMLP, "on_fit_start", fail)
-    with pytest.raises(ValueError, match="a defect"):
-        train()
