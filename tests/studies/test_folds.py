@@ -18,6 +18,7 @@ from tests.evaluation.made import make_run, predictions
 from tests.evaluation.reading import Page
 
 ROOT = Path(__file__).parents[2]
+OF_OTHER_RUNS = "does not go with --blend, --features embedding, --init or --teachers"
 TRAINER = """
 import sys, numpy as np, yaml
 from pathlib import Path
