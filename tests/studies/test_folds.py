@@ -159,12 +159,10 @@ def test_what_does_not_go_with_folds_is_refused(
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("blend: [logs/a, logs/b]", "does not go with --blend, --features embedding or --init"),
-        (
-            "features: [embedding: logs/cnn, pca: 8]",
-            "does not go with --blend, --features embedding or --init",
-        ),
-        ("init: logs/cnn", "does not go with --blend, --features embedding or --init"),
+        ("blend: [logs/a, logs/b]", OF_OTHER_RUNS),
+        ("features: [embedding: logs/cnn, pca: 8]", OF_OTHER_RUNS),
+        ("init: logs/cnn", OF_OTHER_RUNS),
+        ("teachers: [logs/cnn]", OF_OTHER_RUNS),
         (
             "trainer: {limit_val_batches: 1}",
             "does not go with --trainer.limit_val_batches 1, which leaves out",
