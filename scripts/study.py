@@ -62,7 +62,7 @@ def _parser() -> tuple[argparse.ArgumentParser, list[argparse.Action]]:
     """Return the parser, and the flags that go with ``--search`` alone."""
     parser = argparse.ArgumentParser(
         prog="python scripts/study.py",
-        usage="%(prog)s [PATH ...] [--config FILE] [--seeds N | --folds N | --search FILE] [--FLAG VALUE]",
+        usage="%(prog)s [PATH ...] [--config FILE] [--seeds N | --folds N | --search FILE] [--FLAG VALUE] ...",
         description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )  # fmt: skip
@@ -73,9 +73,7 @@ def _parser() -> tuple[argparse.ArgumentParser, list[argparse.Action]]:
     add("--jobs", type=positive, default=1, metavar="N", help="runs at the same time (default: 1)")
     add("--seeds", type=positive, metavar="N", help="run each configuration with the seeds 0 to N-1")
     add("--split-seeds", type=positive, metavar="N", help="likewise with N choices of validation images")
-    add(
-        "--folds", type=positive, metavar="N", help="run the configuration with each of N folds as validation"
-    )
+    add("--folds", type=positive, metavar="N", help="N-fold cross-validation of the configuration")
     add("--compare", metavar="DIR", help="write the page of scripts/compare.py into DIR, except of a search")
     search = parser.add_argument_group("search")
     add = search.add_argument

@@ -128,7 +128,9 @@ def test_the_flags_of_other_scripts_exist(words: tuple[str, ...], clone: Path) -
         assert configure(list(words[2:])).name
     else:
         study = words[1] == "scripts/study.py"
-        passed_on = {"--data.train_size", "--trainer.max_epochs", "--logs", "--test"} if study else set()
+        passed_on = (
+            {"--data.train_size", "--trainer.max_epochs", "--logs", "--name", "--test"} if study else set()
+        )
         flags = {word for word in words[2:] if word.startswith("--")} - passed_on - {"--help"}
         assert not [flag for flag in flags if f'"{flag}"' not in script]
 

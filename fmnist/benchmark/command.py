@@ -20,7 +20,7 @@ def measure(names: Sequence[str], settings: Settings, output: Path) -> None:
     """Measure parts; print their rows, and write them to ``output.json`` and ``output.md``.
 
     Args:
-        names: Of the parts, out of `TITLES`.
+        names: Of parts, keys of `TITLES`.
         settings: For all of them.
         output: Path of the two files without their suffixes. Parts that are measured again lose their older
             rows, the others keep theirs.

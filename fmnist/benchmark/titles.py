@@ -1,4 +1,4 @@
-"""The parts of the benchmark and their titles; the help waits for nothing else."""
+"""The titles of the benchmark's parts, in a file of their own so that ``--help`` imports no PyTorch."""
 
 TITLES = {
     "loader": "Loader: augmented batches of 250 images",

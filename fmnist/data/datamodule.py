@@ -28,9 +28,10 @@ def stratified_split(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split a set so that training and validation hold every class in proportion.
 
-    The images are put in one random order, a cycle of which every stretch is stratified (to within one image
-    a class). Its beginning is cut into folds of ``val_size`` images. Validation is one of them and training
-    follows it, so a smaller training set is a part of a larger one and never contains validation images.
+    The images are put in one random order. Any stretch of it holds every class in proportion (to within one
+    image a class), also one that goes on at the beginning. The order is cut into folds of ``val_size``
+    images. Validation is one of them, and training follows it. So a smaller training set is a part of a
+    larger one, and never contains validation images.
 
     Args:
         labels: int64 (N,).

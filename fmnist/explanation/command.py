@@ -67,8 +67,8 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
         if explainer.method.caveat:
             print(f"{explainer.name}: {explainer.method.caveat}")
     with results.Output(run, options.output) as output:
-        asked = predictors if drawing else []
-        answers = [panels.answer_images(predictor, images, options.root) for predictor in asked]
+        answering = predictors if drawing else []
+        answers = [panels.answer_images(predictor, images, options.root) for predictor in answering]
         for explainer in drawn:
             if drawing:
                 shared = options.scale == "shared"

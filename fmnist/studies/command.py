@@ -80,7 +80,7 @@ def _many(
     resolver: Resolver,
 ) -> int:
     """Run each of a list of configurations, with each seed or fold."""
-    ranges = dict(zip((*SEEDS, FOLD), (options.seeds, options.split_seeds, options.folds), strict=True))
+    ranges = {SEEDS[0]: options.seeds, SEEDS[1]: options.split_seeds, FOLD: options.folds}
     is_repeated, over = any(ranges.values()), OVER_FOLDS if options.folds else OVER_SEEDS
     if paths:
         jobs, failed = find_jobs([shipped_path(path) for path in paths], flags)
@@ -105,16 +105,16 @@ def _many(
         entries = entries_of_jobs(jobs, outcomes, over.part)
         again = shell_command("study", "--resume", str(folder))
         shown = entries if is_repeated else []
+        path, _ = write_page(folder, name, again, entries, repeated=shown, over=over)
         sentences = spreads_of(groups_of(shown), over)
+        print(*sentences, f"{quoted(path)}: open it in a browser", sep="\n", flush=True)
         if options.folds and len(runs) == len(jobs):
             predictions = out_of_fold(runs)
             write_predictions(folder / FILE, predictions)
-            sentences.append(
-                f"Accuracy {predictions.accuracy:.4f} on all {len(predictions.labels):,} out-of-fold "
-                f"predictions, in {FILE}."
+            print(
+                f"{quoted(folder / FILE)}: accuracy {predictions.accuracy:.4f} on all "
+                f"{len(predictions.labels):,} out-of-fold predictions"
             )
-        path, _ = write_page(folder, name, again, entries, repeated=shown, sentences=sentences, over=over)
-        print(*sentences, f"{quoted(path)}: open it in a browser", sep="\n", flush=True)
     if failed:
         print(f"failed: {shlex.join(map(str, failed))}", file=sys.stderr)
     if options.compare and len(runs) > 1:

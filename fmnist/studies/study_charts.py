@@ -248,16 +248,16 @@ def repetitions(groups: Mapping[str, Sequence[Entry]], over: Repetition) -> Char
                 hovertemplate="%{text}<br>%{x:.4f}<extra></extra>",
             )
         )
-        if found["low"] is not None and found["high"] is not None:
-            mean = found["mean"] or 0.0
-            error = {"type": "data", "array": rounded([found["high"] - mean]), "thickness": 2, "width": 8}
-            interval = {"error_x": error | {"color": colour}} if over.has_interval else {}
+        mean, high = found["mean"], found["high"]
+        if mean is not None and high is not None:
+            half = rounded([high - mean]) if over.has_interval else []
+            error = {"type": "data", "array": half, "thickness": 2, "width": 8, "color": colour}
             traces.append(
                 scatter(
                     "markers",
                     rounded([mean]),
                     [label],
-                    **interval,
+                    error_x=error,
                     marker={"size": 14, "color": colour, "symbol": "diamond"},
                     hovertemplate=f"mean %{{x:.4f}} of all {over.unit}s<extra></extra>",
                 )

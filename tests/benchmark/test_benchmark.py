@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torchvision import datasets
@@ -70,13 +71,15 @@ def test_a_part_gives_a_row_for_each_way(settings: Settings, part: str) -> None:
 def test_three_ways_to_train_take_their_time(settings: Settings, tmp_path: Path) -> None:
     network = settings.networks[0]
     loops.torchvision_folder(source.load(settings.root), str(tmp_path))
+    held = np.ones(2**31, np.uint8)  # bytes; on Linux the ru_maxrss of a process begins with its parent's
     trained = loops.by_train_script(network, settings.root, 3, "--data.train_size", "200")
+    del held
     bare = loops.by_bare_loop(network, settings.root, "32-true", "cpu")
     usual = loops.by_usual_setup(network, str(tmp_path), "cpu", workers=0)
     assert [len(seconds) for seconds in (trained.epoch_seconds, bare, usual)] == [2, 2, 2]
     assert all(0 < value < 60 for value in (*trained.epoch_seconds, *bare, *usual))
     assert trained.images_per_second > 0
-    assert 100 < trained.peak_megabytes < 2_000  # whatever this process takes
+    assert 100 < trained.peak_megabytes < 2_000
     assert 0 < trained.first_step_seconds < 60
 
 

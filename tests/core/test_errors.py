@@ -39,10 +39,13 @@ def test_an_error_of_the_user_or_a_stop_ends_with_its_status_and_no_traceback(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_sigterm_ends_with_143_and_the_old_handler_comes_back(number: signal.Signals) -> None:
     before = signal.signal(number, signal.SIG_DFL)
-    with pytest.raises(SystemExit) as stop, exits_on_sigterm():
-        os.kill(os.getpid(), number)
+    try:
+        with pytest.raises(SystemExit) as stop, exits_on_sigterm():
+            os.kill(os.getpid(), number)
+    finally:
+        after = signal.signal(number, before)
     assert stop.value.code == 143
-    assert signal.signal(number, before) is signal.SIG_DFL
+    assert after is signal.SIG_DFL
 
 
 def test_a_closed_terminal_does_not_interrupt_the_ending_that_it_began() -> None:
@@ -56,9 +59,11 @@ def test_a_closed_terminal_does_not_interrupt_the_ending_that_it_began() -> None
             os.kill(os.getpid(), signal.SIGHUP)  # the shell sends it, and so does the kernel
             ended = True
 
-    with pytest.raises(SystemExit), exits_on_sigterm():
-        work()
-    signal.signal(signal.SIGHUP, before)
+    try:
+        with pytest.raises(SystemExit), exits_on_sigterm():
+            work()
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert ended
 
 
