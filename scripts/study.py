@@ -62,7 +62,7 @@ def _parser() -> tuple[argparse.ArgumentParser, list[argparse.Action]]:
     """Return the parser, and the flags that go with ``--search`` alone."""
     parser = argparse.ArgumentParser(
         prog="python scripts/study.py",
-        usage="%(prog)s [PATH ...] [--config FILE] [--seeds N | --folds N | --search FILE] [--FLAG VALUE] ...",
+        usage="%(prog)s [PATH ...] [--config FILE] [--seeds N | --folds N | --search FILE] [--KEY VALUE ...]",
         description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )  # fmt: skip
