@@ -195,7 +195,7 @@ def accuracy_by_cost(rows: Sequence[Row], key: str, title: str, colour: Mapping[
         type="log",
         range=[float(costs.min() - 0.2 * span), float(costs.max() + 0.2 * span)],
         tickvals=ticks,
-        ticktext=[f"{value:,.15g}" for value in ticks],
+        ticktext=[f"{value / 1e12:g} T" if value >= 1e9 else f"{value:,.15g}" for value in ticks],
     )
     yaxis = axis("test accuracy", tickformat=".3~f")
     return chart(traces, height=500, xaxis=xaxis, yaxis=yaxis, showlegend=False)

@@ -41,6 +41,10 @@ def test_a_model_without_the_cost_is_left_out() -> None:
     low, high = by_parameters["layout"]["xaxis"]["range"]
     assert low < 3 < high
     assert charts.accuracy_by_cost(ROWS[1:], "parameters", "parameters", COLOUR)["data"] == []
+    large = [{**ROWS[0], "parameters": 150e9}]
+    assert {"0.1 T", "0.2 T"} <= set(
+        charts.accuracy_by_cost(large, "parameters", "", COLOUR)["layout"]["xaxis"]["ticktext"]
+    )
 
 
 def test_names_of_neighbouring_points_do_not_overlap() -> None:
