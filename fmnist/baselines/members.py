@@ -10,6 +10,7 @@ from fmnist.baselines.config import Config
 from fmnist.baselines.features import EXTRACTORS, first_step
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
+from fmnist.core.splits import keeps_apart
 
 
 def find_members(config: Config) -> tuple[Config, list[Run]]:
@@ -62,10 +63,7 @@ def check_member(run: Run, flag: str, data_sha256: dict[str, str], split: dict[s
     theirs = run.split
     if run.record["data_sha256"] != data_sha256:
         raise InputError(f"{flag} {quoted(run.path)}: was trained on other files than those of --data.root")
-    # the validation sets of one seed are stretches of one order
-    begin, their_begin = (each["fold"] * each["val"] for each in (split, theirs))
-    is_within = their_begin <= begin and begin + split["val"] <= their_begin + theirs["val"]
-    if split["val"] and not (theirs["split_seed"] == split["split_seed"] and is_within):
+    if not keeps_apart(theirs, split):
         raise InputError(
             f"{flag} {quoted(run.path)}: was trained on images that are validation here; make both with the "
             f"same --data.split_seed (there {theirs['split_seed']}), --data.fold (there {theirs['fold']}) "

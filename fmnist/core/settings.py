@@ -19,15 +19,16 @@ INCIDENTAL = frozenset(
 they may differ between the seeds of one model, and change when a run is resumed. Only the number of processes
 has a small effect: each draws its own dropout."""
 ADDED: dict[str, Any] = {"data.fold": 0}
-"""Settings that older configurations lack, with the value that their runs had. ``settings_of`` leaves them
-out at that value, so that an older configuration equals a newer one."""
+"""Settings that older configurations lack, with the value that their runs had, where that is not null.
+``settings_of`` leaves them out at that value, so that an older configuration equals a newer one."""
 INCIDENTAL_CALLBACK = re.compile(r"(ProgressBar|Summary|Monitor|ModelCheckpoint)$")
 
 
 def settings_of(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the settings of a configuration by dotted name.
 
-    Those that change nothing learned are left out, and those of ``ADDED`` at their value there.
+    Those that change nothing learned are left out; those that are null, as an older configuration does not
+    name a flag that was added later; and those of ``ADDED`` at their value there.
     """
     settings: dict[str, Any] = {}
     for key, value in config.items():
@@ -36,10 +37,10 @@ def settings_of(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
             continue
         if name == "trainer.callbacks":
             callbacks = value if isinstance(value, list) else [value]
-            settings[name] = [each for each in callbacks if each and not _only_shows(each)] or None
-        elif isinstance(value, dict) and value:
+            value = [each for each in callbacks if each and not _only_shows(each)] or None
+        if isinstance(value, dict) and value:
             settings |= settings_of(value, f"{name}.")
-        else:
+        elif value is not None:
             settings[name] = value
     return settings
 

@@ -15,6 +15,7 @@ from fmnist.core.commands import shell_command
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import UNTESTED, Run
 from fmnist.core.shipped import COPIES, find_shipped
+from fmnist.core.splits import validation_images
 from fmnist.evaluation.results import RunResult, data_defaults
 
 NAMED_SETTINGS = 3  # of those that differ, in the label of a model
@@ -149,27 +150,20 @@ def differences(results: Sequence[RunResult]) -> list[str]:
     if len({result.test_set for result in results}) > 1:
         sizes = {result: f"{len(result.test.labels):,} images" for result in results}
         return [_difference("different test images", sizes)]
-    splits = {result: split for result in results if (split := _split(result)) is not None}
-    if len(set(splits.values())) > 1:
+    # runs on fewer training images (--data.train_size) have the same validation images
+    splits = {result: result.run.split for result in results if not _uses_all_images(result.run)}
+    if len({validation_images(split) for split in splits.values()}) > 1:
         sizes = {
-            result: f"{result.run.split.get('train')} training and {val} validation "
-            f"images, split seed {seed}, fold {fold}"
-            for result, (val, seed, fold) in splits.items()
+            result: f"{split.get('train')} training and {split.get('val')} validation "
+            f"images, split seed {split.get('split_seed')}, fold {split.get('fold')}"
+            for result, split in splits.items()
         }
         return [_difference("different splits", sizes)]
     return []
 
 
-def _split(result: RunResult) -> tuple[Any, Any, Any] | None:
-    """Return what decides a run's validation images; None for one that trained on every training image.
-
-    Runs on fewer training images (``--data.train_size``) have the same validation images.
-    """
-    split = result.run.split
-    whole = (result.run.config.get("data") or {}).get("train_size") is None
-    if split.get("val") == 0 and whole:
-        return None
-    return split.get("val"), split.get("split_seed"), split.get("fold")
+def _uses_all_images(run: Run) -> bool:
+    return run.split.get("val") == 0 and (run.config.get("data") or {}).get("train_size") is None
 
 
 def _difference(what: str, values: Mapping[RunResult, str]) -> str:

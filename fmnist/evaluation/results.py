@@ -70,14 +70,13 @@ class RunResult:
     def settings(self) -> dict[str, Any]:
         """The settings that repetitions of one training share, by dotted name.
 
-        Those that are null, and those of ``data`` at their defaults, are left out: a run that is older than
-        a flag does not name it.
+        Those of ``data`` at their defaults are left out: a run that is older than a flag does not name it.
         """
         defaults = data_defaults()
         return {
             name: value
             for name, value in settings_of(self.run.config).items()
-            if name not in OF_REPETITIONS and value not in (None, {}, defaults.get(name))
+            if name not in OF_REPETITIONS and value not in ({}, defaults.get(name))
         }
 
     @cached_property

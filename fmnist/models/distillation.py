@@ -1,7 +1,7 @@
 """Knowledge distillation: a network learns from the probabilities that trained networks give to images."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,10 @@ class Teachers:
         self.members, self.weight, self.temperature = tuple(members), weight, temperature
         for network, _ in self.members:
             network.requires_grad_(False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Teachers":
+        """Return itself: ``--ema`` copies the student, and nothing changes the teachers."""
+        return self
 
     def prepare(self, student: nn.Module, compile: bool) -> None:
         """Move the networks to the device and floating-point type of the student; compile them if wanted."""

@@ -274,6 +274,6 @@ def _asked(options: argparse.Namespace, space: Sequence[Parameter], base: Resolv
         parameter.flag: {key: value for key, value in vars(parameter).items() if key != "flag" and value}
         for parameter in space
     }
-    asked = {f"--{k.replace('.init_args', '')}": v for k, v in settings.items() if v is not None}
+    asked = {f"--{key.replace('.init_args', '')}": value for key, value in settings.items()}
     asked |= {"--metric": options.metric, "--sampler-seed": options.sampler_seed, "--prune": options.prune}
     return json.loads(json.dumps(asked | {"--search": search}))  # as a storage returns it

@@ -124,8 +124,8 @@ def is_same(asked: dict[str, Any], recorded: dict[str, Any]) -> bool:
         recorded: As ``config.yaml`` holds it.
     """
     settings, others = settings_of(asked), settings_of(recorded)
-    if settings.get("trainer.precision") is None:  # the training has chosen it
-        others["trainer.precision"] = settings["trainer.precision"] = None
+    if "trainer.precision" not in settings:  # the training has chosen it
+        others.pop("trainer.precision", None)
     return settings == others
 
 

@@ -141,6 +141,9 @@ def _parse(args: list[str]) -> Command:
             cli.config.resume = None  # the configuration is that of the run
     config = cli.config
     _check(config)
+    root = config.trainer.default_root_dir
+    if root is not None and resumed is None:  # older runs were recorded with it
+        raise InputError(f"--trainer.default_root_dir {root}: a run's folder lies in --logs; take that")
     precision_reason = "as asked" if resumed is None else "as when the run was started"
     if config.trainer.precision is None and not _names_precision(config.trainer.plugins):
         config.trainer.precision, precision_reason = choose_precision(_device_type(config.trainer))
@@ -320,10 +323,6 @@ def _check(config: Any) -> None:
     for flag, refused in (("enable_checkpointing", False), ("barebones", True)):
         if trainer[flag] is refused:
             raise InputError(f"--trainer.{flag} {refused}: a run must leave checkpoints and metrics")
-    if trainer.default_root_dir is not None:
-        raise InputError(
-            f"--trainer.default_root_dir {trainer.default_root_dir}: a run's folder lies in --logs; take that"
-        )
     if re.fullmatch(r"0|-(?!1$)\d+", str(trainer.devices)):
         raise InputError(f"--trainer.devices {trainer.devices}: must be at least 1, or auto for all")
     if trainer.accelerator == "gpu" and _device_type(trainer) == "cpu":

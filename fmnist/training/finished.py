@@ -30,7 +30,7 @@ def finished_network(flag: str, path: str) -> tuple[Run, Classifier]:
         raise InputError(f"{flag} {error}") from None
 
 
-def source_record(run: Run) -> dict[str, Any]:
+def run_reference(run: Run) -> dict[str, Any]:
     """Return what ``run.json`` says of such a run: name, version, and the SHA-256 of its checkpoint."""
     return {
         "run": run.record.get("name"),
@@ -39,6 +39,7 @@ def source_record(run: Run) -> dict[str, Any]:
     }
 
 
-def source_name(record: dict[str, Any]) -> str:
-    """Return name and version of a run in words, from its ``source_record``."""
-    return f"{record['run']}" + (f", version {record['version']}" if record["version"] >= 0 else "")
+def reference_name(reference: dict[str, Any]) -> str:
+    """Return name and version of a run in words, from its ``run_reference``."""
+    version = reference["version"]
+    return f"{reference['run']}" + (f", version {version}" if version >= 0 else "")

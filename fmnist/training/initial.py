@@ -5,7 +5,7 @@ from typing import Any
 
 from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.models.classifier import Classifier
-from fmnist.training.finished import finished_network, source_record
+from fmnist.training.finished import finished_network, run_reference
 
 
 def load_initial_weights(model: Classifier, path: str) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def load_initial_weights(model: Classifier, path: str) -> dict[str, Any]:
         differing = _differences(model, trained)
         reason = "; ".join(differing) or f"its weights do not fit ({one_line(error)})"
         raise InputError(f"--init {quoted(run.path)}: is another network: {reason}") from None
-    return source_record(run)
+    return run_reference(run)
 
 
 def _differences(model: Classifier, trained: Classifier) -> list[str]:

@@ -114,7 +114,7 @@ def check_goes_on(run: Run, earlier_end: dict[str, Any], now: dict[str, Any]) ->
         return
     flag = END_FLAGS.get(run.record.get("ended_by") or "")
     if flag in earlier_end:
-        limit, no_limit = settings_of(now)[flag], (None, -1)
+        limit, no_limit = settings_of(now).get(flag), (None, -1)
         if limit in no_limit or limit > earlier_end[flag]:
             return
     anew = f"to train anew: --config {quoted(run.path / 'config.yaml')}"

@@ -43,7 +43,7 @@ from fmnist.training.checkpoints import (
 )
 from fmnist.training.command_line import Command
 from fmnist.training.epoch_table import EpochTable
-from fmnist.training.finished import source_name
+from fmnist.training.finished import reference_name
 from fmnist.training.resume import check_same_data, check_same_photographs, warn_of_other_versions
 from fmnist.training.signals import StopSignals, job_id, slurm_environment
 from fmnist.training.teachers import teacher_lines
@@ -275,9 +275,10 @@ class Session:
         yielding = " that yield to other programs" if yields() else ""
         initial, photographs = run.record.get("init"), run.record.get("photographs")
         if initial is not None:
-            print(f"begins with the weights of {source_name(initial)}")
-        if teachers := run.record.get("teachers"):
-            print(*teacher_lines(teachers, run.config, split), sep="\n")
+            print(f"begins with the weights of {reference_name(initial)}")
+        if teachers := self.command.teachers:
+            digests = self.command.data.data.sha256
+            print(*teacher_lines(teachers, run.config, digests, split), sep="\n")
         print(
             f"{type(network).__name__}, {counted(parameter_count(network), 'parameter')}, on "
             f"{self.trainer.world_size} x {self.trainer.strategy.root_device.type}, "

@@ -1,15 +1,16 @@
 """Learn from the networks of finished runs: ``--teachers``."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
+from fmnist.core.splits import keeps_apart
 from fmnist.models.classifier import Classifier
 from fmnist.models.distillation import TEMPERATURE, WEIGHT, Teacher, Teachers
 from fmnist.models.layers import multiply_adds
-from fmnist.training.finished import finished_network, source_name, source_record
+from fmnist.training.finished import finished_network, reference_name, run_reference
 
 SETTINGS = {"teacher_weight": WEIGHT, "teacher_temperature": TEMPERATURE}
 """Flags that need teachers, with the values that null stands for."""
@@ -27,40 +28,47 @@ def learn_from_teachers(model: Classifier, config: Any, resumed: Run | None) -> 
         resumed: The run that goes on, if any; its teachers must be the same.
 
     Returns:
-        What ``run.json`` records of each: its ``source_record``, the ``split`` that it was trained with, and
-        its ``multiply_adds`` for an image. ``None`` without teachers.
+        What ``run.json`` records of each: its ``run_reference``, the ``data_sha256`` and ``split`` that it
+        was trained with, and its ``multiply_adds`` for an image. ``None`` without teachers.
 
     Raises:
-        InputError: One is no finished network of these classes, or not one of the resumed run; or a value is
-            wrong.
+        InputError: One is no finished network, or not one of the resumed run, or would be another run the
+            next time; or a value is wrong.
     """
     paths = [config.teachers] if isinstance(config.teachers, str) else config.teachers or []
     given = {name: config[name] for name in SETTINGS if config[name] is not None}
     if not paths:
-        for name, value in given.items():
+        if given:
+            name, value = next(iter(given.items()))
             raise InputError(f"--{name} {value}: needs --teachers RUN")
         return None
-    members: list[Teacher] = []
-    records: list[dict[str, Any]] = []
-    folders: list[str] = []
     for path in paths:
-        run, teacher = finished_network("--teachers", path)
-        if (classes := run.record.get("classes", list(CLASSES))) != list(CLASSES):
+        if Path(path).resolve() == Path(config.logs, config.name).resolve():
             raise InputError(
-                f"--teachers {quoted(run.path)}: has other classes: {classes!s:.200}, here {list(CLASSES)}"
+                f"--teachers {quoted(path)}: this run gets its folder there, and would be the teacher of the "
+                "next one; name the version, or give this run another --name"
             )
-        member = Teacher(teacher.network, teacher.hparams["flip_average"])
-        cost = multiply_adds(member.network) * (2 if member.flip_average else 1)
-        members.append(member)
-        records.append({**source_record(run), "split": run.split, "multiply_adds": cost})
-        # the folder of a shipped network depends on the machine
-        folders.append(path if run.is_shipped else str(run.path))
+    found = [finished_network("--teachers", path) for path in paths]
+    # the folder of a shipped network depends on the machine
+    folders = [path if run.is_shipped else str(run.path) for path, (run, _) in zip(paths, found, strict=True)]
+    records = [_record(run, classifier) for run, classifier in found]
     if resumed is not None:
         _check_same(resumed, folders, records)
     for name, value in {"teachers": folders, **SETTINGS, **given}.items():
         config[name] = value
+    members = [Teacher(classifier.network, classifier.hparams["flip_average"]) for _, classifier in found]
     model.learn_from(Teachers(members, config.teacher_weight, config.teacher_temperature))
     return records
+
+
+def _record(run: Run, classifier: Classifier) -> dict[str, Any]:
+    passes = 2 if classifier.hparams["flip_average"] else 1
+    return {
+        **run_reference(run),
+        "data_sha256": run.record.get("data_sha256"),
+        "split": run.split,
+        "multiply_adds": passes * multiply_adds(classifier.network),
+    }
 
 
 def _check_same(resumed: Run, folders: Sequence[str], records: Sequence[dict[str, Any]]) -> None:
@@ -76,27 +84,31 @@ def _check_same(resumed: Run, folders: Sequence[str], records: Sequence[dict[str
 
 
 def teacher_lines(
-    teachers: Sequence[dict[str, Any]], config: dict[str, Any], split: dict[str, Any]
+    teachers: Sequence[dict[str, Any]],
+    config: dict[str, Any],
+    data_sha256: dict[str, str],
+    split: dict[str, Any],
 ) -> Iterator[str]:
     """Yield a line on who teaches, and a warning of each teacher that may have seen validation images.
 
     Args:
         teachers: As ``learn_from_teachers`` returns them.
         config: Of the run.
+        data_sha256: Digests of the files of the run.
         split: Of the run, as ``run.json`` holds it.
     """
     yield (
-        f"learns from {' and '.join(map(source_name, teachers))}: {config['teacher_weight']:.0%} of the "
+        f"learns from {' and '.join(map(reference_name, teachers))}: {config['teacher_weight']:.0%} of the "
         f"loss, temperature {config['teacher_temperature']:g}"
     )
-    for teacher in teachers:
-        if split["val"] and _validation(teacher["split"]) != _validation(split):
-            yield (
-                f"warning: {source_name(teacher)} was trained with another split, so it may have seen "
-                "validation images of this run; its validation accuracy may be too high"
-            )
-
-
-def _validation(split: dict[str, Any]) -> dict[str, Any]:
-    """Return the numbers that choose the validation images."""
-    return {name: value for name, value in split.items() if name not in ("train", "test")}
+    for teacher in teachers if split["val"] else ():
+        if teacher["data_sha256"] != data_sha256:
+            reason = "was trained on other data files"
+        elif not keeps_apart(teacher["split"], split):
+            reason = "was trained with another split, which may use validation images of this run"
+        else:
+            continue
+        yield (
+            f"warning: {reference_name(teacher)} {reason}, so the validation accuracy of this run may be too "
+            "high"
+        )

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from fmnist.core.errors import InputError
 from fmnist.models.distillation import Teacher, Teachers
+from fmnist.training.callbacks import EMA
 from tests.models.fitting import images_and_labels, mlp, trainer
 from tests.training.folder import equal
 
@@ -66,6 +67,24 @@ def test_teachers_stay_as_they_are_and_apart_from_the_student() -> None:
     assert [name for name, _ in student.named_parameters()] == [name for name, _ in plain.named_parameters()]
     updated = sum(len(group["params"]) for group in fit.optimizers[0].param_groups)
     assert updated == len(list(plain.parameters()))
+
+
+def test_the_average_of_the_student_copies_no_teacher() -> None:
+    class Single(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = mlp().eval().network
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.network(images)
+
+        def __deepcopy__(self, memo: dict[int, object]) -> "Single":
+            pytest.fail("the teacher was copied")
+
+    student = mlp()
+    student.learn_from(Teachers([Teacher(Single())]))
+    fit = trainer(EMA(0.9), max_epochs=1)
+    fit.fit(student, DataLoader(TensorDataset(*images_and_labels()), batch_size=50))
 
 
 @pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-true", "bf16-mixed"])

@@ -1,6 +1,7 @@
 """``scripts/study.py`` on lists and seeds: what is finished is skipped, a failure holds nothing up."""
 
 import contextlib
+import copy
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from fmnist.core.runs import Run
+from fmnist.core.shipped import FOLDER, shipped_names
 from fmnist.studies import many
 from fmnist.studies.entries import Entry, groups_of
 from fmnist.studies.jobs import find_jobs
@@ -306,10 +308,25 @@ def test_what_changes_nothing_learned_trains_nothing_again(
     assert "finished already: " in run(folder / "cnn.yaml")[1]
 
 
-def test_a_run_older_than_folds_is_one_of_fold_0() -> None:
-    older = {"data": {"val_size": 100}}
-    assert is_same({"data": {"val_size": 100, "fold": 0}}, older)
-    assert not is_same({"data": {"val_size": 100, "fold": 1}}, older)
+def test_a_flag_that_was_added_trains_no_older_run_again() -> None:
+    command = ["scripts/train.py", "--config", "configs/mlp.yaml"]
+    with Resolver() as resolver:
+        asked = resolver.resolve(command).config
+        older = copy.deepcopy(asked)
+        for name in ("teachers", "teacher_weight", "teacher_temperature"):
+            del older[name]
+        del older["data"]["fold"]
+        assert is_same(asked, older)
+        for changed in (
+            ["--data.fold", "1"],
+            ["--teachers", "lenet5"],
+            ["--teachers", "lenet5", "--teacher_weight", "0.5"],
+        ):
+            assert not is_same(resolver.resolve([*command, *changed]).config, older)
+        for name in shipped_names():  # their configurations are older than some flags: now or some day
+            path = FOLDER / name / "config.yaml"
+            asked = resolver.resolve([*command[:2], str(path)]).config
+            assert is_same(asked, yaml.safe_load(path.read_text())), name
 
 
 def test_runs_of_one_name_and_runs_without_metrics_are_in_the_table(tmp_path: Path) -> None:
