@@ -55,7 +55,7 @@ RUN_FLAGS = (
     ),
     Flag(
         "teachers",
-        "Folders of finished runs of networks that teach this one, e.g. [logs/a, logs/b].",
+        "Folders of finished runs of networks that teach this one, e.g. [logs/A, logs/B].",
         None,
         list[str] | str | None,
     ),
