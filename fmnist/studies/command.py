@@ -18,7 +18,8 @@ from fmnist.studies.entries import (
     FOLD,
     OVER_FOLDS,
     OVER_SEEDS,
-    SEEDS,
+    SEED,
+    SPLIT_SEED,
     Entry,
     entries_of_jobs,
     entries_of_runs,
@@ -80,7 +81,7 @@ def _many(
     resolver: Resolver,
 ) -> int:
     """Run each of a list of configurations, with each seed or fold."""
-    ranges = {SEEDS[0]: options.seeds, SEEDS[1]: options.split_seeds, FOLD: options.folds}
+    ranges = {SEED: options.seeds, SPLIT_SEED: options.split_seeds, FOLD: options.folds}
     is_repeated, over = any(ranges.values()), OVER_FOLDS if options.folds else OVER_SEEDS
     if paths:
         jobs, failed = find_jobs([shipped_path(path) for path in paths], flags)
@@ -105,8 +106,8 @@ def _many(
         entries = entries_of_jobs(jobs, outcomes, over.part)
         again = shell_command("study", "--resume", str(folder))
         shown = entries if is_repeated else []
-        path, _ = write_page(folder, name, again, entries, repeated=shown, over=over)
         sentences = spreads_of(groups_of(shown), over)
+        path, _ = write_page(folder, name, again, entries, repeated=shown, sentences=sentences, over=over)
         print(*sentences, f"{quoted(path)}: open it in a browser", sep="\n", flush=True)
         if options.folds and len(runs) == len(jobs):
             predictions = out_of_fold(runs)

@@ -13,8 +13,8 @@ from fmnist.studies.jobs import Job
 
 REPORTS = ("report.html", "figures/curves.png", "run.json")
 """What tells most about a run, the best first."""
-SEEDS = ("seed_everything", "data.split_seed")
-FOLD = "data.fold"
+SEED, SPLIT_SEED, FOLD = "seed_everything", "data.split_seed", "data.fold"
+SEEDS = (SEED, SPLIT_SEED)
 NAMES = ("config", "setting")  # values that need no flag beside them
 
 
@@ -152,7 +152,7 @@ def groups_of(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 def entries_of_runs(runs: Mapping[str, Sequence[Run]]) -> list[Entry]:
     """Return tested runs as entries, by the name of their setting."""
     return [
-        Entry(number, {"setting": label, SEEDS[0]: run.record.get("seed")}, run.status, accuracy(run), run)
+        Entry(number, {"setting": label, SEED: run.record.get("seed")}, run.status, accuracy(run), run)
         for label, own in runs.items()
         for number, run in enumerate(own)
     ]

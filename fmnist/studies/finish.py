@@ -15,7 +15,7 @@ from fmnist.core.runs import Run
 from fmnist.core.statistics import mean_interval
 from fmnist.evaluation.comparison import write_comparison
 from fmnist.evaluation.comparison_tables import points
-from fmnist.studies.entries import accuracy, spread
+from fmnist.studies.entries import SEED, accuracy, spread
 from fmnist.studies.jobs import Job, repeated
 from fmnist.studies.many import run_jobs
 from fmnist.studies.resolver import Resolver
@@ -107,7 +107,7 @@ def _jobs(plan: Plan, trial: optuna.trial.FrozenTrial, seeds: int) -> list[Job]:
         plan.job._replace(command=[*plan.job.command, *flags, "--test", "true"], values={"setting": label})
         for label, flags in settings.items()
     ]
-    return repeated(jobs, {"seed_everything": seeds})
+    return repeated(jobs, {SEED: seeds})
 
 
 def sentences_of(settings: dict[str, list[Run]]) -> list[str]:

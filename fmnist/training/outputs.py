@@ -22,7 +22,7 @@ from fmnist.core.runs import Run, describe
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.classifier import Classifier
 from fmnist.models.layers import embedding
-from fmnist.training.teachers import SETTINGS
+from fmnist.training.teachers import TEACHER_FLAGS
 
 EMBEDDED = 4_000  # test images in the projector
 
@@ -149,7 +149,7 @@ def hyperparameters(
     return {
         "network": type(model.network).__name__,
         "seed": data.seed,
-        **{name: config.get(name) for name in ("ema", "early_stopping", "init", "teachers", *SETTINGS)},
+        **{name: config.get(name) for name in ("ema", "early_stopping", "init", "teachers", *TEACHER_FLAGS)},
         **{name: config.get("trainer", {}).get(name) for name in trainer},
         "batch_size": data.batch_size,
         "val_size": data.val_size,

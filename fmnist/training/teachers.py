@@ -12,7 +12,7 @@ from fmnist.models.distillation import TEMPERATURE, WEIGHT, Teacher, Teachers
 from fmnist.models.layers import multiply_adds
 from fmnist.training.finished import finished_network, reference_name, run_reference
 
-SETTINGS = {"teacher_weight": WEIGHT, "teacher_temperature": TEMPERATURE}
+TEACHER_FLAGS = {"teacher_weight": WEIGHT, "teacher_temperature": TEMPERATURE}
 """Flags that need teachers, with the values that null stands for."""
 
 
@@ -36,7 +36,7 @@ def learn_from_teachers(model: Classifier, config: Any, resumed: Run | None) -> 
             next time; or a value is wrong.
     """
     paths = [config.teachers] if isinstance(config.teachers, str) else config.teachers or []
-    given = {name: config[name] for name in SETTINGS if config[name] is not None}
+    given = {name: config[name] for name in TEACHER_FLAGS if config[name] is not None}
     if not paths:
         if given:
             name, value = next(iter(given.items()))
@@ -54,7 +54,7 @@ def learn_from_teachers(model: Classifier, config: Any, resumed: Run | None) -> 
     records = [_record(run, classifier) for run, classifier in found]
     if resumed is not None:
         _check_same(resumed, folders, records)
-    for name, value in {"teachers": folders, **SETTINGS, **given}.items():
+    for name, value in {"teachers": folders, **TEACHER_FLAGS, **given}.items():
         config[name] = value
     members = [Teacher(classifier.network, classifier.hparams["flip_average"]) for _, classifier in found]
     model.learn_from(Teachers(members, config.teacher_weight, config.teacher_temperature))

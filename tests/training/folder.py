@@ -31,6 +31,16 @@ def equal(one: Any, other: Any) -> bool:
     return one == other
 
 
+def assert_same_checkpoints(found: Run, wanted: Run) -> None:
+    """Compare what two trainings with averaged weights have saved, bit for bit."""
+    for name in ("last.ckpt", "best.ckpt"):
+        one, other = (
+            torch.load(run.path / "checkpoints" / name, weights_only=True) for run in (found, wanted)
+        )
+        keys = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers")
+        assert not [key for key in (*keys, "global_step") if not equal(one[key], other[key])]
+
+
 def rows(run: Run) -> list[dict[str, str]]:
     return table_rows(run.path / "metrics.csv")
 

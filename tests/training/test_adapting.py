@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from fmnist.core.runs import Run
 from fmnist.training.train import main
 from tests.synthetic import write_photographs
-from tests.training.folder import checkpoint, equal, rows
+from tests.training.folder import assert_same_checkpoints, checkpoint, equal, rows
 
 STILL = ["--model.optimizer", "sgd", "--model.learning_rate", "1e-20", "--trainer.max_epochs", "1"]
 COUNTS = {"Trouser": 6, "Coat": 6, "foreign": 4}
@@ -135,12 +134,7 @@ def test_a_resumed_training_sees_the_same_photographs(
         main(["--resume", str(cut.path)])
     found = Run(cut.path)
     assert found.record["metrics"] == whole.record["metrics"]
-    for name in ("last.ckpt", "best.ckpt"):
-        one, other = (
-            torch.load(run.path / "checkpoints" / name, weights_only=True) for run in (found, whole)
-        )
-        for key in ("state_dict", "current_model_state", "optimizer_states"):
-            assert equal(one[key], other[key])
+    assert_same_checkpoints(found, whole)
     times = {"seconds", "images_per_second"}
     one, other = (
         [{k: v for k, v in row.items() if k not in times} for row in rows(r)] for r in (found, whole)

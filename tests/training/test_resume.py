@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fmnist.core.runs import Run
 from fmnist.models.classifier import Classifier
 from fmnist.training.train import main
-from tests.training.folder import equal, interruption, rows
+from tests.training.folder import assert_same_checkpoints, interruption, rows
 
 TIMES = {"seconds", "images_per_second"}  # a clock's, never the same twice
 STEPS = 5  # in an epoch
@@ -81,12 +81,7 @@ def assert_same_end(found: Run, wanted: Run) -> None:
         assert found.record[name] == wanted.record[name]
     for part in found.record["metrics"]:
         np.testing.assert_array_equal(found.predictions(part).logits, wanted.predictions(part).logits)
-    for name in ("last.ckpt", "best.ckpt"):
-        one, other = (
-            torch.load(run.path / "checkpoints" / name, weights_only=True) for run in (found, wanted)
-        )
-        keys = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers")
-        assert not [key for key in (*keys, "global_step") if not equal(one[key], other[key])]
+    assert_same_checkpoints(found, wanted)
     one, other = (
         [{name: value for name, value in row.items() if name not in TIMES} for row in rows(run)]
         for run in (found, wanted)

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from torch import nn
 
 from fmnist.core.runs import Run
 from fmnist.models.loading import load_classifier
 from fmnist.training.train import main
 from tests.synthetic import write_photographs
-from tests.training.folder import checkpoint, equal, rows
+from tests.training.folder import assert_same_checkpoints, checkpoint, equal, rows
 
 MLP_COST = 784 * 16 + 16 * 10  # multiply-adds of an image
 
@@ -142,12 +141,7 @@ def test_a_resumed_training_has_the_same_teachers(
     found = Run(cut.path)
     assert found.record["metrics"] == whole.record["metrics"]
     assert found.record["training_multiply_adds"] == whole.record["training_multiply_adds"]
-    for name in ("last.ckpt", "best.ckpt"):
-        one, wanted = (
-            torch.load(run.path / "checkpoints" / name, weights_only=True) for run in (found, whole)
-        )
-        for key in ("state_dict", "current_model_state", "optimizer_states"):
-            assert equal(one[key], wanted[key])
+    assert_same_checkpoints(found, whole)
 
 
 def test_teachers_are_compiled_with_the_network(
