@@ -49,7 +49,7 @@ class Trained:
     first_step_seconds: float
 
 
-class Report(Callback):
+class FirstStepAndPeak(Callback):
     """Prints the time of day after the first step, and the peak memory at the end."""
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
@@ -88,7 +88,7 @@ def by_train_script(network: Measured, root: str, epochs: int, *flags: str) -> T
         command = [sys.executable, shipped_path("scripts/train.py"), "--config", network.config]
         command += ["--logs", folder, "--data.root", root, "--data.val_size", str(network.validation)]
         command += ["--trainer.max_epochs", str(epochs), "--test", "false", *flags]
-        command += ["--trainer.callbacks+", f"{Report.__module__}.{Report.__name__}"]
+        command += ["--trainer.callbacks+", f"{FirstStepAndPeak.__module__}.{FirstStepAndPeak.__name__}"]
         start = time.time()
         process = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         text = process.stdout

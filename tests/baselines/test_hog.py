@@ -57,11 +57,22 @@ def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(hog(images), whole, atol=1e-6)
 
 
+def test_several_cell_sizes_stand_side_by_side_and_count_alike() -> None:
+    images = np.random.default_rng(0).integers(256, size=(2, 28, 28)).astype(np.uint8)
+    both = hog(images, cell=[4, 2])
+    assert np.array_equal(both[:, :1152], hog(images, cell=4))
+    np.testing.assert_allclose(both[:, 1152:], hog(images, cell=2) * 6 / 13, atol=1e-6)
+    np.testing.assert_allclose((both[:, :1152] ** 2).sum(1), (both[:, 1152:] ** 2).sum(1), rtol=1e-2)
+
+
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
         ({"orientations": 1}, "hog orientations 1: must be at least 2"),
         ({"cell": 5}, "hog cell 5: must be a divisor of 28"),
+        ({"cell": [4, 5]}, "hog cell 5: must be a divisor of 28"),
+        ({"cell": []}, r"hog cell \[\]: must be a size, or a list of them"),
+        ({"cell": [4, 14], "block": 3}, "hog block 3: must lie between 1 and 2"),
         ({"block": 8}, "hog block 8: must lie between 1 and 7"),
         ({"orientations": 8.0}, "hog orientations 8.0: must be a whole number"),
         ({"block": True}, "hog block True: must be a whole number"),

@@ -87,7 +87,7 @@ CNN_CONVOLUTIONS = (
     + (9 * 32 * 64 * 13**2 + 9 * 64**2 * 6**2)
     + (9 * 64 * 128 * 6**2 + 9 * 128**2 * 3**2)
 )
-
+ADDED_CONVOLUTIONS = 9 * (32**2 * 13**2 + 64**2 * 6**2 + 128**2 * 3**2)  # of the residual blocks
 RESNET_CONVOLUTIONS = (
     (9 * 16 + 6 * 9 * 16**2) * 28**2
     + (9 * 16 * 32 + 5 * 9 * 32**2 + 16 * 32) * 14**2
@@ -104,6 +104,7 @@ RESNET_CONVOLUTIONS = (
         (MLP([16], batch_norm=True), 784 * 16 + 2 * 16 + 16 * 10 + 10, 784 * 16 + 16 * 10),
         (LeNet5(), 61_706, 6 * 25 * 28**2 + 16 * 6 * 25 * 10**2 + 400 * 120 + 120 * 84 + 84 * 10),
         (CNN(), 294_914, CNN_CONVOLUTIONS + 128 * 10),
+        (CNN(residual=True), 488_898, CNN_CONVOLUTIONS + ADDED_CONVOLUTIONS + 128 * 10),
         (ResNet(), 272_186, RESNET_CONVOLUTIONS + 64 * 10),
     ],
 )
@@ -117,7 +118,7 @@ def test_parameters_and_multiply_adds(network: nn.Module, parameters: int, produ
     [
         (LitMLP, {"widths": [12, 6], "dropout": 0.3, "batch_norm": True}, MLP([12, 6], 0.3, True)),
         (LitLeNet5, {}, LeNet5()),
-        (LitCNN, {"stem_width": 8, "widths": (8, 8)}, CNN(8, (8, 8))),
+        (LitCNN, {"stem_width": 8, "widths": (8, 8), "residual": True}, CNN(8, (8, 8), True)),
         (
             LitResNet,
             {"depth": 10, "width": 8, "block": "preactivation", "dropout": 0.2},
