@@ -24,7 +24,7 @@ from tests.baselines.network import write_network
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = sorted((ROOT / "configs" / "published").glob("*.yaml"))
-FOLDERS = ("", "baselines", "speedrun")
+FOLDERS = ("", "baselines", "record", "speedrun")
 RUNS = [*PUBLISHED, *(path for folder in FOLDERS for path in (ROOT / "configs" / folder).glob("*.yaml"))]
 BASELINES = sorted(path for path in RUNS if path.read_text().startswith("# python scripts/baseline.py"))
 MODELS = sorted(set(RUNS) - set(BASELINES))
@@ -158,6 +158,8 @@ def test_a_baseline_fits(
     flags = ["--data.root", str(synthetic_root), "--data.val_size", str(val_size)]
     if "estimator.init_args.max_iter" in settings:
         flags += ["--estimator.max_iter", "2"]
+    if "blend" in settings:
+        flags += ["--blend", "[logs/cnn, logs/hog-svm]"]
     run = baseline.main(["--config", str(path), *flags])
     assert (run.record["name"], run.record["status"]) == (settings["name"], "finished")
     assert run.record["split"]["val"] == val_size
