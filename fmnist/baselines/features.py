@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.core.errors import InputError
+from fmnist.core.images import as_pixels
 
 ImageFunction = Callable[[np.ndarray], np.ndarray]
 """Of images uint8 (N, 28, 28); returns float32 (N, D)."""
@@ -36,12 +37,6 @@ class Extractor:
 def _check_pixels(arguments: Any) -> None:
     if arguments is not None:
         raise InputError(f"--features pixels {arguments!r:.40}: takes no arguments")
-
-
-def _load_pixels(arguments: Any, network: Path) -> ImageFunction:
-    from fmnist.data.arrays import as_pixels
-
-    return as_pixels
 
 
 def _check_hog(arguments: Any) -> None:
@@ -77,7 +72,7 @@ def _load_embedding(arguments: Any, network: Path) -> ImageFunction:
 
 
 EXTRACTORS = {
-    "pixels": Extractor("pixels", _check_pixels, _load_pixels),
+    "pixels": Extractor("pixels", _check_pixels, lambda arguments, network: as_pixels),
     "hog": Extractor("hog", _check_hog, _load_hog),
     "embedding": Extractor("{embedding: RUN}", _check_embedding, _load_embedding),
 }

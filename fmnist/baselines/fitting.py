@@ -37,12 +37,6 @@ It is not used to predict: with ten classes its SVC's predictions differ from li
 and its decision function ranks another class first in one of 40, mostly a wrong one. Its forests have other
 trees, and its logistic regression stops elsewhere when the iterations run out.
 """
-FAILURES: dict[str, tuple[type[Exception], ...]] = {
-    "out of memory ({}); take fewer images by --data.train_size": (MemoryError,),
-    "cannot be fitted ({})": (ValueError, TypeError, AttributeError, LookupError, NotImplementedError),
-}
-"""What is said of a fit's error, by its type: scikit-learn raises the last for arguments that do not go
-together. Any other is a defect."""
 PROGRESS_SECONDS = 10.0  # between two lines of progress
 VERBOSE = {
     "ExtraTreesClassifier": 2,
@@ -130,12 +124,14 @@ def _work(sender: Connection, pipeline: Pipeline, x: np.ndarray, y: np.ndarray, 
         if verbose is not None:
             fitted.pipeline[-1].set_params(verbose=verbose)
         sender.send(("fitted", fitted))
-    except Exception as error:
-        said = next((text for text, types in FAILURES.items() if isinstance(error, types)), None)
-        if said:
-            sender.send(("refused", f"--estimator: {said.format(one_line(error))}"))
-        else:
-            sender.send(("defect", traceback.format_exc()))
+    except MemoryError as error:
+        reason = f"out of memory ({one_line(error)}); take fewer images by --data.train_size"
+        sender.send(("refused", f"--estimator: {reason}"))
+    # scikit-learn raises the last for arguments that do not go together
+    except (ValueError, TypeError, AttributeError, LookupError, NotImplementedError) as error:
+        sender.send(("refused", f"--estimator: cannot be fitted ({one_line(error)})"))
+    except Exception:
+        sender.send(("defect", traceback.format_exc()))
 
 
 def _wait(receiver: Connection) -> Fit:

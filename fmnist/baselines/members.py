@@ -1,7 +1,6 @@
 """The finished runs that a baseline builds on, for its embedding or blend: find, check and copy them."""
 
 import dataclasses
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from fmnist.baselines.config import Config
 from fmnist.baselines.features import EXTRACTORS, first_step
 from fmnist.core.errors import InputError, quoted
+from fmnist.core.files import link_or_copy
 from fmnist.core.runs import Run
 from fmnist.core.splits import keeps_apart
 
@@ -77,12 +77,7 @@ def copy_model(run: Run, folder: Path) -> None:
     The new run then needs no other run's folder.
     """
     ignored = shutil.ignore_patterns("last.ckpt*", "previous.ckpt*")
-    shutil.copytree(run.path / "checkpoints", folder / "checkpoints", ignore=ignored, copy_function=_link)
+    shutil.copytree(
+        run.path / "checkpoints", folder / "checkpoints", ignore=ignored, copy_function=link_or_copy
+    )
     shutil.copyfile(run.path / "config.yaml", folder / "config.yaml")
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, target)

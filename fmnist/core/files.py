@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,14 @@ def write_file(path: Path, content: str | bytes | memoryview) -> None:
             temporary.write_bytes(data)
         except OSError as error:
             raise OSError(error.errno, f"{error.strerror}, writing {len(data):,} bytes", str(path)) from None
+
+
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Make a hard link to a file, or a copy where that is not possible."""
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
 
 
 def to_json(content: Any, indent: int = 2) -> str:

@@ -119,18 +119,16 @@ def grouped(key: str) -> Callable[[Row], str]:
     return lambda row: f"{row[key]:,.0f}"
 
 
+def time_text(seconds: float) -> str:
+    """Return seconds, in minutes or hours where they are many."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 def duration(key: str) -> Callable[[Row], str]:
-    """Return the text of seconds, in minutes and hours where they are many."""
-
-    def text(row: Row) -> str:
-        seconds = row[key]
-        if seconds < 100:
-            return f"{seconds:.1f} s"
-        if seconds < 6000:
-            return f"{seconds / 60:.1f} min"
-        return f"{seconds / 3600:.1f} h"
-
-    return text
+    """Return the text of seconds, see ``time_text``."""
+    return lambda row: time_text(row[key])
 
 
 def size(key: str) -> Callable[[Row], str]:

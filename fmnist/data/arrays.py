@@ -4,7 +4,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from fmnist.core.images import as_pixels
 from fmnist.data.datamodule import FashionMNISTDataModule
 
 Part = Literal["train", "val", "test"]
@@ -61,9 +60,3 @@ def training_images_of(data: FashionMNISTDataModule, copies: int = 0) -> tuple[n
             batch, _ = loader.augmenter.batch(indices)
             made.append((batch[:, 0] * 255).round().byte().numpy())
     return np.concatenate(made), np.tile(labels, 1 + copies)
-
-
-def arrays_of(data: FashionMNISTDataModule, part: Part) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``X``, float32 (N, 784) in [0, 1], and ``y``, int64 (N,), of a part of the split."""
-    images, labels, _ = images_of(data, part)
-    return as_pixels(images), labels

@@ -57,7 +57,7 @@ def cards(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[dict[st
         details = [counted(record["epochs"], "epoch")] if record.get("epochs") else []
         if cost := record.get("training_multiply_adds"):
             details.append(f"{cost / 1e12:,.3g} T multiply-adds")
-        contents.append(("training", tables.duration("train_seconds")(dict(record)), ", ".join(details)))
+        contents.append(("training", tables.time_text(record["train_seconds"]), ", ".join(details)))
     if speed:
         threads, images = counted(speed["threads"], "thread"), counted(speed["images"], "image")
         detail = f"on the {speed['device'].upper()}, {threads}, {images} in a row"

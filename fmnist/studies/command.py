@@ -85,7 +85,8 @@ def _many(
     is_repeated, over = any(ranges.values()), OVER_FOLDS if options.folds else OVER_SEEDS
     if paths:
         jobs, failed = find_jobs([shipped_path(path) for path in paths], flags)
-        name, logs = _list_name(paths), _value_of("--logs", flags) or "logs"
+        name = Path(paths[0]).stem if len(paths) == 1 else "runs"
+        logs = _value_of("--logs", flags) or "logs"
     else:
         job = job_of(options.config, flags)
         config = resolver.resolve(job.command).config
@@ -107,7 +108,7 @@ def _many(
         again = shell_command("study", "--resume", str(folder))
         shown = entries if is_repeated else []
         sentences = spreads_of(groups_of(shown), over)
-        path, _ = write_page(folder, name, again, entries, repeated=shown, sentences=sentences, over=over)
+        path = write_page(folder, name, again, entries, repeated=shown, sentences=sentences, over=over)
         print(*sentences, f"{quoted(path)}: open it in a browser", sep="\n", flush=True)
         if options.folds and len(runs) == len(jobs):
             predictions = out_of_fold(runs)
@@ -137,10 +138,6 @@ def _check_folds(options: argparse.Namespace, paths: Sequence[str], flags: Seque
     for flag in ("--data.val_size", f"--{FOLD}"):
         if (value := _value_of(flag, flags)) is not None:
             raise InputError(f"{flag} {value}: leave it out, it is given by --folds {options.folds}")
-
-
-def _list_name(paths: Sequence[str]) -> str:
-    return Path(paths[0]).stem if len(paths) == 1 else "runs"
 
 
 def _value_of(flag: str, words: Sequence[str]) -> str | None:
@@ -194,7 +191,8 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
         print(f"stopped: {len(reasons)} trials failed in a row: {reasons[-1]}", file=sys.stderr)
         return 1
     if options.finish:
-        if not finish(plan, study, options.finish, resolver, options.jobs):
+        if reason := finish(plan, study, options.finish, resolver, options.jobs):
+            print(f"--finish: {reason}", file=sys.stderr)
             return 1
         _write_search_page(plan, study, again)
     elif best is not None:
@@ -243,7 +241,7 @@ def _write_search_page(plan: "Plan", study: "optuna.Study", command: str) -> Ent
         {} if finished is None else {f"trial {finished.trial}": finished.best, "default": finished.default}
     )
     entries = entries_of_trials(study, plan.folder / plan.run_name)
-    path, _ = write_page(
+    path = write_page(
         plan.folder,
         plan.name,
         command,

@@ -1,7 +1,6 @@
 """The end of a search: its best setting and the default one, each trained with several seeds and tested."""
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ class Outcome:
     sentences: list[str]
 
 
-def finish(plan: Plan, study: optuna.Study, seeds: int, resolver: Resolver, parallel: int) -> bool:
+def finish(plan: Plan, study: optuna.Study, seeds: int, resolver: Resolver, parallel: int) -> str:
     """Train and test the best setting and the default one over seeds; print and record what came of it.
 
     Runs that are there already are not trained again. The comparison of the two is written into the study's
@@ -59,25 +58,19 @@ def finish(plan: Plan, study: optuna.Study, seeds: int, resolver: Resolver, para
         parallel: How many runs may go on at the same time.
 
     Returns:
-        Whether that worked; if not, why is printed.
+        Why that did not work; empty if it did.
 
     Raises:
         InputError: A run holds no test accuracy.
     """
-    trial, reason, runs = best_trial(study), "", []
     if study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-        reason = "other processes still run trials; repeat the command when they are done"
-    elif trial is None:
-        reason = "no trial is finished"
-    else:
-        jobs = _jobs(plan, trial, seeds)
-        runs = run_jobs(jobs, resolver, f"{plan.name}-finish", plan.folder, parallel)
+        return "other processes still run trials; repeat the command when they are done"
+    if (trial := best_trial(study)) is None:
+        return "no trial is finished"
+    runs = run_jobs(_jobs(plan, trial, seeds), resolver, f"{plan.name}-finish", plan.folder, parallel)
     done = [run for run in runs if run is not None]
     if len(done) < len(runs):
-        reason = "a run failed; the same command goes on from here"
-    if reason or trial is None:
-        print(f"--finish: {reason}", file=sys.stderr)
-        return False
+        return "a run failed; the same command goes on from here"
     best, default = done[:seeds], done[seeds:]
     tables, _ = write_comparison(
         [run.path for run in done], plan.folder / COMPARISON, best[0].config["data"]["root"]
@@ -92,7 +85,7 @@ def finish(plan: Plan, study: optuna.Study, seeds: int, resolver: Resolver, para
     }
     write_file(plan.folder / RECORD, to_json(record))
     print("", *sentences, sep="\n")
-    return True
+    return ""
 
 
 def _jobs(plan: Plan, trial: optuna.trial.FrozenTrial, seeds: int) -> list[Job]:

@@ -115,28 +115,27 @@ def serve() -> None:
 
 
 def _training(args: list[str]) -> Resolved:
-    from fmnist.models.metrics import logged_names
     from fmnist.training.command_line import parse
 
-    command = parse(args)
-    config = yaml.safe_load(command.config_yaml)
-    return Resolved(config, [name for name in logged_names() if name.startswith("val/")])
+    return Resolved(yaml.safe_load(parse(args).config_yaml), _validation_metrics())
 
 
 def _baseline(args: list[str]) -> Resolved:
     from fmnist.baselines.building import build_classifier, build_transformers
     from fmnist.baselines.config import configure
     from fmnist.baselines.members import find_members
-    from fmnist.models.metrics import classification_metrics
 
     config, _ = find_members(configure(args))
     if config.estimator is not None:
         build_transformers(config.features, config.seed)
         build_classifier(config.estimator, config.seed)
-    scalars = [
-        name for name in classification_metrics() if name not in ("class_accuracy", "confusion_matrix")
-    ]
-    return Resolved(yaml.safe_load(config.dump()), [f"val/{name}" for name in ("loss", *scalars)])
+    return Resolved(yaml.safe_load(config.dump()), _validation_metrics())
+
+
+def _validation_metrics() -> list[str]:
+    from fmnist.models.metrics import logged_names
+
+    return [name for name in logged_names() if name.startswith("val/")]
 
 
 _PARSERS = {"train": _training, "baseline": _baseline}

@@ -77,7 +77,7 @@ def open_study(plan: Plan) -> tuple[optuna.Study, BaseStorage]:
     with reports_unwritable(f"--logs {quoted(plan.folder.parents[1])}"):
         (plan.folder / "trials").mkdir(parents=True, exist_ok=True)
     storage = open_storage(plan.folder, plan.storage)
-    rule = pruner("none" if plan.epochs is None else plan.prune, plan.epochs)
+    rule = pruner(plan.prune, plan.epochs)
     with locked(plan.folder / ".lock", wait=True):
         study = optuna.create_study(
             storage=storage, study_name=plan.name, direction=plan.direction, pruner=rule, load_if_exists=True

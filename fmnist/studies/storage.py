@@ -108,10 +108,11 @@ def pruner(name: str, epochs: int | None) -> BasePruner:
 
     Args:
         name: ``median``, ``hyperband`` or ``none``.
-        epochs: Of a whole training; None where they are not known.
+        epochs: Of a whole training; None where they are not known, so that none is ended.
     """
-    if name == "median":  # the first quarter says little: the learning rate is still high
-        return MedianPruner(n_startup_trials=5, n_warmup_steps=(epochs or 4) // 4)
+    if name == "none" or epochs is None:
+        return NopPruner()
     if name == "hyperband":
-        return HyperbandPruner(min_resource=max(1, (epochs or 27) // 9), max_resource=epochs or "auto")
-    return NopPruner()
+        return HyperbandPruner(min_resource=max(1, epochs // 9), max_resource=epochs)
+    # the first quarter says little: the learning rate is still high
+    return MedianPruner(n_startup_trials=5, n_warmup_steps=epochs // 4)

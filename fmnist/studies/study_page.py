@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from fmnist.core.errors import quoted, reports_unwritable
 from fmnist.core.files import write_file
-from fmnist.core.tables import Table, counted, duration, short
+from fmnist.core.tables import counted, short, time_text
 from fmnist.evaluation import page
 from fmnist.studies import study_charts
-from fmnist.studies.entries import OVER_SEEDS, Entry, Repetition, groups_of, spreads_of, trials_table
+from fmnist.studies.entries import OVER_SEEDS, Entry, Repetition, groups_of, trials_table
 
 PAGE = "study.html"
 
@@ -46,7 +46,7 @@ def write_page(
     sentences: Sequence[str] = (),
     comparison: str | None = None,
     over: Repetition = OVER_SEEDS,
-) -> tuple[Path, Table]:
+) -> Path:
     """Write the page of a study, and its table as CSV and Markdown.
 
     Args:
@@ -61,7 +61,7 @@ def write_page(
         over: What the runs are repeated over.
 
     Returns:
-        The page's path, and the table of the runs.
+        The page's path.
 
     Raises:
         InputError: The folder cannot be written.
@@ -95,7 +95,7 @@ def write_page(
         command=command,
         groups=groups,
         over=over,
-        repeated_sentences=sentences or spreads_of(groups, over),
+        repeated_sentences=sentences,
         comparison=comparison,
         search=shows_search,
         curves=any(entry.curve for entry in entries),
@@ -107,7 +107,7 @@ def write_page(
     with reports_unwritable(quoted(folder)):
         write_file(folder / PAGE, html)
         table.save(folder)
-    return folder / PAGE, table
+    return folder / PAGE
 
 
 def _rank(entry: Entry, maximise: bool) -> tuple[bool, bool, float, int]:
@@ -138,4 +138,4 @@ def _cards(entries: Sequence[Entry], best: Entry | None, metric: str) -> list[Ca
     cards = [Card("finished", f"{states.count('finished')}", ", ".join(others) or "no other")]
     if best is not None:
         cards.insert(0, Card(metric, f"{best.result:.4f}", f"of number {best.number}, the best"))
-    return [*cards, Card("training time", duration("seconds")({"seconds": seconds}), "of all runs")]
+    return [*cards, Card("training time", time_text(seconds), "of all runs")]

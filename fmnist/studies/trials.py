@@ -10,7 +10,7 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist.core.runs import Run
-from fmnist.core.tables import counted, duration, short
+from fmnist.core.tables import counted, short, time_text
 from fmnist.studies.entries import Entry
 
 REASON, LOST = "reason", "lost"  # names of what is noted of a trial
@@ -99,7 +99,7 @@ class Progress:
         parts.append(f"{total - left} of {counted(total, 'trial')}")
         if left:
             seconds = (time.monotonic() - self._start) / self._done_here * left
-            parts.append(f"about {duration('left')({'left': seconds})} left")
+            parts.append(f"about {time_text(seconds)} left")
         self.clear()
         print("; ".join(part for part in parts if part), flush=True)
 

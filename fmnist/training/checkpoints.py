@@ -2,7 +2,6 @@
 
 import io
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoi
 from lightning.pytorch.trainer.states import TrainerFn
 
 from fmnist.core.errors import InputError, quoted
-from fmnist.core.files import TEMPORARY_FILES, replacing, write_file
+from fmnist.core.files import TEMPORARY_FILES, link_or_copy, replacing, write_file
 from fmnist.models.loading import read_checkpoint
 from fmnist.training.callbacks import Ending, can_go_on_from, due_learning_rate, stopped_by
 from fmnist.training.signals import StopConsensus, StopSignals
@@ -64,10 +63,7 @@ def keep(folder: Path, name: str, other: str) -> None:
     if not (folder / name).exists():
         return
     with replacing(folder / other) as temporary:
-        try:
-            os.link(folder / name, temporary)
-        except OSError:  # not every file system has hard links
-            shutil.copyfile(folder / name, temporary)
+        link_or_copy(folder / name, temporary)
     _remove_old_digest(folder / other)
 
 

@@ -15,7 +15,7 @@ from fmnist.baselines.building import build, build_classifier, build_transformer
 from fmnist.baselines.features import load_extractor
 from fmnist.baselines.hog import hog
 from fmnist.core.errors import InputError
-from fmnist.data.arrays import as_pixels
+from fmnist.core.images import as_pixels
 
 IMAGES = np.random.default_rng(0).integers(256, size=(4, 28, 28)).astype(np.uint8)
 NYSTROEM = {"class_path": "sklearn.kernel_approximation.Nystroem", "init_args": {"gamma": 0.1}}

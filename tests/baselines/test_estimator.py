@@ -20,7 +20,7 @@ from sklearn.svm import SVC, LinearSVC
 from fmnist.baselines import estimator as module
 from fmnist.baselines.estimator import FittedEstimator, load_estimator, svc_decision_scores
 from fmnist.core.errors import InputError
-from fmnist.data.arrays import as_pixels
+from fmnist.core.images import as_pixels
 
 LABELS = np.repeat(np.arange(10), 6)
 IMAGES = (25 * LABELS[:, None, None] + np.random.default_rng(0).integers(30, size=(60, 28, 28))).astype(

@@ -19,9 +19,10 @@ from fmnist.baselines.config import configure
 from fmnist.baselines.estimator import ScoreType, load_estimator
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError
+from fmnist.core.images import as_pixels
 from fmnist.core.predictions import Predictions
 from fmnist.core.runs import Run
-from fmnist.data.arrays import arrays_of, images_of
+from fmnist.data.arrays import images_of
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.inference.predictor import load_logits
 from fmnist.models.loading import in_batches, load_classifier
@@ -87,12 +88,14 @@ def test_the_folder_holds_what_is_promised(fit: Fit, capsys: pytest.CaptureFixtu
 
 def test_predictions_are_those_of_the_estimator_on_the_split(fit: Fit, data: FashionMNISTDataModule) -> None:
     run = fit(*LOGISTIC, "--estimator.C", "0.5")
-    model = LogisticRegression(C=0.5, random_state=0).fit(*arrays_of(data, "train"))
+    images, labels, _ = images_of(data, "train")
+    model = LogisticRegression(C=0.5, random_state=0).fit(as_pixels(images), labels)
     for part in ("val", "test"):
         predictions = run.predictions(part)
-        x, y = arrays_of(data, part)
+        images, y, indices = images_of(data, part)
+        x = as_pixels(images)
         assert np.array_equal(predictions.labels, y)
-        assert np.array_equal(predictions.indices, images_of(data, part).indices)
+        assert np.array_equal(predictions.indices, indices)
         assert (predictions.logits.argmax(1) == model.predict(x)).all()
         np.testing.assert_allclose(np.exp(predictions.logits), model.predict_proba(x), atol=1e-5)
         recorded = run.record["metrics"][part]

@@ -10,8 +10,8 @@ from sklearn.pipeline import make_pipeline
 
 from fmnist.baselines.estimator import FittedEstimator
 from fmnist.core.errors import InputError
+from fmnist.core.images import as_pixels
 from fmnist.core.runs import Run
-from fmnist.data.arrays import as_pixels
 from fmnist.inference.predictor import Predictor
 from fmnist.models.cnn import LitCNN
 from fmnist.models.loading import in_batches

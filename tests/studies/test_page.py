@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.studies import finish as finishing
-from fmnist.studies.entries import Entry, spreads_of
+from fmnist.studies.entries import Entry, groups_of, spreads_of
 from fmnist.studies.study_page import Searched, write_page
 from scripts import study
 from tests.evaluation.made import make_run, on_data
@@ -55,8 +55,8 @@ def write(folder: Path, entries: list[Entry], maximise: bool = True) -> Path:
     tested = [
         Entry(n, {"setting": "best", "seed_everything": n}, "finished", 0.9 + n / 100) for n in range(3)
     ]
-    page, _ = write_page(folder, "cnn-search", "study --resume x", entries, searched, tested)
-    return page
+    sentences = spreads_of(groups_of(tested))
+    return write_page(folder, "cnn-search", "study --resume x", entries, searched, tested, sentences)
 
 
 def test_the_best_run_is_first_and_leads_to_its_report(entries: list[Entry], tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_the_page_is_drawn_in_a_browser(
 def test_a_study_of_one_trial_and_one_without_any_have_a_page(entries: list[Entry], tmp_path: Path) -> None:
     searched = Searched("val/accuracy", True, {})
     for few, words in (([], "No run is"), (entries[:1], "Too few trials are"), (entries[3:], "No run is")):
-        page, _ = write_page(tmp_path, "few", "again", few, searched)
+        page = write_page(tmp_path, "few", "again", few, searched)
         assert f"{words} finished" in page.read_text()
 
 
@@ -183,5 +183,5 @@ def test_a_run_without_a_test_accuracy_ends_the_finish(tmp_path: Path) -> None:
 
 def test_finished_runs_without_a_result_are_not_the_best(tmp_path: Path) -> None:
     untested = Entry(0, {"seed_everything": 0}, "finished", None, make_run(tmp_path, "cnn"))
-    page, _ = write_page(tmp_path / "study", "cnn-seeds", "again", [untested])
+    page = write_page(tmp_path / "study", "cnn-seeds", "again", [untested])
     assert "No run has a test accuracy." in page.read_text()
