@@ -120,7 +120,7 @@ def grouped(key: str) -> Callable[[Row], str]:
 
 
 def time_text(seconds: float) -> str:
-    """Return seconds, in minutes or hours where they are many."""
+    """Return the text of seconds: in minutes from 100 s, in hours from 6,000 s."""
     if seconds < 100:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

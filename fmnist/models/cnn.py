@@ -22,4 +22,4 @@ class LitCNN(Classifier):
         residual: bool = False,
         **training: Any,
     ) -> None:
-        super().__init__(CNN(stem_width, widths, residual), **training)
+        super().__init__(CNN(stem_width, widths, residual=residual), **training)

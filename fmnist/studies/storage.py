@@ -108,7 +108,7 @@ def pruner(name: str, epochs: int | None) -> BasePruner:
 
     Args:
         name: ``median``, ``hyperband`` or ``none``.
-        epochs: Of a whole training; None where they are not known, so that none is ended.
+        epochs: Of a whole training; None where they are not known; then no trial is ended.
     """
     if name == "none" or epochs is None:
         return NopPruner()

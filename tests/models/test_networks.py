@@ -118,7 +118,7 @@ def test_parameters_and_multiply_adds(network: nn.Module, parameters: int, produ
     [
         (LitMLP, {"widths": [12, 6], "dropout": 0.3, "batch_norm": True}, MLP([12, 6], 0.3, True)),
         (LitLeNet5, {}, LeNet5()),
-        (LitCNN, {"stem_width": 8, "widths": (8, 8), "residual": True}, CNN(8, (8, 8), True)),
+        (LitCNN, {"stem_width": 8, "widths": (8, 8), "residual": True}, CNN(8, (8, 8), residual=True)),
         (
             LitResNet,
             {"depth": 10, "width": 8, "block": "preactivation", "dropout": 0.2},

@@ -323,6 +323,11 @@ def test_a_flag_that_was_added_trains_no_older_run_again() -> None:
             ["--teachers", "lenet5", "--teacher_weight", "0.5"],
         ):
             assert not is_same(resolver.resolve([*command, *changed]).config, older)
+        command[2] = "configs/cnn.yaml"
+        older = copy.deepcopy(asked := resolver.resolve(command).config)
+        del older["model"]["init_args"]["residual"]
+        assert is_same(asked, older)
+        assert not is_same(resolver.resolve([*command, "--model.residual", "true"]).config, older)
         for name in shipped_names():  # their configurations are older than some flags: now or some day
             path = FOLDER / name / "config.yaml"
             asked = resolver.resolve([*command[:2], str(path)]).config
