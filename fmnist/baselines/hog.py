@@ -45,9 +45,8 @@ def hog(
     sizes = _sizes(cell)
 
     def histograms(part: np.ndarray) -> Tensor:
-        shares = [
-            _blocks(_cells(torch.from_numpy(part).float(), orientations, size), block) for size in sizes
-        ]
+        levels = torch.from_numpy(part).float()
+        shares = [_blocks(_cells(levels, orientations, size), block) for size in sizes]
         # a row's norm is the square root of its number of blocks
         return torch.cat([s * math.sqrt(shares[0].size(1) / s.size(1)) for s in shares], 1)
 
