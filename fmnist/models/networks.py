@@ -118,12 +118,10 @@ class BasicBlock(nn.Module):
 
 def _stage(inputs: int, outputs: int, residual: bool) -> nn.Sequential:
     """Return a stage that halves the resolution (rounding down) right after its first convolution."""
-    rest: list[nn.Module] = [_conv3x3(outputs, outputs), nn.BatchNorm2d(outputs), nn.GELU()]
+    layers = [_conv3x3(inputs, outputs), nn.MaxPool2d(2), nn.BatchNorm2d(outputs), nn.GELU()]
     if residual:
-        rest = [BasicBlock(outputs, outputs, stride=1, dropout=0.0)]
-    return nn.Sequential(
-        _conv3x3(inputs, outputs), nn.MaxPool2d(2), nn.BatchNorm2d(outputs), nn.GELU(), *rest
-    )
+        return nn.Sequential(*layers, BasicBlock(outputs, outputs, stride=1, dropout=0.0))
+    return nn.Sequential(*layers, _conv3x3(outputs, outputs), nn.BatchNorm2d(outputs), nn.GELU())
 
 
 class CNN(nn.Module):
