@@ -17,7 +17,7 @@ from fmnist.core.errors import InputError
 from fmnist.core.metrics import logged_metrics
 from fmnist.core.statistics import scores_fault
 from fmnist.models.distillation import Teachers
-from fmnist.models.layers import at_least_float32, compile_network, evaluation_logits, memory_format
+from fmnist.models.layers import at_least_float32, evaluation_logits, memory_format
 from fmnist.models.metrics import EpochBuffer, classification_metrics
 from fmnist.models.optimization import OptimizerName, ScheduleName, build_optimizer, schedule_factor
 
@@ -52,8 +52,7 @@ class Classifier(LightningModule):
             arXiv 1512.00567, section 7).
         flip_average: Average the logits of each image and its mirror image in validation, test and
             prediction.
-        compile: Compile the network with ``torch.compile``; needs a C++ compiler on CPU. null lets
-            ``train.py`` compile long trainings on a CPU.
+        compile: Compile the network with ``torch.compile``; needs a C++ compiler on CPU.
 
     Attributes:
         results: By stage (``train``, ``val``, ``test``), the last epoch's ``loss`` and metrics; of
@@ -78,7 +77,7 @@ class Classifier(LightningModule):
         warmup: float = 0.1,
         label_smoothing: float = 0.0,
         flip_average: bool = False,
-        compile: bool | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         _check_range("learning_rate", learning_rate, 0, 100, above=True)
@@ -152,9 +151,9 @@ class Classifier(LightningModule):
 
     def on_fit_start(self) -> None:
         if self.hparams["compile"]:
-            compile_network(self.network)
+            self.network.compile()
         if self._teachers is not None:
-            self._teachers.prepare(self.network, bool(self.hparams["compile"]))
+            self._teachers.prepare(self.network, self.hparams["compile"])
 
     def on_train_start(self) -> None:
         """Let the schedule end with the last step, and go on with an interrupted epoch.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fmnist.core.errors import InputError
-from fmnist.models.layers import compile_network, evaluation_logits
+from fmnist.models.layers import evaluation_logits
 
 WEIGHT, TEMPERATURE = 0.9, 1.0
 """Defaults. Hinton et al. found a considerably lower weight of the labels best (section 2)."""
@@ -63,7 +63,7 @@ class Teachers:
         for network, _ in self.members:
             network.to(weight.device, weight.dtype)
             if compile:
-                compile_network(network)
+                network.compile()
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:

@@ -53,15 +53,6 @@ def evaluating(network: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def compile_network(network: nn.Module) -> None:
-    """Compile the forward and backward pass of a network in place, anew for each size of batch.
-
-    PyTorch's default, one program for all sizes from the second one on, would give a resumed training other
-    last bits than one that was never stopped: they depend on which size comes first.
-    """
-    network.compile(dynamic=False)
-
-
 def embedding(network: nn.Module) -> Callable[[Tensor], Tensor] | None:
     """Return the method ``features`` of a network, which maps images (N, 1, 28, 28) to vectors (N, D).
 

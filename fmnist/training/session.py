@@ -27,7 +27,6 @@ from fmnist.core.environment import environment
 from fmnist.core.errors import SIGTERM_STATUS, InputError, is_unwritable, quoted, reports_unwritable
 from fmnist.core.files import write_file
 from fmnist.core.runs import Run
-from fmnist.core.settings import shortening_flags
 from fmnist.core.tables import counted
 from fmnist.models.layers import memory_format, multiply_adds, parameter_count
 from fmnist.models.loading import read_checkpoint
@@ -43,7 +42,6 @@ from fmnist.training.checkpoints import (
     restore_last,
 )
 from fmnist.training.command_line import Command
-from fmnist.training.compilation import choose_compile
 from fmnist.training.epoch_table import EpochTable
 from fmnist.training.finished import reference_name
 from fmnist.training.resume import check_same_data, check_same_photographs, warn_of_other_versions
@@ -78,10 +76,6 @@ class Session:
         config, arguments = command.config, command.trainer_arguments
         self.command = command
         self._multiply_adds = multiply_adds(command.model.network)
-        taught = sum(teacher["multiply_adds"] for teacher in command.teachers or [])
-        # the backward pass costs two forward passes; teachers have none
-        self._cost_of_image = 3 * self._multiply_adds + taught
-        self._compiled = "compiled, as asked" if command.model.hparams["compile"] else ""
         self.clock, self.ending = EpochClock(), Ending()
         self.best = BestCheckpoint("val/accuracy" if config.data.val_size else None)
         self.loggers = [part for part in as_list(arguments["logger"]) if isinstance(part, Logger)]
@@ -131,16 +125,6 @@ class Session:
         if show_bar:
             callbacks.append(TQDMProgressBar(refresh_rate=20))  # each refresh waits for the device
         return callbacks
-
-    def choose_compile(self) -> None:
-        """Decide by the cost of the training what ``--model.compile null`` means; the data are set up."""
-        hparams, trainer, data = self.command.model.hparams, self.trainer, self.command.data
-        if hparams["compile"] is not None or shortening_flags(self.command.config.as_dict()):
-            return
-        limits = [(trainer.max_epochs, len(data.train_indices)), (trainer.max_steps, data.batch_size)]
-        images = min(limit * size for limit, size in limits if (limit or -1) > 0)
-        device = self.trainer.strategy.root_device.type
-        hparams["compile"], self._compiled = choose_compile(device, images * self._cost_of_image)
 
     @contextlib.contextmanager
     def run_folder(self) -> Iterator[Run | None]:
@@ -253,7 +237,6 @@ class Session:
             parameters=parameter_count(command.model.network),
             multiply_adds=self._multiply_adds,
             precision=self.trainer.precision,
-            compiled=bool(command.model.hparams["compile"]),
             flip_average=config.model.init_args.flip_average,
             train_seconds=None,
             training_multiply_adds=None,
@@ -289,7 +272,6 @@ class Session:
         outputs.add_curve_charts(board.experiment)
         network, split = self.command.model.network, self.command.data.split
         layout = ", channels last" * (memory_format(network) == torch.channels_last)
-        compiled = f", {self._compiled}" if self._compiled else ""
         yielding = " that yield to other programs" if yields() else ""
         initial, photographs = run.record.get("init"), run.record.get("photographs")
         if initial is not None:
@@ -301,7 +283,7 @@ class Session:
             f"{type(network).__name__}, {counted(parameter_count(network), 'parameter')}, on "
             f"{self.trainer.world_size} x {self.trainer.strategy.root_device.type}, "
             f"{counted(torch.get_num_threads(), 'thread')}{yielding}, "
-            f"{self.trainer.precision} ({self.command.precision_reason}){layout}{compiled}\n"
+            f"{self.trainer.precision} ({self.command.precision_reason}){layout}\n"
             f"{split['train']:,} training and {counted(split['val'], 'validation image')}; "
             f"run folder {quoted(run.path)}"
         )
@@ -310,11 +292,13 @@ class Session:
 
     def _progress(self) -> dict[str, Any]:
         clock = self.clock
+        taught = sum(teacher["multiply_adds"] for teacher in self.command.teachers or [])
         return {
             "epochs": clock.epochs,
             "steps": self.trainer.global_step,
             "train_seconds": round(clock.seconds, 2),
-            "training_multiply_adds": clock.images * self._cost_of_image,
+            # the backward pass costs two forward passes; teachers have none
+            "training_multiply_adds": clock.images * (3 * self._multiply_adds + taught),
         }
 
     def _record_failure(self, run: Run, error: BaseException) -> None:

@@ -44,7 +44,6 @@ def main(args: Sequence[str] | None = None) -> Run | None:
         data.prepare_data()
         data.setup()
         data.check_processes(session.trainer.world_size)
-        session.choose_compile()
         check_launch(session.trainer, command.config.trainer.strategy)
         with session.run_folder() as run:
             session.trainer.fit(model, data, ckpt_path=session.checkpoint, weights_only=True)
