@@ -68,6 +68,11 @@ def configure(*paths: Path, flags: tuple[str, ...] = ()) -> Command:
     return parse([*(word for path in paths for word in ("--config", str(path))), *flags])
 
 
+def teachers(path: Path) -> tuple[str, ...]:
+    """Return flags that name a shipped network in place of the runs that a configuration learns from."""
+    return ("--teachers", "lenet5") if "teachers" in read(path) else ()
+
+
 @pytest.fixture(autouse=True)
 def _no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["train.py"])  # Lightning warns of flags beside given ones
@@ -135,11 +140,12 @@ def test_a_configuration_trains(train: Callable[..., Run], path: Path) -> None:
     settings = flat(read(path))
     val_size = 0 if settings.get("data.val_size") == 0 else 50
     sizes = ("--data.val_size", str(val_size), "--data.batch_size", "20", "--data.eval_batch_size", "100")
-    run = train(path, flags=(*sizes, "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"))
+    short = ("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2")
+    run = train(path, flags=(*sizes, *teachers(path), *short))
     assert run.record["name"] == settings["name"]
     assert run.status == "finished"
     assert run.record["split"]["val"] == val_size
-    changed = {"data.val_size", "data.batch_size", "data.eval_batch_size", "trainer.max_epochs"}
+    changed = {"data.val_size", "data.batch_size", "data.eval_batch_size", "trainer.max_epochs", "teachers"}
     check_recorded(run.config, path, changed=changed)
 
 
@@ -171,8 +177,8 @@ def test_a_baseline_fits(
 @pytest.mark.parametrize("preset", PRESETS, ids=name)
 @pytest.mark.parametrize("path", MODELS, ids=name)
 def test_a_preset_stacks_on_every_network(path: Path, preset: Path) -> None:
-    command = configure(path, preset)
-    check_recorded(yaml.safe_load(command.config_yaml), path, preset)
+    command = configure(path, preset, flags=teachers(path))
+    check_recorded(yaml.safe_load(command.config_yaml), path, preset, changed={"teachers"})
     if preset.stem == "overfit":
         assert command.data.augmentation == Augmentation()  # everything is off
         assert command.config.ema is None
