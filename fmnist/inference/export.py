@@ -49,7 +49,7 @@ class MapOutput:
         description: Of the output, for the metadata.
     """
 
-    capture: "Callable[[Classifier], ExportedProgram]"
+    capture: Callable[[Classifier], ExportedProgram]
     maps: Callable[[Classifier, np.ndarray, np.ndarray], np.ndarray]
     description: str
 
@@ -81,30 +81,31 @@ def export_run(
     predictor = Predictor(run)
     with _replacing(path) as temporary:
         images, described = _comparison_images(root, COMPARED_WITH_MAP if with_map else None)
-        capturing = with_map.capture if with_map else capture
-        described_outputs = {"map": with_map.description} if with_map else {}
-        content = form.write(capturing(predictor.classifier), metadata(run) | described_outputs)
+        classifier, details = predictor.classifier, metadata(run)
+        if with_map:
+            details["map"] = with_map.description
+        content = form.write((with_map.capture if with_map else capture)(classifier), details)
         exported = form.read(content)
         logits = predictor.logits(images)
         difference = compare(exported, images, logits, name)
-        functions = {"PyTorch": on_arrays(predictor.classifier.evaluation_logits), form.runtime: exported}
-        lines = []
         if with_map:
             maps = map_of_onnx(content)
-            expected = with_map.maps(predictor.classifier, images[:MAPS], logits[:MAPS])
+            expected = with_map.maps(classifier, images[:MAPS], logits[:MAPS])
             apart = compare_maps(maps, images[:MAPS], expected)
             milliseconds = _milliseconds(maps, as_input(images[:1]), MAP_CALLS)
-            lines.append(
+            lines = [
                 f"same map as explain.py on {len(expected)} of them, within {apart:.1e}; "
                 f"one takes {milliseconds:.0f} ms"
-            )
+            ]
+        else:
+            functions = {"PyTorch": on_arrays(classifier.evaluation_logits), form.runtime: exported}
+            lines = _speeds(functions, images)
         temporary.write_bytes(content)
     sizes = ", ".join(map(str, sorted(COMPARED)))
     return [
         f"{quoted(path)}: {len(content) / 1e6:.2f} MB",
         f"same class as PyTorch on {described}, logits within {difference:.1e}, in batches of {sizes}",
         *lines,
-        *([] if with_map else _speeds(functions, images)),
     ]
 
 
@@ -185,8 +186,7 @@ def capture(classifier: Classifier) -> ExportedProgram:
     Raises:
         InputError: torch.export cannot follow the network.
     """
-    name = type(classifier).__name__
-    failure = f"{name}: torch.export cannot follow it for any batch size"
+    failure = f"{type(classifier).__name__}: torch.export cannot follow it for any batch size"
     return program_of(_Scores(copy.deepcopy(classifier)), lambda module, _: module, failure)
 
 
@@ -219,19 +219,14 @@ def program_of(
 def compare(exported: NetworkFunction, images: np.ndarray, logits: np.ndarray, name: str) -> float:
     """Return the largest difference of a logit between export and network, in batches of several sizes.
 
-    Args:
-        exported: The function of the exported file.
-        images: uint8 (N, 28, 28).
-        logits: The network's, float32 (N, 10).
-        name: The format.
+    The images are uint8 (N, 28, 28), and the network's logits float32 (N, 10); ``name`` is the format.
 
     Raises:
         InputError: A class differs, or a logit by more than ``TOLERANCE``.
     """
     largest = 0.0
     for size, count in COMPARED.items():
-        inputs, expected = as_input(images[:count]), logits[:count]
-        computed = np.concatenate([exported(inputs[i : i + size]) for i in range(0, len(inputs), size)])
+        computed, expected = _in_batches(exported, images[:count], size), logits[:count]
         difference = float(np.abs(computed - expected).max())
         others = int((computed.argmax(1) != expected.argmax(1)).sum())
         if others or not difference <= TOLERANCE:  # a difference of NaN fails, too
@@ -247,23 +242,23 @@ def compare(exported: NetworkFunction, images: np.ndarray, logits: np.ndarray, n
 def compare_maps(exported: NetworkFunction, images: np.ndarray, maps: np.ndarray) -> float:
     """Return the largest difference of a map between export and network.
 
-    Args:
-        exported: From images float32 (n, 1, 28, 28) to maps (n, 28, 28).
-        images: uint8 (N, 28, 28).
-        maps: The network's, float32 (N, 28, 28).
+    The images are uint8 (N, 28, 28), and the network's maps float32 (N, 28, 28).
 
     Raises:
         InputError: They differ by more than ``TOLERANCE``.
     """
-    inputs = as_input(images)
-    computed = [exported(inputs[i : i + MAP_BATCH]) for i in range(0, len(inputs), MAP_BATCH)]
-    difference = float(np.abs(np.concatenate(computed) - maps).max())
+    difference = float(np.abs(_in_batches(exported, images, MAP_BATCH) - maps).max())
     if not difference <= TOLERANCE:
         raise InputError(
             f"--with-map: the exported map differs from the network's by up to {difference:.2g} (allowed: "
             f"{TOLERANCE:g}); the file was not kept, export without --with-map"
         )
     return difference
+
+
+def _in_batches(exported: NetworkFunction, images: np.ndarray, size: int) -> np.ndarray:
+    inputs = as_input(images)
+    return np.concatenate([exported(part) for part in np.split(inputs, range(size, len(inputs), size))])
 
 
 def as_input(images: np.ndarray) -> np.ndarray:
