@@ -41,16 +41,13 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace, paths: Sequence[str], flags: list[str], args: Sequence[str]) -> int:
-    """Run a study.
+    """Run a study, and return the exit status.
 
     Args:
         options: The flags of study.py itself.
         paths: YAML files and folders of them.
         flags: All other flags; they go to every run.
         args: The command line.
-
-    Returns:
-        The exit status.
 
     Raises:
         InputError: The command line, or a file that it names, is wrong.

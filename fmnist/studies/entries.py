@@ -44,12 +44,12 @@ class Entry:
     """A run of a study.
 
     Attributes:
-        number: Of the trial.
-        values: In which it differs from the others, by flag.
+        number: Its place in the list, or the number of the trial.
+        values: By flag, the values in which it differs from the others.
         state: ``finished``, ``pruned``, ``failed`` or ``running``.
         result: Its metric; None where it has none.
         run: Its folder, if there is one.
-        curve: Of a search, its metric by epoch, counted from 0.
+        curve: In a search, its metric by epoch, counted from 0.
         reason: Why it failed.
     """
 
@@ -62,8 +62,8 @@ class Entry:
     reason: str = ""
 
 
-def entries_of_jobs(jobs: Sequence[Job], runs: Sequence[Run | None], part: str = "test") -> list[Entry]:
-    """Return the runs of a list, with their accuracy on the test set or another part."""
+def entries_of_jobs(jobs: Sequence[Job], runs: Sequence[Run | None], part: str) -> list[Entry]:
+    """Return the runs of a list, with their accuracy on ``test`` or ``val``."""
     return [
         Entry(number, job.values, "failed" if run is None else run.status, accuracy(run, part), run)
         for number, (job, run) in enumerate(zip(jobs, runs, strict=True))
@@ -77,13 +77,7 @@ def accuracy(run: Run | None, part: str = "test") -> float | None:
 
 
 def trials_table(entries: Sequence[Entry], result: str, folder: Path) -> Table:
-    """Return the table of runs, the best first.
-
-    Args:
-        entries: In the order in which they are shown.
-        result: Name of the result.
-        folder: Of the page, for the links.
-    """
+    """Return the table of runs in their order; ``folder`` is that of the page, where links start."""
     flags = dict.fromkeys(flag for entry in entries for flag in entry.values)
     columns = [
         Column("trial", "number", link="report"),

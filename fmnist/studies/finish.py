@@ -48,14 +48,8 @@ def finish(plan: Plan, study: optuna.Study, seeds: int, resolver: Resolver, para
     """Train and test the best setting and the default one over seeds; print and record what came of it.
 
     Runs that are there already are not trained again. The comparison of the two is written into the study's
-    folder, with the paired test of their first seeds on the test images.
-
-    Args:
-        plan: Of the search.
-        study: Of the search.
-        seeds: How many.
-        resolver: Entered.
-        parallel: How many runs may go on at the same time.
+    folder, with the paired test of their first seeds on the test images. Up to ``parallel`` runs go on at the
+    same time.
 
     Returns:
         Why that did not work; empty if it did.

@@ -12,13 +12,8 @@ from fmnist.core.runs import STUDIES, check_name
 RECORD = "study.json"
 
 
-def study_folder(logs: str, name: str, resumed: str | None = None) -> Path:
-    """Return the folder of a study, which need not exist yet.
-
-    Args:
-        logs: Folder of all runs.
-        name: Of the study.
-        resumed: The value of ``--resume``, if the study is continued.
+def study_folder(logs: str, name: str, resumed: str | None) -> Path:
+    """Return the folder of a study, which need not exist yet; ``resumed`` is the value of ``--resume``.
 
     Raises:
         InputError: The name is no plain folder name, or the folder is not the one that is resumed.
@@ -66,11 +61,7 @@ def _without_storage(arguments: Sequence[str]) -> tuple[list[str], str | None]:
 
 
 def arguments_of(folder: str, others: Sequence[str]) -> list[str]:
-    """Return the command line of the study of a folder.
-
-    Args:
-        folder: The value of ``--resume``.
-        others: The rest of the command line.
+    """Return the command line of the study that ``--resume folder`` continues; others are further flags.
 
     Raises:
         InputError: There is no such study, or its database must be named again.

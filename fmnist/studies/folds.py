@@ -17,12 +17,7 @@ FILE = "out_of_fold.npz"
 
 
 def with_fold_size(job: Job, folds: int, config: dict[str, Any]) -> Job:
-    """Return a job whose validation images are one of so many folds of the training images.
-
-    Args:
-        job: Of a configuration.
-        folds: How many.
-        config: What the job resolves to.
+    """Return a job with so many folds of the training images; without them it resolves to ``config``.
 
     Raises:
         InputError: The images cannot be divided into so many folds of one size, the runs would begin with
@@ -47,13 +42,9 @@ def with_fold_size(job: Job, folds: int, config: dict[str, Any]) -> Job:
 
 
 def out_of_fold(runs: Sequence[Run]) -> Predictions:
-    """Return the prediction of each training image by the run that was not trained on it.
+    """Return the validation predictions of the runs of all folds, in the order of the source file.
 
-    Args:
-        runs: One for each fold.
-
-    Returns:
-        The validation predictions of all runs, in the order of the source file.
+    Each training image is predicted by the run that was not trained on it.
 
     Raises:
         InputError: Validation predictions are missing or damaged, or are not of each image once.

@@ -20,7 +20,7 @@ class Job(NamedTuple):
         path: The YAML that names it in messages.
         command: Script and arguments that run it.
         is_derived: Whether it is made of other runs.
-        values: In which it differs from the other runs of its study, by flag.
+        values: By flag, the values in which it differs from the other runs of its study.
     """
 
     path: Path
@@ -30,11 +30,10 @@ class Job(NamedTuple):
 
 
 def find_jobs(paths: Sequence[str], flags: Sequence[str]) -> tuple[list[Job], list[Path]]:
-    """Read configurations, those that are made of other runs last; return the files that are none.
+    """Read YAML files, and folders of them, into jobs with more flags; those made of other runs come last.
 
-    Args:
-        paths: YAML files, and folders of them.
-        flags: Added to each command.
+    Returns:
+        The jobs, and the files that describe none.
 
     Raises:
         InputError: A path does not exist, or there is no YAML.
@@ -122,11 +121,8 @@ def job_of(configs: Sequence[str], flags: Sequence[str]) -> Job:
 def repeated(jobs: Iterable[Job], ranges: Mapping[str, int | None]) -> list[Job]:
     """Return each job once for each value of some flags, such as seeds; several flags make all combinations.
 
-    A job that is made of other runs is there once: it takes their newest run, whatever its seed.
-
-    Args:
-        jobs: The jobs.
-        ranges: By flag, how many values it takes, counted from 0; ``None`` leaves it alone.
+    A job that is made of other runs is there once: it takes their newest run, whatever its seed. ``ranges``
+    holds by flag how many values it takes, counted from 0; ``None`` leaves it alone.
     """
     choices = [[(flag, value) for value in range(number)] for flag, number in ranges.items() if number]
     all_jobs = []

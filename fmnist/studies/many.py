@@ -30,16 +30,17 @@ def run_jobs(
 
     Args:
         jobs: Those that are made of other runs come last.
-        resolver: Entered.
+        resolver: Checks the commands.
         study: The name that new runs record.
-        folder: Of the study, for locks, and for the output of runs that go on at the same time.
-        parallel: How many runs may.
+        folder: The study's folder, for locks and for the output of runs that go on at the same time.
+        parallel: The number of such runs.
     """
     runs: list[Run | None] = [None] * len(jobs)
     configs: dict[int, dict[str, Any]] = {}
     running: dict[int, Child | LostChild] = {}
     waiting = list(range(len(jobs)))
-    labels = [f"[{place}/{len(jobs)}] {_title(job)}" for place, job in enumerate(jobs, 1)]
+    titles = [" ".join([quoted(job.path), *_shown(job.values)]) for job in jobs]
+    labels = [f"[{place}/{len(jobs)}] {title}" for place, title in enumerate(titles, 1)]
     with stops_children(running.values):
         while waiting or running:
             while waiting and len(running) < parallel and not (running and jobs[waiting[0]].is_derived):
@@ -99,9 +100,9 @@ def _begin(
         return Child(command, record, log, descriptor)
 
 
-def _title(job: Job) -> str:
-    values = [f"{flag} {value}" for flag, value in job.values.items() if flag != "config"]
-    return " ".join([quoted(job.path), *values])
+def _shown(values: Mapping[str, Any]) -> list[str]:
+    """Return the values of a run as words, without its configuration, which stands beside them."""
+    return [f"{flag} {value}" for flag, value in values.items() if flag != "config"]
 
 
 def finished_run(config: dict[str, Any]) -> Run | None:
@@ -117,32 +118,21 @@ def _runs_of(config: dict[str, Any]) -> list[Run]:
 
 
 def is_same(asked: dict[str, Any], recorded: dict[str, Any]) -> bool:
-    """Return whether a run's configuration is the one that was asked for, wherever its files are.
-
-    Args:
-        asked: As ``--print_config`` prints it.
-        recorded: As ``config.yaml`` holds it.
-    """
+    """Return whether a run recorded the configuration that was asked for, wherever its files are."""
     settings, others = settings_of(asked), settings_of(recorded)
     if "trainer.precision" not in settings:  # the training has chosen it
         others.pop("trainer.precision", None)
     return settings == others
 
 
-def table_of(
-    runs: Sequence[Run], values: Sequence[Mapping[str, Any]] | None = None, part: str = "test"
-) -> Table:
+def table_of(runs: Sequence[Run], values: Sequence[Mapping[str, Any]], part: str = "test") -> Table:
     """Return the table of finished runs, by name, or by folder where several have one name.
 
-    Args:
-        runs: The runs.
-        values: In which each differs from the others; those beside its configuration go with its name.
-        part: Whose accuracy is shown, ``test`` or ``val``.
+    The values in which a run differs from the others go with its name. The accuracy is that of ``part``,
+    ``test`` or ``val``.
     """
-    names = [
-        " ".join([str(run.record.get("name")), *(f"{k} {v}" for k, v in own.items() if k != "config")])
-        for run, own in zip(runs, values or [{}] * len(runs), strict=True)
-    ]
+    pairs = zip(runs, values, strict=True)
+    names = [" ".join([str(run.record.get("name")), *_shown(own)]) for run, own in pairs]
     measured = [run.metrics(part) for run in runs]
     rows = [
         {

@@ -23,20 +23,17 @@ class Child:
     Args:
         command: Script and arguments.
         study: What the run records as its ``study``.
-        log: File for its output, which is appended; ``None`` shows it.
+        log: File to which its output is appended; ``None`` shows it.
         lock: A descriptor that the process inherits, with the lock that belongs to it.
     """
 
-    def __init__(
-        self, command: list[str], study: dict[str, Any], log: Path | None = None, lock: int | None = None
-    ) -> None:
+    def __init__(self, command: list[str], study: dict[str, Any], log: Path | None, lock: int) -> None:
         with contextlib.ExitStack() as stack:
             output = None if log is None else stack.enter_context(log.open("ab"))
             self._process = subprocess.Popen(
                 [sys.executable, *command],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output and subprocess.STDOUT,
-                start_new_session=True, pass_fds=() if lock is None else (lock,),
-                env={**os.environ, STUDY: json.dumps(study)},
+                start_new_session=True, pass_fds=[lock], env={**os.environ, STUDY: json.dumps(study)},
             )  # fmt: skip
 
     def poll(self) -> int | None:
@@ -54,11 +51,7 @@ class Child:
 
 
 class LostChild:
-    """The process of a run that goes on although its study was killed.
-
-    Args:
-        path: The file that it has locked.
-    """
+    """The process of a run that goes on although its study was killed; it has locked the file ``path``."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -77,11 +70,8 @@ class LostChild:
 def lock(path: Path, wait: bool = False) -> int | None:
     """Lock a file, creating it; return the descriptor that holds the lock, None if another holds it.
 
-    Args:
-        path: The file.
-        wait: Wait until no other holds it.
-
-    The lock ends when every process that has inherited the descriptor has closed it or has ended, however.
+    With ``wait``, wait until no other holds it. The lock ends when every process that has inherited the
+    descriptor has closed it or has ended, however.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -114,9 +104,6 @@ def stops_children(running: Callable[[], Iterable[Child | LostChild]]) -> Iterat
     """Stop the children that run when the block is left early, by a signal or an error.
 
     They are asked once and waited for; a second Ctrl-C asks again, at which a training stops at once.
-
-    Args:
-        running: Returns them.
     """
     with exits_on_sigterm():
         try:
@@ -147,9 +134,8 @@ class TrialRun:
     Args:
         folder: Of the study.
         name: Of its runs.
-        number: Of the trial.
         command: Script and arguments of a run from the start.
-        record: What it records as its ``study``.
+        record: What it records as its ``study``, such as the number of the ``trial``.
         metric: The validation metric that is followed.
 
     Attributes:
@@ -157,13 +143,12 @@ class TrialRun:
     """
 
     def __init__(
-        self, folder: Path, name: str, number: int, command: list[str], record: dict[str, Any], metric: str
+        self, folder: Path, name: str, command: list[str], record: dict[str, Any], metric: str
     ) -> None:
-        self.number, self.metric = number, metric
         self.child: Child | LostChild | None = None
-        self._runs, self._log = folder / name, folder / "trials" / f"{number}.log"
+        self._runs, self._log = folder / name, folder / "trials" / f"{record['trial']}.log"
         self._lock_path = self._log.with_suffix(".lock")
-        self._command, self._record = command, record
+        self._command, self._record, self._metric = command, record, metric
         self._was_stopped = False
         self._found: Path | None = None
 
@@ -190,10 +175,9 @@ class TrialRun:
         """Return its run folder, the newest if it began anew; None before there is one."""
         if self._found is not None:
             return Run(self._found)
-        number, study = self.number, self._record["name"]
         for run in reversed(Run.all(self._runs)):
             own = run.record.get("study") or {}
-            if (own.get("name"), own.get("trial")) == (study, number):
+            if all(own.get(key) == self._record[key] for key in ("name", "trial")):
                 if self.child is not None:  # from now on it stays the newest
                     self._found = run.path
                 return run
@@ -219,24 +203,20 @@ class TrialRun:
         if run is None:
             return {}
         try:
-            epochs, values = run.history()[self.metric]
+            epochs, values = run.history()[self._metric]
         except (OSError, KeyError, ValueError):
             return {}
         return dict(zip(epochs.tolist(), values.tolist(), strict=True))
 
     def outcome(self, status: int) -> tuple[float | None, str]:
-        """Return the metric of the model that the run has kept, or None and why there is none.
-
-        Args:
-            status: The exit status of its process.
-        """
+        """Return the metric of the model that the run has kept; or, by its exit status, why there is none."""
         run = self.find()
-        part, name = self.metric.split("/", 1)
+        part, name = self._metric.split("/", 1)
         if run is not None and run.is_scored:
             value = run.metrics(part).get(name)
             if isinstance(value, int | float):
                 return float(value), ""
-            return None, f"the run has no {self.metric} that is a number"
+            return None, f"the run has no {self._metric} that is a number"
         if status < 0:
             cause = ", perhaps for lack of memory" if status == -signal.SIGKILL else ""
             return None, f"ended by signal {-status}{cause}"

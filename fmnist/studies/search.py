@@ -111,15 +111,15 @@ class Search:
 
     Args:
         plan: What it does.
-        study: As ``open_study`` returns it.
-        storage: Likewise.
+        study: As ``open_study`` returns it, with its storage.
+        storage: The storage.
         jobs: How many trials go on at the same time in this process.
 
     Attributes:
         last_reasons: Why the last trials of this process failed; empty texts for those that did not.
     """
 
-    def __init__(self, plan: Plan, study: optuna.Study, storage: BaseStorage, jobs: int = 1) -> None:
+    def __init__(self, plan: Plan, study: optuna.Study, storage: BaseStorage, jobs: int) -> None:
         self.plan, self.study, self._storage, self._jobs = plan, study, storage, jobs
         self._machine = machine_of(plan.folder)
         self._running: dict[int, tuple[Trial, TrialRun]] = {}
@@ -215,7 +215,7 @@ class Search:
         record = {"name": self.plan.name, "trial": trial.number, "values": shown}
         places = ["--name", self.plan.run_name, "--logs", str(self.plan.folder), "--test", "false"]
         command = [*self.plan.job.command, *as_flags(values), *places]
-        run = TrialRun(self.plan.folder, self.plan.run_name, trial.number, command, record, self.plan.metric)
+        run = TrialRun(self.plan.folder, self.plan.run_name, command, record, self.plan.metric)
         self._running[trial.number] = (trial, run)
         run.start()
         if self._steps(trial.number) and trial.should_prune():

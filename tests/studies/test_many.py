@@ -250,7 +250,7 @@ def test_the_real_scripts_print_the_configuration_that_their_runs_record(
         "trial": 0,
         "values": {"config": f"{Path(config).name}.yaml"},
     }
-    assert table_of([run]).text().splitlines()[1].startswith(run.record["name"])
+    assert table_of([run], [job.values]).text().splitlines()[1].startswith(run.record["name"])
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_a_flag_that_was_added_trains_no_older_run_again() -> None:
 def test_runs_of_one_name_and_runs_without_metrics_are_in_the_table(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / "my logs", name) for name in ("cnn", "cnn", "mlp")]
     runs[0].update(metrics={"test": {"accuracy": 0.9}})
-    text = table_of(runs).text().splitlines()
+    text = table_of(runs, [{}] * 3).text().splitlines()
     assert text[1].startswith(f"'{runs[0].path}'")
     assert "0.9000" in text[1]
     assert text[2].startswith(f"'{runs[1].path}'")

@@ -307,7 +307,7 @@ def test_a_trial_that_is_killed_before_its_first_checkpoint_begins_again(quick: 
     record = {"name": "quick-search", "trial": 0, "values": {}}
     command = [str(TRAINER), "--config", str(quick.config), "--logs", str(quick.folder), "--x", "0.3"]
     (quick.folder / "trials").mkdir(parents=True)
-    trial = TrialRun(quick.folder, "quick", 0, command, record, "val/accuracy")
+    trial = TrialRun(quick.folder, "quick", command, record, "val/accuracy")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SECONDS_AN_EPOCH", "30")
         trial.start()
