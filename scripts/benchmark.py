@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmnist.benchmark.titles import TITLES
+from fmnist.benchmark import TITLES
 from fmnist.core.errors import exits_cleanly
 
 EPILOG = """\

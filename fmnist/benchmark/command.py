@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 
-from fmnist.benchmark import parts
+from fmnist.benchmark import TITLES, parts
 from fmnist.benchmark.parts import Settings
-from fmnist.benchmark.titles import TITLES
 from fmnist.core.environment import environment
 from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.core.files import check_output, write_file
@@ -17,13 +16,10 @@ from fmnist.core.tables import Column, Row, Table
 
 
 def measure(names: Sequence[str], settings: Settings, output: Path) -> None:
-    """Measure parts; print their rows, and write them to ``output.json`` and ``output.md``.
+    """Measure parts, by their names in ``TITLES``; print their rows, and write them to two files.
 
-    Args:
-        names: Of parts, keys of `TITLES`.
-        settings: For all of them.
-        output: Path of the two files without their suffixes. Parts that are measured again lose their older
-            rows, the others keep theirs.
+    These are ``output.json`` and ``output.md``. Parts that are measured again lose their older rows, the
+    others keep theirs.
     """
     as_json, as_markdown = (output.with_name(output.name + suffix) for suffix in (".json", ".md"))
     for path in (as_json, as_markdown):

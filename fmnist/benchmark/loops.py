@@ -31,6 +31,8 @@ from fmnist.data.source import FashionMNIST
 from fmnist.models.layers import memory_format
 from fmnist.models.optimization import build_optimizer
 
+EPOCHS = 2  # of a training: the first is slower, so the faster one counts
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -108,7 +110,7 @@ def by_train_script(network: Measured, root: str, epochs: int, *flags: str) -> T
     )
 
 
-def by_bare_loop(network: Measured, root: str, precision: str, device: str, epochs: int = 2) -> list[float]:
+def by_bare_loop(network: Measured, root: str, precision: str, device: str) -> list[float]:
     """Train in a plain loop over this project's loader; return the seconds of each epoch with validation."""
     settings = network.settings
     data = FashionMNISTDataModule(
@@ -126,7 +128,7 @@ def by_bare_loop(network: Measured, root: str, precision: str, device: str, epoc
     loader, seconds = data.train_dataloader(), []
     validation: Any = data.val_dataloader()
     smoothing = settings["model"]["init_args"].get("label_smoothing", 0.0)
-    for epoch in range(epochs):
+    for epoch in range(EPOCHS):
         start = time.perf_counter()
         loader.sampler.set_epoch(epoch)
         model.train()
@@ -201,7 +203,7 @@ class EpochStarts(Callback):
         self.times.append(time.perf_counter())
 
 
-def by_usual_setup(network: Measured, folder: str, device: str, workers: int, epochs: int = 2) -> list[float]:
+def by_usual_setup(network: Measured, folder: str, device: str, workers: int) -> list[float]:
     """Train as most people do with Lightning; return the seconds of each epoch with validation.
 
     The data set is torchvision's, its images are augmented one at a time, a DataLoader makes the batches, and
@@ -213,7 +215,6 @@ def by_usual_setup(network: Measured, folder: str, device: str, workers: int, ep
         folder: Holds the data as torchvision wants them, see ``torchvision_folder``.
         device: ``cpu`` or ``cuda``.
         workers: Of each DataLoader.
-        epochs: How many.
     """
     settings = network.settings["data"]
     arguments: dict[str, Any] = {
@@ -223,15 +224,14 @@ def by_usual_setup(network: Measured, folder: str, device: str, workers: int, ep
     }
     augmented = datasets.FashionMNIST(folder, transform=usual_transform(settings["augmentation"]))
     plain = datasets.FashionMNIST(folder, transform=transforms.ToTensor())
-    size = len(plain)
     images: Dataset[Any] = Subset(augmented, range(network.images))
-    validation: Dataset[Any] = Subset(plain, range(size - network.validation, size))
+    validation: Dataset[Any] = Subset(plain, range(len(plain) - network.validation, len(plain)))
     starts = EpochStarts()
     with tempfile.TemporaryDirectory() as logs:
         trainer = Trainer(
             accelerator="gpu" if device == "cuda" else "cpu",
             devices=1,
-            max_epochs=epochs,
+            max_epochs=EPOCHS,
             default_root_dir=logs,
             callbacks=[starts],
         )

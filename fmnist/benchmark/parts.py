@@ -1,4 +1,4 @@
-"""The parts of the benchmark, named in ``titles.py``: each yields its rows as soon as they are measured.
+"""The parts of the benchmark, named in ``TITLES``: each yields its rows as soon as they are measured.
 
 What is compared takes turns, and each turn gives a ratio: ratios mean something on a noisy machine where
 seconds do not.

@@ -11,10 +11,9 @@ import pytest
 import torch
 from torchvision import datasets
 
-from fmnist.benchmark import command, loops, parts
+from fmnist.benchmark import TITLES, command, loops, parts
 from fmnist.benchmark.networks import NETWORKS, Measured
 from fmnist.benchmark.parts import Settings, compared
-from fmnist.benchmark.titles import TITLES
 from fmnist.core.tables import Row
 from fmnist.data import source
 from fmnist.models.layers import parameter_count
