@@ -115,16 +115,13 @@ class Respondent:
         return tuple((known.images[place], CLASSES[known.labels[place]]) for place in places)
 
 
-def answer_picture(respondents: Sequence[Respondent], path: Path, name: str = "") -> PictureAnswer:
+def answer_picture(respondents: Sequence[Respondent], path: Path, name: str) -> PictureAnswer:
     """Prepare a picture file, and let each run answer; one that cannot be read gets a status that says why.
 
-    Args:
-        respondents: The runs.
-        path: The file.
-        name: What its owner calls it, where that differs from the path.
+    ``name`` is what its owner calls it.
     """
     stages: dict[str, np.ndarray] = {}
     file = prepare_file(path, stages, WORKING_SIDE)
-    file = replace(file, file=printable(Path(name or path.name)))
+    file = replace(file, file=printable(Path(name)))
     cut_out = stages.get("cut out") if file.image is not None else None
     return PictureAnswer(file, cut_out, tuple(respond(file, stages) for respond in respondents))

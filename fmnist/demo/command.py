@@ -12,15 +12,7 @@ from fmnist.core.runs import Run
 
 
 def serve(runs: Sequence[Run], host: str, port: int, share: bool, threshold: float, root: str) -> None:
-    """Serve the page until Ctrl-C or SIGTERM.
-
-    Args:
-        runs: The runs that answer, in the order of the page.
-        host: Address to listen on.
-        port: Port to listen on.
-        share: Ask Gradio for a public address.
-        threshold: Least probability of an answer that is sure.
-        root: Folder of the data set.
+    """Serve the page until Ctrl-C or SIGTERM; the flags are those of ``demo.py --help``.
 
     Raises:
         InputError: A flag has a wrong value, the port is taken, a run's model cannot be loaded, or Gradio is

@@ -24,13 +24,7 @@ PACKAGE = "fmnist.demo"
 
 
 def build_page(respondents: Sequence[Respondent], folder: Path, uploads: Path) -> gr.Blocks:
-    """Build the page.
-
-    Args:
-        respondents: The runs that answer.
-        folder: An empty folder for the examples.
-        uploads: Where Gradio puts the pictures that people send.
-    """
+    """Build the page; ``folder`` is empty, for the examples, and Gradio puts pictures into ``uploads``."""
 
     # Gradio names an upload by its content and its name. So two who send the same file share it: whoever
     # comes second finds it gone, and gets the remembered answer. More are remembered than can wait.
@@ -99,7 +93,7 @@ def _uploaded(path: Any, uploads: Path) -> Path:
     raise gr.Error("this is no uploaded picture", print_exception=False)
 
 
-def launch(page: gr.Blocks, host: str, port: int, share: bool) -> gr.Blocks:
+def launch(page: gr.Blocks, host: str, port: int, share: bool) -> None:
     """Start to serve a page, in a thread of its own."""
     page.launch(
         server_name=host,
@@ -117,7 +111,6 @@ def launch(page: gr.Blocks, host: str, port: int, share: bool) -> gr.Blocks:
         css=asset("colours.css") + asset("demo.css", PACKAGE) + _example_css(),
         js=asset("paste.js", PACKAGE),
     )
-    return page
 
 
 def to_html(answer: PictureAnswer) -> str:

@@ -14,6 +14,7 @@ from fmnist.pictures.reading import find_other_files, find_pictures, printable
 FOREIGN = "foreign"
 """In place of a class: garments of no class of the data set, which ought to be refused."""
 ALLOWED = f"{', '.join(CLASSES)}; or {FOREIGN}, for garments of none of these"
+MOST_LISTED = 12  # names in a message
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ def read_labelled_folder(
         folder: The folder.
         classes: YAML file that maps subfolders, e.g. ``pants: Trouser``; several right classes are a list,
             and null leaves a subfolder out.
-        folder_flag: Flag that named the folder, for messages.
-        classes_flag: Flag that names the mapping, for messages.
+        folder_flag: Name of the flag for the folder, for messages.
+        classes_flag: Name of the flag for the mapping.
 
     Raises:
         InputError: The folder or the mapping cannot be read, a subfolder is empty or has no class, or the
@@ -154,7 +155,7 @@ def _classes(value: Any, where: str) -> tuple[int, ...]:
     return tuple(sorted({number for numbers in found if numbers for number in numbers}))
 
 
-def _listed(names: list[str], most: int = 12) -> str:
+def _listed(names: list[str]) -> str:
     """Return names as a user would paste them, the first ones of many."""
-    more = [f"... ({len(names)} in all)"] if len(names) > most else []
-    return ", ".join([*map(quoted, names[:most]), *more])
+    more = [f"... ({len(names)} in all)"] if len(names) > MOST_LISTED else []
+    return ", ".join([*map(quoted, names[:MOST_LISTED]), *more])

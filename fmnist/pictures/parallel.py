@@ -113,13 +113,10 @@ def _prepare_file(task: tuple[int, Path], stages: Path | None, thumbnail: bool) 
     return prepared
 
 
-def prepare_file(path: Path, stages: dict[str, np.ndarray] | None = None, thumbnail: int = 0) -> PreparedFile:
+def prepare_file(path: Path, stages: dict[str, np.ndarray], thumbnail: int) -> PreparedFile:
     """Prepare a picture file; one that cannot be read gets a status that says why.
 
-    Args:
-        path: The file.
-        stages: If given, the picture after each step is added to it, see ``prepare``.
-        thumbnail: Pixels of the longest side of the thumbnail; 0 for none.
+    See ``prepare`` for ``stages``. The longest side of the thumbnail has so many pixels; 0 for none.
     """
     file = printable(path)
     try:

@@ -23,15 +23,15 @@ DICE_WEIGHT = 0.5
 EMA_DECAY = 0.999
 
 
-def render_scenes(scenes: Scenes, count: int, progress: bool = True) -> Tensor:
+def render_scenes(scenes: Scenes, count: int) -> Tensor:
     """Return pictures and masks, uint8 (count, 4, 96, 96): red, green, blue, cover; 37 KB a scene."""
     rendered = torch.empty((count, 4, SIDE, SIDE), dtype=torch.uint8)
-    for part in tqdm(rendered.split(RENDERED), "scenes", unit=f" x {RENDERED}", disable=not progress):
+    for part in tqdm(rendered.split(RENDERED), "scenes", unit=f" x {RENDERED}"):
         part[:] = (255 * torch.cat(scenes.batch(len(part)), 1)).round()
     return rendered
 
 
-def train(scenes: Tensor, steps: int, seed: int, progress: bool = True) -> SegmentationNetwork:
+def train(scenes: Tensor, steps: int, seed: int) -> SegmentationNetwork:
     """Train a network on scenes uint8 (N, 4, 96, 96), and return its averaged weights, in evaluation mode."""
     torch.manual_seed(seed)
     network = SegmentationNetwork().to(memory_format=torch.channels_last)
@@ -39,7 +39,7 @@ def train(scenes: Tensor, steps: int, seed: int, progress: bool = True) -> Segme
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     # PyTorch divides by the length of the rise, which 10 steps would leave without any
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, max(steps, 11), pct_start=0.1)
-    batches = tqdm(_batches(scenes, steps), "training", steps, unit="step", disable=not progress)
+    batches = tqdm(_batches(scenes, steps), "training", steps, unit="step")
     for step, (pictures, covers) in enumerate(batches):
         loss = loss_of(network(pictures), covers)
         optimizer.zero_grad()

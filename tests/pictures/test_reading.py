@@ -193,12 +193,6 @@ def test_a_picture_with_damaged_exif_data_is_read(tmp_path: Path) -> None:
     assert read_picture(save(tmp_path / "a.jpg", RAMP, exif=b"Exif\0\0nonsense")).shape == RAMP.shape
 
 
-def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
-    others = [Image.fromarray(RAMP[::-1].copy())]
-    path = save(tmp_path / "a.gif", RAMP, save_all=True, append_images=others)
-    assert np.array_equal(read_picture(path)[..., 0], RAMP)
-
-
 @pytest.mark.parametrize(
     ("suffix", "others", "remark"),
     [
@@ -211,7 +205,9 @@ def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
         ("jpg", 0, ""),
     ],
 )
-def test_other_pages_are_mentioned(tmp_path: Path, suffix: str, others: int, remark: str) -> None:
+def test_the_first_page_is_read_and_other_pages_are_mentioned(
+    tmp_path: Path, suffix: str, others: int, remark: str
+) -> None:
     pages = [Image.fromarray(np.roll(COLOURS, 9 * (number + 1), 0)) for number in range(others)]
     more = {"save_all": True, "append_images": pages} if pages else {}
     path = save(tmp_path / f"a.{suffix}", COLOURS, **more)

@@ -50,9 +50,9 @@ def test_the_loss_of_a_perfect_mask_is_nearly_nothing() -> None:
 
 
 def test_a_short_training_finds_more_of_the_garments(images: tuple[np.ndarray, np.ndarray]) -> None:
-    scenes = render_scenes(Scenes(*images, 0), 32, progress=False)
+    scenes = render_scenes(Scenes(*images, 0), 32)
     assert scenes.shape == (32, 4, 96, 96)
-    untrained, trained = (train(scenes, steps, 0, progress=False) for steps in (1, 25))
+    untrained, trained = (train(scenes, steps, 0) for steps in (1, 25))
     assert intersection_over_union(trained, scenes) > intersection_over_union(untrained, scenes) + 0.1
 
 
