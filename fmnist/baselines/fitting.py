@@ -5,7 +5,6 @@ stays able to print progress, to end the fit at Ctrl-C, and to report a lack of 
 """
 
 import contextlib
-import importlib
 import inspect
 import multiprocessing
 import signal
@@ -30,12 +29,12 @@ from fmnist.baselines.config import Backend
 from fmnist.core.errors import InputError, one_line
 
 PACKAGE = "scikit-learn-intelex"
-FASTER = {SVC: "sklearnex.svm"}
-"""Estimators that scikit-learn-intelex fits several times faster, to the same solution.
+"""Fits an SVC several times faster, to the same solution.
 
 It is not used to predict: with ten classes its SVC's predictions differ from libsvm's in one image of 200,
-and its decision function ranks another class first in one of 40, mostly a wrong one. Its forests have other
-trees, and its logistic regression stops elsewhere when the iterations run out.
+and its decision function ranks another class first in one of 40, mostly a wrong one. Nor does it fit
+anything else: its forests have other trees, and its logistic regression stops elsewhere when the iterations
+run out.
 """
 PROGRESS_SECONDS = 10.0  # between two lines of progress
 VERBOSE = {
@@ -65,13 +64,9 @@ class Fit(NamedTuple):
 
 
 def fit_in_subprocess(pipeline: Pipeline, x: np.ndarray, y: np.ndarray, backend: Backend) -> Fit:
-    """Fit a pipeline in a subprocess, and print its progress every ``PROGRESS_SECONDS``.
+    """Fit a pipeline in a subprocess to x float32 (N, D) and y int64 (N,); see ``fit_classifier``.
 
-    Args:
-        pipeline: Transformers and a classifier.
-        x: float32 (N, D).
-        y: int64 (N,).
-        backend: See ``fit_classifier``.
+    Its progress is printed every ``PROGRESS_SECONDS``.
 
     Raises:
         InputError: scikit-learn refuses the combination of arguments, or the memory did not suffice.
@@ -194,13 +189,14 @@ def fit_classifier(
 ) -> tuple[Any, str]:
     """Return a fitted classifier of scikit-learn, and the name and version of the backend that fitted it.
 
-    The backend ``stock`` is scikit-learn; ``auto`` and ``fast`` use ``FASTER`` where it applies, and then
+    The backend ``stock`` is scikit-learn; ``auto`` and ``fast`` use ``PACKAGE`` for an SVC, and then
     ``classifier`` itself stays unfitted.
     """
     version = intelex_version(backend)
-    if version is not None and type(classifier) in FASTER and isinstance(x, np.ndarray):  # else it is sparse
-        module = importlib.import_module(FASTER[type(classifier)])
-        twin = getattr(module, type(classifier).__name__)(**classifier.get_params(deep=False)).fit(x, y)
+    if version is not None and type(classifier) is SVC and isinstance(x, np.ndarray):  # else it is sparse
+        from sklearnex import svm
+
+        twin = svm.SVC(**classifier.get_params(deep=False)).fit(x, y)
         if hasattr(twin, "_onedal_estimator"):  # else it left the work to scikit-learn
             return _stock_svc(twin), f"{PACKAGE} {version}"
     return classifier.fit(x, y), f"scikit-learn {metadata.version('scikit-learn')}"
