@@ -17,7 +17,7 @@ from fmnist.baselines.features import load_extractor
 from fmnist.baselines.trust import sort_types
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError, one_line, quoted
-from fmnist.core.files import replacing
+from fmnist.core.files import write_file
 from fmnist.core.statistics import scores_fault
 
 ScoreType = Literal["log-probabilities", "decision scores", "decisions"]
@@ -88,8 +88,7 @@ class FittedEstimator:
         Raises:
             InputError: It holds a type that would not be loaded again.
         """
-        with replacing(folder / FILE) as temporary:
-            temporary.write_bytes(pack(self.features, self.pipeline))
+        write_file(folder / FILE, pack(self.features, self.pipeline))
 
 
 def pack(features: list[Any], pipeline: Pipeline) -> bytes:
