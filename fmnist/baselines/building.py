@@ -16,11 +16,7 @@ from fmnist.core.errors import InputError, one_line
 
 
 def build_classifier(spec: Any, seed: int) -> BaseEstimator:
-    """Build the classifier that the key ``estimator`` names.
-
-    Args:
-        spec: A mapping of ``class_path`` and, if wanted, ``init_args``; arguments may be such mappings.
-        seed: The ``random_state`` of all that take one and name none.
+    """Build the classifier that the key ``estimator`` describes, with ``seed`` as default ``random_state``.
 
     Raises:
         InputError: There is no such class in scikit-learn, it is no classifier, or it does not take the
@@ -35,11 +31,9 @@ def build_classifier(spec: Any, seed: int) -> BaseEstimator:
 
 
 def build_transformers(features: Any, seed: int) -> list[BaseEstimator]:
-    """Build the feature steps after the extractor, unfitted.
+    """Build the steps of ``features`` after the extractor, with ``seed`` as default ``random_state``.
 
-    Args:
-        features: The steps: short names, ``{name: value}``, or ``class_path`` and ``init_args``.
-        seed: The ``random_state`` of all that take one and name none.
+    A step is a short name, ``{name: value}``, or ``class_path`` and ``init_args``.
 
     Raises:
         InputError: A step is unknown, misplaced or no transformer, or does not take its arguments.

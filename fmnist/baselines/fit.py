@@ -32,16 +32,15 @@ from fmnist.data.datamodule import FashionMNISTDataModule
 
 
 def fit_baseline(config: Config, command: str, load_model: Callable[[Path], ImageFunction]) -> Run:
-    """Fit what a configuration describes, in a new run folder.
+    """Fit what a configuration describes, in a new run folder that records the command line.
 
     Args:
         config: The configuration.
-        command: The command line, to be recorded.
-        load_model: From a folder with configuration and model to the function of images uint8
-            (N, 28, 28) to logits float32 (N, 10); loads the members of a blend, whatever their kind.
+        command: The command line.
+        load_model: Loads the members of a blend, of any kind, as functions of images to logits.
 
     Raises:
-        InputError: Something about it is wrong; nearly always before any data are loaded.
+        InputError: The configuration is wrong, which is nearly always noticed before data are loaded.
     """
     config, members = find_members(config)
     fitting.intelex_version(config.engine)  # refuses a backend that is not installed
@@ -162,10 +161,7 @@ def _fit_estimator(
 
 
 def _fit_blend(
-    run: Run,
-    members: list[Run],
-    data: FashionMNISTDataModule,
-    load_model: Callable[[Path], ImageFunction],
+    run: Run, members: list[Run], data: FashionMNISTDataModule, load_model: Callable[[Path], ImageFunction]
 ) -> tuple[Blend, dict[str, Any]]:
     """Weight finished runs by their validation predictions; return the blend, and what to record of it."""
     start = time.perf_counter()

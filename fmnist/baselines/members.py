@@ -49,13 +49,9 @@ def _find_member(path: str, flag: str) -> Run:
 
 
 def check_member(run: Run, flag: str, data_sha256: dict[str, str], split: dict[str, Any]) -> None:
-    """Refuse a run that was trained on images that are validation here, or on other files.
+    """Refuse a run, named by ``flag``, that was trained on validation images of this fit, or on other files.
 
-    Args:
-        run: The run.
-        flag: The flag that names it, for messages.
-        data_sha256: Digests of the files of this fit.
-        split: The split of this fit: ``split_seed``, ``fold``, ``train``, ``val``.
+    The digests of the files and the split (``split_seed``, ``fold``, ``train``, ``val``) are of this fit.
 
     Raises:
         InputError: It was trained on such images.

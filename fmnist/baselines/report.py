@@ -51,10 +51,7 @@ def write_table(run: Run, losses: Sequence[float]) -> None:
 def draw_figures(run: Run, test: Predictions, images: np.ndarray) -> dict[str, Any]:
     """Draw confusion matrix, F1 by class, worst errors and, if there is one, the loss into ``figures/``.
 
-    Args:
-        run: The run; its record is complete, and its ``metrics.csv`` and predictions are written.
-        test: Predictions of the test set.
-        images: uint8 (N, 28, 28), the test images.
+    The run's record, ``metrics.csv`` and predictions are written; the test images are uint8 (N, 28, 28).
     """
     normalised = run.score_type == "log-probabilities"
     scores = calibrated_probabilities(run, test.logits) if normalised else test.logits

@@ -20,12 +20,8 @@ def try_out(pipeline: Pipeline, x: np.ndarray, y: np.ndarray) -> None:
     """Fit a copy of a pipeline to few images; predict, store it, load it and predict again.
 
     Errors of the fit itself are left to the fit to all images, and so is a ``ValueError`` of the prediction:
-    either may be due to the few images, as with more components or neighbours than there are images.
-
-    Args:
-        pipeline: Transformers and a classifier; it stays as it is.
-        x: float32 (N, D).
-        y: int64 (N,).
+    either may be due to the few images, as with more components or neighbours than there are images. The
+    pipeline itself stays unfitted; x is float32 (N, D), y int64 (N,).
 
     Raises:
         InputError: It cannot predict, its scores are not numbers, it cannot be stored, or it predicts
