@@ -18,7 +18,6 @@ from fmnist.inference.predictor import load_logits
 
 LABELS = np.arange(800) % 10
 IMAGES = np.random.default_rng(0).integers(256, size=(4, 28, 28)).astype(np.uint8)
-SAME, OTHER = "same files", {"train-images-idx3-ubyte": "0"}
 LEAK = r"was trained on images that are validation here; make both with the same --data\.split_seed"
 
 
@@ -76,37 +75,23 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: str) -> None:
         load_blend(tmp_path, lambda _: pytest.fail("a member was loaded"))
 
 
-@pytest.mark.parametrize(
-    ("split_seed", "fold", "val", "files", "message"),
-    [
-        (0, 0, 100, SAME, None), (0, 0, 60, SAME, None), (3, 0, 0, SAME, None), (1, 0, 100, SAME, LEAK),
-        (0, 0, 101, SAME, LEAK), (0, 1, 100, SAME, LEAK), (0, 1, 50, SAME, None), (0, 2, 50, SAME, LEAK),
-        (0, 0, 100, OTHER, r"was trained on other files than those of --data\.root"),
-    ],
-)  # fmt: skip
-def test_a_run_that_was_trained_on_validation_images_or_other_files_is_refused(
-    network: Run, split_seed: int, fold: int, val: int, files: Any, message: str | None
-) -> None:
-    digests = network.record["data_sha256"] if files == SAME else files
-    arguments: Any = (network, "--blend", digests, {"split_seed": split_seed, "fold": fold, "val": val})
-    if message is None:
-        check_member(*arguments)
-        return
-    with pytest.raises(InputError, match=message):
-        check_member(*arguments)
+SPLITS = [  # fold of the member, with 100 validation images; split seed, fold and images here; is it a leak?
+    (0, 0, 0, 100, False), (0, 0, 0, 60, False), (0, 3, 0, 0, False), (0, 0, 1, 50, False),
+    (0, 1, 0, 100, True), (0, 0, 0, 101, True), (0, 0, 1, 100, True), (0, 0, 2, 50, True),
+    (1, 0, 1, 100, False), (1, 0, 2, 50, False), (1, 0, 3, 50, False),
+    (1, 0, 0, 100, True), (1, 0, 1, 50, True),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("fold", "val", "is_leak"),
-    [(1, 100, False), (2, 50, False), (3, 50, False), (0, 100, True), (1, 50, True)],
-)
-def test_a_run_of_a_fold_goes_with_what_is_validated_on_its_fold(
-    network: Run, fold: int, val: int, is_leak: bool
-) -> None:
-    network.update(split={**network.record["split"], "fold": 1})
-    split = {"split_seed": 0, "fold": fold, "val": val}
-    with pytest.raises(InputError, match=LEAK) if is_leak else contextlib.nullcontext():
-        check_member(network, "--blend", network.record["data_sha256"], split)
+def test_a_run_that_was_trained_on_validation_images_or_other_files_is_refused(network: Run) -> None:
+    digests, trained = network.record["data_sha256"], network.record["split"]
+    for trained_fold, seed, fold, val, is_leak in SPLITS:
+        network.update(split={**trained, "fold": trained_fold})
+        split = {"split_seed": seed, "fold": fold, "val": val}
+        with pytest.raises(InputError, match=LEAK) if is_leak else contextlib.nullcontext():
+            check_member(network, "--blend", digests, split)
+    with pytest.raises(InputError, match=r"was trained on other files than those of --data\.root"):
+        check_member(network, "--blend", {"train-images-idx3-ubyte": "0"}, trained)
 
 
 @pytest.mark.parametrize("has_links", [True, False])

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.cluster import Birch
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.feature_selection import SelectKBest
@@ -176,10 +175,3 @@ def test_a_file_that_brings_code_is_refused_and_runs_none_of_it(kind: str, tmp_p
     with pytest.raises(InputError, match=r"estimator\.skops: holds .*, which no baseline does, and is not"):
         load_estimator(tmp_path)
     assert not marker.exists()
-
-
-def test_what_cannot_be_kept_is_named() -> None:
-    pipeline = make_pipeline(Birch(), GaussianNB()).fit(X, Y)
-    with pytest.raises(InputError, match=r"^--estimator GaussianNB: cannot be kept .*Birch") as error:
-        pack([], pipeline)
-    assert "\n" not in str(error.value)

@@ -35,11 +35,6 @@ def test_a_configuration_becomes_a_run(synthetic_root: Path, tmp_path: Path) -> 
     ("args", "message"),
     [
         (["--estimator", "sklearn.svm.SCV"], "--estimator sklearn.svm.SCV: is no class of scikit-learn"),
-        (["--estimator", "sklearn.svm.SVC", "--estimator.C", "0"], "--estimator.C 0: The 'C' parameter"),
-        (
-            ["--estimator", "xgboost.XGBClassifier"],
-            "--estimator xgboost.XGBClassifier: is of another",
-        ),
         (["--features", "[embedding]"], "--estimator or --blend: one of them is required"),
         (["--blend", "[nowhere, there]"], "--blend nowhere: is no run folder"),
         (["--blend", "[nowhere, there]", "--print_config"], "--blend nowhere: is no run folder"),
