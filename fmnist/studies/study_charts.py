@@ -82,14 +82,14 @@ def parallel_coordinates(entries: Sequence[Entry], metric: str) -> Chart:
     """
     shown = [entry for entry in entries if entry.result is not None][::-1]
     flags = list(dict.fromkeys(flag for entry in shown for flag in entry.values))
-    axes = [_ParallelAxis([entry.values.get(flag) for entry in shown]) for flag in flags]
-    axes.append(_ParallelAxis([entry.result for entry in shown]))
+    axes = [_parallel_axis([entry.values.get(flag) for entry in shown]) for flag in flags]
+    axes.append(_parallel_axis([entry.result for entry in shown]))
     places = list(range(len(axes)))
     traces = [
         scatter(
             "lines",
             places,
-            [own.heights[row] for own in axes],
+            [heights[row] for heights, _ in axes],
             line={
                 "color": COLOURS[0],
                 "width": 1.2 + 2 * row / len(shown),
@@ -105,15 +105,15 @@ def parallel_coordinates(entries: Sequence[Entry], metric: str) -> Chart:
     traces += [
         scatter(
             "markers+lines+text",
-            [place] * len(own.ticks),
-            list(own.ticks),
-            text=[escape(text) for text in own.ticks.values()],
+            [place] * len(ticks),
+            list(ticks),
+            text=[escape(text) for text in ticks.values()],
             textposition="middle left" if place else "middle right",
             line={"color": GREY, "width": 1},
             marker={"color": GREY, "size": 5},
             hoverinfo="skip",
         )
-        for place, own in enumerate(axes)
+        for place, (_, ticks) in enumerate(axes)
     ]
     labels = [escape(last_part(flag, flags)) for flag in flags] + [metric]
     xaxis = {"tickvals": places, "ticktext": labels, "side": "top", "showgrid": False, "zeroline": False}
@@ -124,35 +124,31 @@ def parallel_coordinates(entries: Sequence[Entry], metric: str) -> Chart:
     )
 
 
-class _ParallelAxis:
-    """A vertical axis of the parallel coordinates.
+def _parallel_axis(values: Sequence[Any]) -> tuple[list[float], dict[float, str]]:
+    """Return the heights of values on a vertical axis, from 0 to 1, and its texts by height.
 
-    Args:
-        values: Of the trials; None where a trial has none, which is drawn below the others.
-
-    Attributes:
-        heights: Of the values, from 0 to 1, or below.
-        ticks: Texts by height.
+    A trial without a value (None) is drawn below the others.
     """
+    known = [value for value in values if value is not None]
+    if _are_numbers(known):
+        scale = np.log10 if _is_logarithmic(known) else np.float64
+        low, span = float(scale(min(known))), float(scale(max(known)) - scale(min(known))) or 1.0
+        heights = [None if value is None else float((scale(value) - low) / span) for value in values]
+        ends = np.linspace(0, 1, TICKS) if max(known) > min(known) else np.zeros(1)
+        marks = [low + span * end for end in ends]
+        texts = [f"{10**mark if scale is np.log10 else mark:.3g}" for mark in marks]
+    else:
+        names = sorted({str(value) for value in known})
+        steps = max(len(names) - 1, 1)
+        heights = [None if value is None else names.index(str(value)) / steps for value in values]
+        ends, texts = np.arange(len(names)) / steps, names
+    ticks = {BELOW: "none"} if len(known) < len(values) else {}
+    ticks |= dict(zip(rounded(ends), texts, strict=True))
+    return [BELOW if height is None else round(height, 4) for height in heights], ticks
 
-    def __init__(self, values: Sequence[Any]) -> None:
-        known = [value for value in values if value is not None]
-        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
-            scale = np.log10 if _is_logarithmic(known) else np.float64
-            low, span = float(scale(min(known))), float(scale(max(known)) - scale(min(known))) or 1.0
-            heights = [None if value is None else float((scale(value) - low) / span) for value in values]
-            ends = np.linspace(0, 1, TICKS) if max(known) > min(known) else np.zeros(1)
-            marks = [low + span * end for end in ends]
-            texts = [f"{10**mark if scale is np.log10 else mark:.3g}" for mark in marks]
-        else:
-            names = sorted({str(value) for value in known})
-            steps = max(len(names) - 1, 1)
-            heights = [None if value is None else names.index(str(value)) / steps for value in values]
-            ends, texts = np.arange(len(names)) / steps, names
-        self.heights = [BELOW if height is None else round(height, 4) for height in heights]
-        self.ticks = dict(zip(rounded(ends), texts, strict=True))
-        if len(known) < len(values):
-            self.ticks = {BELOW: "none", **self.ticks}
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def _is_logarithmic(values: Sequence[Any]) -> bool:
@@ -168,7 +164,7 @@ def slices(entries: Sequence[Entry], metric: str) -> dict[str, Chart]:
 
 def _slice(flag: str, entries: Sequence[Entry], metric: str) -> Chart:
     values = [entry.values[flag] for entry in entries]
-    is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    is_number = _are_numbers(values)
     kind: dict[str, Any] = {"type": "category"}
     if is_number:
         kind = {"type": "log", "dtick": 1} if _is_logarithmic(values) else {}
@@ -210,7 +206,11 @@ def learning_curves(entries: Sequence[Entry], metric: str, best: int | None) -> 
                 [epoch + 1 for epoch in epochs],
                 rounded(entry.curve[epoch] for epoch in epochs),
                 name=f"trial {entry.number}",
-                line={"color": colour, "width": 3 if entry.number == best else 1.2, "dash": _dash(entry)},
+                line={
+                    "color": colour,
+                    "width": 3 if entry.number == best else 1.2,
+                    "dash": "dot" if entry.state == "pruned" else "solid",
+                },
                 hovertemplate=f"trial {entry.number}, epoch %{{x}}: %{{y:.4f}}<extra></extra>",
             )
         )
@@ -222,10 +222,6 @@ def learning_curves(entries: Sequence[Entry], metric: str, best: int | None) -> 
         xaxis=axis("epoch", dtick=1),
         yaxis=axis(metric, tickformat=".3~f"),
     )
-
-
-def _dash(entry: Entry) -> str:
-    return "dot" if entry.state == "pruned" else "solid"
 
 
 def repetitions(groups: Mapping[str, Sequence[Entry]], over: Repetition) -> Chart:
