@@ -35,7 +35,7 @@ class Outcome:
         trial: Number of the trial whose setting was the best.
         best: The runs of that setting, by rising seed.
         default: The runs of the configuration without it.
-        sentences: What came of it, in words.
+        sentences: The result in words.
     """
 
     trial: int

@@ -31,7 +31,7 @@ class Resolved(NamedTuple):
 
 
 class Resolver:
-    """Resolves commands; to be entered, and left when there is nothing more to resolve."""
+    """Resolves commands in a process, which ends with the ``with`` block."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -50,10 +50,7 @@ class Resolver:
             self._process = None
 
     def resolve(self, command: list[str]) -> Resolved:
-        """Return what a command resolves to.
-
-        Args:
-            command: Script and arguments.
+        """Return what a command, script and arguments, resolves to.
 
         Raises:
             InputError: The script refuses the command; the message is its own.

@@ -34,17 +34,17 @@ class Plan:
     """What a search does.
 
     Attributes:
-        folder: Of the study.
-        name: Of the study.
-        job: What all trials have in common.
-        run_name: Name of the runs, ``--name``.
-        parameters: What is searched.
-        metric: Validation metric that is the aim.
-        trials: How many trials the study has in the end.
-        seed: Of the values that are drawn.
-        prune: Rule that ends trials early.
-        epochs: Of a whole training; None for an estimator, whose trials are never ended early.
-        asked: All that makes it this study and no other, by name, as plain values.
+        folder: The study's folder.
+        name: The study's name.
+        job: The command that all trials have in common.
+        run_name: ``--name`` of the trials' runs.
+        parameters: The search space.
+        metric: The validation metric to optimise.
+        trials: Total number of trials.
+        seed: Seed of the sampler.
+        prune: The pruning rule, see ``pruner``.
+        epochs: Epochs of a whole training; None for an estimator, whose trials are never pruned.
+        asked: What tells this study from others, as plain values by name.
         storage: Address of a database; None for the journal file in the folder.
     """
 
@@ -110,10 +110,10 @@ class Search:
     process, so whatever kills it, another one sees that the trial has nobody and continues it.
 
     Args:
-        plan: What it does.
-        study: As ``open_study`` returns it, with its storage.
-        storage: The storage.
-        jobs: How many trials go on at the same time in this process.
+        plan: What is searched, and how.
+        study: The study, as ``open_study`` returns it.
+        storage: Its storage.
+        jobs: Number of trials that run at the same time in this process.
 
     Attributes:
         last_reasons: Why the last trials of this process failed; empty texts for those that did not.
@@ -124,7 +124,7 @@ class Search:
         self._machine = machine_of(plan.folder)
         self._running: dict[int, tuple[Trial, TrialRun]] = {}
         self._locks: dict[int, int] = {}
-        self._ending_early: set[int] = set()
+        self._pruned: set[int] = set()
         self._seen: dict[int, int] = {}  # number of epochs by trial
         self.last_reasons: deque[str] = deque(maxlen=MOST_FAILURES)
         self._progress = Progress(study, plan.trials, plan.metric)
@@ -219,7 +219,7 @@ class Search:
         self._running[trial.number] = (trial, run)
         run.start()
         if self._steps(trial.number) and trial.should_prune():
-            self._end_early(trial, run)  # was decided before the study was interrupted
+            self._prune(trial, run)  # was decided before the study was interrupted
 
     def _values(self, trial: Trial) -> dict[str, Any]:
         """Return the values of a trial by flag; those that it has not are drawn."""
@@ -236,29 +236,29 @@ class Search:
         return self._storage.get_trial(self._trial_id(number)).intermediate_values
 
     def _follow(self, trial: Trial, run: TrialRun) -> None:
-        """Report new epochs of a trial one by one, and end it early or finish it when it is time.
+        """Report new epochs of a trial one by one; prune or finish it when it is time.
 
         The epochs are looked at in order, so that what is decided does not depend on when they are seen.
         """
         status = run.ended()  # before its values are read, so that none is missed
-        if self.plan.epochs is not None and trial.number not in self._ending_early:
+        if self.plan.epochs is not None and trial.number not in self._pruned:
             values = run.values()
             known = self._steps(trial.number) if len(values) > self._seen.get(trial.number, 0) else values
             for epoch in [epoch for epoch in values if epoch not in known]:
                 trial.report(values[epoch], epoch)
                 if trial.should_prune():
-                    self._end_early(trial, run)
+                    self._prune(trial, run)
                     break
             self._seen[trial.number] = len(values)
         if status is None:
             return
-        if trial.number in self._ending_early:
+        if trial.number in self._pruned:
             self._tell_pruned(trial, run)
         elif not run.goes_on(status):
             self._tell(trial, run, status)
 
-    def _end_early(self, trial: Trial, run: TrialRun) -> None:
-        self._ending_early.add(trial.number)
+    def _prune(self, trial: Trial, run: TrialRun) -> None:
+        self._pruned.add(trial.number)
         if run.child is not None:
             run.child.stop()
 
@@ -266,7 +266,7 @@ class Search:
         if found := run.find():
             found.update(status="pruned", error=None)
         self.study.tell(trial, state=TrialState.PRUNED)
-        self._ending_early.discard(trial.number)
+        self._pruned.discard(trial.number)
         self._done(trial.number)
 
     def _tell(self, trial: Trial, run: TrialRun, status: int) -> None:

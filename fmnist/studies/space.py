@@ -37,9 +37,9 @@ class Parameter:
         flag: Its name, without dashes.
         choices: Its values, where they are listed; else it is a number from ``low`` to ``high``.
         low: The lowest number; two whole numbers make a range of whole numbers.
-        high: The highest one.
-        step: The distance of the numbers; None for any, or 1 for whole ones.
-        log: Whether they are drawn by their logarithm.
+        high: The highest number.
+        step: The distance between numbers; None for any, or 1 for whole ones.
+        log: Whether numbers are drawn on a logarithmic scale.
         condition: By flag of another parameter, the values of that one with which this one is used.
     """
 
@@ -74,11 +74,6 @@ class Parameter:
     def is_whole(self) -> bool:
         """Whether it takes whole numbers."""
         return isinstance(self.low, int) and isinstance(self.high, int)
-
-    @property
-    def extremes(self) -> tuple[Any, ...]:
-        """The values that are tried on the parser before a search: every choice, or both ends."""
-        return self.choices or (self.low, self.high)
 
 
 def plain(value: Any) -> Any:
@@ -181,20 +176,14 @@ def _condition(content: Any, before: Sequence[Parameter]) -> dict[str, tuple[Any
 
 
 def check_space(path: str, space: Sequence[Parameter], command: list[str], resolver: Resolver) -> None:
-    """Try every choice and both ends of each range on the script that is going to take them.
-
-    Args:
-        path: Of the search file.
-        space: As ``read_space`` returns it.
-        command: Script and arguments that all trials have in common.
-        resolver: Entered.
+    """Try every choice and both ends of each range of a search file on the command that is to take them.
 
     Raises:
         InputError: It refuses one; the flag is named.
     """
     by_flag = {parameter.flag: parameter for parameter in space}
     for parameter in space:
-        for value in parameter.extremes:
+        for value in parameter.choices or (parameter.low, parameter.high):
             values = {parameter.flag: value}
             pending = [parameter]
             while pending:

@@ -35,11 +35,7 @@ class _FlockOfJournal:
 
 
 def open_storage(folder: Path, url: str | None) -> BaseStorage:
-    """Open the storage of a study, and create it if it is new.
-
-    Args:
-        folder: Of the study.
-        url: Of a database, as SQLAlchemy takes it; None for the journal file.
+    """Open the storage of a study, or create it: the database at an SQLAlchemy URL, else the journal file.
 
     Raises:
         InputError: It cannot be reached, or is damaged.
@@ -92,23 +88,17 @@ def _cut_torn_line(path: Path) -> None:
 def sampler(seed: int, number: int, flag: str = "") -> TPESampler:
     """Return the sampler of a trial, or of one of its flags; its random numbers depend on nothing else.
 
-    So a study that was interrupted goes on with the values that it would have drawn.
-
-    Args:
-        seed: Of the study.
-        number: Of the trial.
-        flag: Of a value that is drawn by itself: conditional ones, and all of the first trials.
+    So a study that was interrupted goes on with the values that it would have drawn. A flag is sampled by
+    itself if it is conditional, and in the first trials.
     """
     digest = hashlib.sha256(f"{seed} {number} {flag}".encode()).digest()
     return TPESampler(seed=int.from_bytes(digest[:4], "big"), multivariate=True)
 
 
 def pruner(name: str, epochs: int | None) -> BasePruner:
-    """Return the rule that ends trials early.
+    """Return the pruner ``median``, ``hyperband`` or ``none`` for trainings of so many epochs.
 
-    Args:
-        name: ``median``, ``hyperband`` or ``none``.
-        epochs: Of a whole training; None where they are not known; then no trial is ended.
+    Trials whose number of epochs is not known (None) are not pruned.
     """
     if name == "none" or epochs is None:
         return NopPruner()

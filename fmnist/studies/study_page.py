@@ -50,13 +50,13 @@ def write_page(
     """Write the page of a study, and its table as CSV and Markdown.
 
     Args:
-        folder: Of the study.
-        name: Of the study.
-        command: That continues it.
+        folder: The study's folder.
+        name: The study's name.
+        command: The command that continues it.
         entries: Its runs.
-        searched: Of a search.
+        searched: What only a search has.
         repeated: Runs whose seeds or folds are shown.
-        sentences: What came of them.
+        sentences: Their results in words.
         comparison: Address of a comparison of them.
         over: What the runs are repeated over.
 

@@ -36,12 +36,7 @@ def best_trial(study: optuna.Study) -> FrozenTrial | None:
 
 
 def entries_of_trials(study: optuna.Study, runs: Path) -> list[Entry]:
-    """Return the trials of a search, each with its newest run on this machine.
-
-    Args:
-        study: The study.
-        runs: Folder of the runs of its trials.
-    """
+    """Return the trials of a search, each with its newest run in a folder of this machine."""
     by_trial = {}
     for run in Run.all(runs):
         own = run.record.get("study") or {}
@@ -73,13 +68,7 @@ def importance(study: optuna.Study) -> dict[str, float]:
 
 
 class Progress:
-    """Prints how far a search is.
-
-    Args:
-        study: The study.
-        trials: How many trials it has in the end.
-        metric: What is searched for.
-    """
+    """Prints the progress of a search, towards its total number of trials."""
 
     def __init__(self, study: optuna.Study, trials: int, metric: str) -> None:
         self._study, self._trials, self._metric = study, trials, metric
@@ -100,14 +89,15 @@ class Progress:
         if left:
             seconds = (time.monotonic() - self._start) / self._done_here * left
             parts.append(f"about {time_text(seconds)} left")
-        self.clear()
+        if self._width:  # remove the line that ``show`` has written
+            print(f"\r{'':{self._width}}\r", end="")
+            self._width = 0
         print("; ".join(part for part in parts if part), flush=True)
 
     def show(self, running: Mapping[int, Mapping[int, float]]) -> None:
-        """Show on a terminal, in one line that is written again, the latest epoch of each trial that runs.
+        """Show on a terminal, in one line that is overwritten, the latest epoch of each running trial.
 
-        Args:
-            running: The metric by epoch, by trial.
+        ``running`` holds the metric by epoch, by trial.
         """
         parts = [
             f"trial {number}"
@@ -117,12 +107,6 @@ class Progress:
         text = "; ".join(parts)[: shutil.get_terminal_size().columns - 1]  # a second line would stay
         print(f"\r{text:{self._width}}", end="", flush=True)
         self._width = len(text)
-
-    def clear(self) -> None:
-        """Remove the line that ``show`` has written."""
-        if self._width:
-            print(f"\r{'':{self._width}}\r", end="")
-            self._width = 0
 
     def _outcome(self, trial: FrozenTrial) -> str:
         if trial.state == TrialState.FAIL:
