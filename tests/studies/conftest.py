@@ -11,6 +11,8 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from scripts import study
+
 ROOT = Path(__file__).parents[2]
 TRAINER = Path(__file__).with_name("quick_trainer.py")
 SPACE = """
@@ -51,6 +53,13 @@ class QuickStudy:
         """Return the trials of the journal."""
         storage = JournalStorage(JournalFileBackend(str(self.folder / "journal.log")))
         return optuna.load_study(study_name="quick-search", storage=storage).trials
+
+
+def call(arguments: list[str]) -> int:
+    """Run the script in this process, and return its exit status."""
+    with pytest.raises(SystemExit) as stop:
+        study.main(arguments)
+    return int(stop.value.code or 0)
 
 
 def heed_signals() -> None:

@@ -9,12 +9,14 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from fmnist.core.files import write_file
-from fmnist.core.runs import Run
+
+if TYPE_CHECKING:
+    from fmnist.core.runs import Run
 
 EPOCHS = 4
 FLAGS = ("config", "name", "logs", "test", "x", "y", "kind", "seed_everything", "fail")
@@ -23,20 +25,17 @@ FLAGS = ("config", "name", "logs", "test", "x", "y", "kind", "seed_everything", 
 def main() -> None:
     flags = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
     stop: list[int] = []
+    config = {} if "--resume" in flags else read_config(flags)
+    if "--print_config" in sys.argv:
+        print(yaml.safe_dump(config))
+        return
+    from fmnist.core.runs import Run  # NumPy, which would be most of the time of the above
+
     if "--resume" in flags:
         run = Run(flags["--resume"])
         config = run.config
         run.update(status="running", resumed=run.record.get("resumed", 0) + 1)
     else:
-        config = yaml.safe_load(Path(flags["--config"]).read_text())
-        config |= {name[2:]: yaml.safe_load(value) for name, value in flags.items() if name != "--config"}
-        config = {"data": {"val_size": 100}, "trainer": {"max_epochs": EPOCHS}, "logs": "logs", **config}
-        for name in list(flags):
-            if name[2:] not in FLAGS:
-                sys.exit(f"error: {name}: no such flag")
-        if "--print_config" in sys.argv:
-            print(yaml.safe_dump(config))
-            return
         run = Run.create(
             config["logs"], config["name"], kind="lightning", seed=config.get("seed_everything", 0)
         )
@@ -47,7 +46,16 @@ def main() -> None:
     train(run, config, stop)
 
 
-def train(run: Run, config: dict[str, Any], stop: list[int]) -> None:
+def read_config(flags: dict[str, str]) -> dict[str, Any]:
+    config = yaml.safe_load(Path(flags["--config"]).read_text())
+    config |= {name[2:]: yaml.safe_load(value) for name, value in flags.items() if name != "--config"}
+    for name in flags:
+        if name[2:] not in FLAGS:
+            sys.exit(f"error: {name}: no such flag")
+    return {"data": {"val_size": 100}, "trainer": {"max_epochs": EPOCHS}, "logs": "logs", **config}
+
+
+def train(run: "Run", config: dict[str, Any], stop: list[int]) -> None:
     last = run.path / "checkpoints" / "last.ckpt"
     history = json.loads(last.read_text()) if last.exists() else []
     for epoch in range(len(history), EPOCHS):

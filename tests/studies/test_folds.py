@@ -13,11 +13,12 @@ from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.studies.folds import out_of_fold
-from scripts import study
 from tests.evaluation.made import make_run, predictions
 from tests.evaluation.reading import Page
+from tests.studies import conftest
 
 ROOT = Path(__file__).parents[2]
+DIVIDE = "must be 2 or more, and divide the 600 training images evenly"
 OF_OTHER_RUNS = "does not go with --blend, --features embedding, --init or --teachers"
 TRAINER = """
 import sys, numpy as np, yaml
@@ -64,10 +65,7 @@ def call(
 
     def run(*args: object) -> tuple[int, str, str]:
         places = ["--logs", str(tmp_path / "logs"), "--data.root", str(synthetic_root)]
-        with pytest.raises(SystemExit) as stop:
-            study.main([*map(str, args), *places])
-        printed = capfd.readouterr()
-        return int(stop.value.code or 0), printed.out, printed.err
+        return conftest.call([*map(str, args), *places]), *capfd.readouterr()
 
     return run
 
@@ -123,23 +121,10 @@ def test_a_fold_that_fails_leaves_no_predictions_of_all_images(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (
-            ["--folds", 7],
-            "--folds 7: must be 2 or more, and divide the 600 training images evenly, as 6 does",
-        ),
-        (
-            ["--folds", 1],
-            "--folds 1: must be 2 or more, and divide the 600 training images evenly, as 2 does",
-        ),
-        (
-            ["--folds", 601],
-            "--folds 601: must be 2 or more, and divide the 600 training images evenly, as 600",
-        ),
+        (["--folds", 7], f"--folds 7: {DIVIDE}, as 6 does"),
+        (["--folds", 1], f"--folds 1: {DIVIDE}, as 2 does"),
+        (["--folds", 601], f"--folds 601: {DIVIDE}, as 600 does"),
         (["--folds", 2, "--seeds", 2], "--folds 2: goes with --config FILE, and not with --seeds"),
-        (
-            ["--folds", 2, "--split-seeds", 2],
-            "--folds 2: goes with --config FILE, and not with --split-seeds",
-        ),
         (["--folds", 2, "--search", "x.yaml"], "--folds 2: goes with --config FILE, and not with --search"),
         (["--folds", 2, "--compare", "page"], "--folds 2: goes with --config FILE, and not with --compare"),
         (["--folds", 2, "--data.val_size", 60], "--data.val_size 60: leave it out, it is given by --folds 2"),

@@ -20,9 +20,10 @@ from fmnist.studies.jobs import find_jobs
 from fmnist.studies.many import is_same, run_jobs, table_of
 from fmnist.studies.processes import LostChild, lock
 from fmnist.studies.resolver import Resolver
-from scripts import study
 from tests.evaluation.made import make_run
+from tests.studies import conftest
 
+Call = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).parents[2]
 TRAINER = """
 import json, sys, time, yaml
@@ -68,17 +69,10 @@ def write(folder: Path, name: str, body: str = "") -> Path:
 
 
 @pytest.fixture
-def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Call:
     """Run the script; return its exit status and what it and its subprocesses printed."""
     common = ["--logs", str(folder.parent / "logs"), "--data.root", str(folder)]
-
-    def call(*args: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stop:
-            study.main([*map(str, args), *common])
-        printed = capfd.readouterr()
-        return int(stop.value.code or 0), printed.out, printed.err
-
-    return call
+    return lambda *args: (conftest.call([*map(str, args), *common]), *capfd.readouterr())
 
 
 def rows(printed: str) -> list[str]:
@@ -104,9 +98,7 @@ def test_seeds_of_several_splits_are_told_apart() -> None:
     assert list(groups_of(entries[:2])) == [""]
 
 
-def test_a_script_that_does_not_exist_and_odd_features_stop_no_other(
-    run: Callable[..., tuple[int, str, str]], folder: Path
-) -> None:
+def test_a_script_that_does_not_exist_and_odd_features_stop_no_other(run: Call, folder: Path) -> None:
     (folder / "lost.yaml").write_text(f"# python nowhere.py --config {folder}/lost.yaml\nname: lost\n")
     write(folder, "odd", "features: [3]\n")
     status, printed, errors = run(folder)
@@ -115,9 +107,7 @@ def test_a_script_that_does_not_exist_and_odd_features_stop_no_other(
     assert {"odd", "cnn", "mlp"} <= set(rows(printed))
 
 
-def test_a_failure_holds_nothing_up_and_blends_come_last(
-    run: Callable[..., tuple[int, str, str]], folder: Path
-) -> None:
+def test_a_failure_holds_nothing_up_and_blends_come_last(run: Call, folder: Path) -> None:
     status, printed, errors = run(folder)
     assert status == 1
     assert [line for line in printed.splitlines() if "trains" in line] == [
@@ -128,7 +118,7 @@ def test_a_failure_holds_nothing_up_and_blends_come_last(
     assert "0.9123" in printed
 
 
-def test_what_is_finished_is_skipped(run: Callable[..., tuple[int, str, str]], folder: Path) -> None:
+def test_what_is_finished_is_skipped(run: Call, folder: Path) -> None:
     (folder / "broken.yaml").unlink()
     assert run(folder / "cnn.yaml")[0] == 0
     status, printed, _ = run(folder)
@@ -142,7 +132,7 @@ def test_what_is_finished_is_skipped(run: Callable[..., tuple[int, str, str]], f
 
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_run_that_goes_on_elsewhere_is_waited_for(
-    run: Callable[..., tuple[int, str, str]], folder: Path, ends: bool, monkeypatch: pytest.MonkeyPatch
+    run: Call, folder: Path, ends: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A baseline whose study was killed; if it is killed, too, the new study runs it again."""
     made = make_run(folder.parent / "logs", "cnn", kind="scikit-learn")
@@ -167,7 +157,7 @@ def test_a_run_that_goes_on_elsewhere_is_waited_for(
 
 
 def test_a_process_without_a_run_folder_yet_is_waited_for(
-    run: Callable[..., tuple[int, str, str]], folder: Path, monkeypatch: pytest.MonkeyPatch
+    run: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Awaited(LostChild):
         def poll(self) -> int | None:
@@ -187,17 +177,13 @@ def test_a_process_without_a_run_folder_yet_is_waited_for(
     assert printed.count("trains cnn") == 1
 
 
-@pytest.mark.parametrize(
-    "flags", [["--sampler-seed", "1"], ["--trials", "5"], ["--finish", "2"], ["--prune", "none"]]
-)
-def test_flags_of_a_search_go_with_a_search(
-    run: Callable[..., tuple[int, str, str]], folder: Path, flags: list[str]
-) -> None:
-    status, _, errors = run(folder / "cnn.yaml", *flags)
-    assert (status, errors) == (2, f"error: {flags[0]}: goes with --search FILE\n")
+def test_flags_of_a_search_go_with_a_search(run: Call, folder: Path) -> None:
+    for flag, value in (("--sampler-seed", 1), ("--trials", 5), ("--finish", 2), ("--prune", "none")):
+        status, _, errors = run(folder / "cnn.yaml", flag, value)
+        assert (status, errors) == (2, f"error: {flag}: goes with --search FILE\n")
 
 
-def test_the_finished_runs_are_compared(run: Callable[..., tuple[int, str, str]], folder: Path) -> None:
+def test_the_finished_runs_are_compared(run: Call, folder: Path) -> None:
     for name in ("cnn", "mlp"):
         made = make_run(folder.parent / "logs", name, metrics={"test": {"accuracy": 0.9}})
         config = {"name": name, "logs": "elsewhere", "data": {"root": "elsewhere"}, "seed": None}
@@ -212,7 +198,7 @@ def test_the_finished_runs_are_compared(run: Callable[..., tuple[int, str, str]]
 
 @pytest.mark.parametrize("change", ["flag", "file", "status", "damage"])
 def test_a_run_of_another_configuration_or_unfinished_does_not_count(
-    run: Callable[..., tuple[int, str, str]], folder: Path, change: str
+    run: Call, folder: Path, change: str
 ) -> None:
     path = folder / "cnn.yaml"
     run(path)
@@ -268,7 +254,7 @@ def test_a_file_without_its_command_is_named_and_skipped(
     assert capsys.readouterr().err.startswith(f"error: {path}: ")
 
 
-def test_nothing_to_run_is_refused(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_nothing_to_run_is_refused(run: Call, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name, reason in (("missing.yaml", "cannot be read"), ("empty", "holds no YAML file")):
         status, _, errors = run(tmp_path / name)
@@ -300,9 +286,7 @@ def test_the_projects_own_configurations_begin_with_their_command() -> None:
     assert derived == [job.path.stem for job in jobs[-4:]]
 
 
-def test_what_changes_nothing_learned_trains_nothing_again(
-    run: Callable[..., tuple[int, str, str]], folder: Path
-) -> None:
+def test_what_changes_nothing_learned_trains_nothing_again(run: Call, folder: Path) -> None:
     run(folder / "cnn.yaml")
     write(folder, "cnn", "checkpoint_minutes: 5\ntrainer: {enable_progress_bar: false}\n")
     assert "finished already: " in run(folder / "cnn.yaml")[1]

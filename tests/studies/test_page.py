@@ -14,10 +14,9 @@ from fmnist.core.runs import Run
 from fmnist.studies import finish as finishing
 from fmnist.studies.entries import Entry, groups_of, spreads_of
 from fmnist.studies.study_page import Searched, write_page
-from scripts import study
 from tests.evaluation.made import make_run, on_data
 from tests.evaluation.test_browser import browser
-from tests.studies.conftest import QuickStudy
+from tests.studies.conftest import QuickStudy, call
 
 __all__ = ["browser"]
 
@@ -105,13 +104,10 @@ def drawn(page: Page, number: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_is_drawn_in_a_browser(
-    browser: Any, entries: list[Entry], tmp_path: Path, scheme: str
-) -> None:
+def test_the_page_is_drawn_in_a_browser(browser: Any, entries: list[Entry], tmp_path: Path) -> None:
     address = write(tmp_path, entries).as_uri()
     complaints: list[str] = []
-    page: Page = browser.new_page(viewport={"width": 1200, "height": 850}, color_scheme=scheme)
+    page: Page = browser.new_page(viewport={"width": 1200, "height": 850}, color_scheme="dark")
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(address)
@@ -151,9 +147,7 @@ def test_the_end_of_a_search_compares_the_best_with_the_default(
         return runs
 
     monkeypatch.setattr(finishing, "run_jobs", run_jobs)
-    with pytest.raises(SystemExit) as stop:
-        study.main(quick.arguments("--trials", 2, "--finish", 3))
-    assert stop.value.code == 0
+    assert call(quick.arguments("--trials", 2, "--finish", 3)) == 0
     printed = capsys.readouterr().out
     assert [job.values for job in asked[::3]] == [
         {"setting": asked[0].values["setting"], "seed_everything": 0},
@@ -169,8 +163,7 @@ def test_the_end_of_a_search_compares_the_best_with_the_default(
     page = (quick.folder / "study.html").read_text()
     assert "Difference over seeds" in page
     assert (quick.folder / "comparison" / "compare.html").exists()
-    with pytest.raises(SystemExit):
-        study.main(["--resume", str(quick.folder), "--trials", "3"])
+    assert call(["--resume", str(quick.folder), "--trials", "3"]) == 0
     assert "Difference over seeds" in (quick.folder / "study.html").read_text()
 
 

@@ -16,15 +16,12 @@ from fmnist.core.runs import Run
 from fmnist.studies import search as searching
 from fmnist.studies.processes import Child, TrialRun
 from fmnist.studies.trials import LOST, Progress
-from scripts import study
-from tests.studies.conftest import SPACE, TRAINER, QuickStudy, outcomes
+from tests.studies.conftest import SPACE, TRAINER, QuickStudy, call, outcomes
 from tests.studies.postgres import postgres
 
 
 def search(quick: QuickStudy, *more: object) -> int:
-    with pytest.raises(SystemExit) as stop:
-        study.main(quick.arguments(*more))
-    return int(stop.value.code or 0)
+    return call(quick.arguments(*more))
 
 
 def test_trials_are_ordinary_runs_that_say_what_they_are(
@@ -56,9 +53,7 @@ def test_more_trials_and_the_same_command_go_on(quick: QuickStudy) -> None:
     search(quick, "--trials", 3)
     first = outcomes(quick.trials())
     assert len(first) == 3
-    with pytest.raises(SystemExit) as stop:
-        study.main(["--resume", str(quick.folder), "--trials", "5"])
-    assert stop.value.code == 0
+    assert call(["--resume", str(quick.folder), "--trials", "5"]) == 0
     assert outcomes(quick.trials())[:3] == first
     assert len(quick.trials()) == 5
 
@@ -282,9 +277,8 @@ def test_resuming_names_its_folder_and_its_database(
     quick: QuickStudy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert search(quick, "--trials", 1) == 0
-    with pytest.raises(SystemExit) as stop:
-        study.main([f"--resume={quick.folder}", "--trials=2"])
-    assert (stop.value.code, len(quick.trials())) == (0, 2)
+    assert call([f"--resume={quick.folder}", "--trials=2"]) == 0
+    assert len(quick.trials()) == 2
     moved = tmp_path / "moved"
     moved.mkdir()
     command = json.loads((quick.folder / "study.json").read_text())
@@ -297,9 +291,7 @@ def test_resuming_names_its_folder_and_its_database(
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str], error: str) -> None:
     capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        study.main(arguments)
-    assert stop.value.code == 2
+    assert call(arguments) == 2
     assert capsys.readouterr().err.startswith(f"error: {error}")
 
 
@@ -346,7 +338,5 @@ def test_another_study_of_the_same_name_is_refused(
 
 def test_no_study_to_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, error in (([], "--resume: expected one argument"), ([str(tmp_path)], "error: --resume")):
-        with pytest.raises(SystemExit) as stop:
-            study.main(["--resume", *words])
-        assert stop.value.code == 2
+        assert call(["--resume", *words]) == 2
         assert error in capsys.readouterr().err
