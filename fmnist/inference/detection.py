@@ -65,16 +65,11 @@ class References:
 
 @dataclass(frozen=True)
 class Detector:
-    """Tells which images are too unlike the training images.
+    """Tells which images are too unlike the training images: those with a higher score than the threshold.
 
-    Attributes:
-        name: Name of the score.
-        score: The score.
-        threshold: Images with a higher score are too unlike.
-        note: A limitation that users should know of, or nothing.
+    The note is a limitation that users should know of, or empty.
     """
 
-    name: str
     score: OODScore
     threshold: float
     note: str = ""
@@ -181,7 +176,7 @@ def find_detector(predictor: Predictor, root: str = "data") -> Detector | None:
             references = references_of(predictor, data_of(predictor.run, root))
         except InputError as reason:
             return _detector_without_data(predictor.run, str(reason))
-    return Detector(NEIGHBOUR, nearest_neighbour(references), references.threshold)
+    return Detector(nearest_neighbour(references), references.threshold)
 
 
 def references_of(predictor: Predictor, data: "FashionMNISTDataModule") -> References:
@@ -211,13 +206,8 @@ def choose_references(
 ) -> References:
     """Choose training images, and the threshold by validation images or else by other training images.
 
-    If the run has validation photographs, the threshold accepts 95 % of them, too.
-
-    Args:
-        predictor: The run.
-        data: Its data.
-        count: Number of training images.
-        compact: Round the embeddings to float16, before the threshold is chosen.
+    If the run has validation photographs, the threshold accepts 95 % of them, too. With ``compact``, the
+    embeddings are rounded to float16 before the threshold is chosen.
     """
     from fmnist.data.arrays import images_of
 
@@ -248,7 +238,7 @@ def _detector_without_data(run: Run, reason: str) -> Detector | None:
     unused = np.zeros((len(logits), 0))
     threshold = float(np.quantile(score(ModelOutputs(unused, logits, unused)), ACCEPTED))
     note = f"{reason}; so the {name} alone tells what is unlike the training images, less reliably"
-    return Detector(name, score, threshold, note)
+    return Detector(score, threshold, note)
 
 
 def read_references(run: Run) -> References | None:

@@ -70,7 +70,7 @@ def test_reasons_to_be_unsure() -> None:
     distances = np.zeros(BATCH)
     distances[2] = 1.5
     predictor: Any = SimpleNamespace(logits=lambda images: logits, embeddings=lambda images: images)
-    detector = Detector("distance", lambda outputs: distances, 1.0)
+    detector = Detector(lambda outputs: distances, 1.0)
     flags = [(), (), (), ("low contrast", "object under 5 % of the area"), ("object over 60 % of the area",)]
     pictures = [PreparedFile("a", "ok", flag, np.zeros((28, 28), np.uint8)) for flag in flags]
     answers = list(classify(predictor, pictures, detector=detector))
