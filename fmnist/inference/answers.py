@@ -57,12 +57,8 @@ def picture_classifier(
     """Return a finished run as a function from prepared pictures to answers, and notes on what it lacks.
 
     Its probabilities are calibrated, and its detector knows the training images, as far as the run and the
-    data set allow.
-
-    Args:
-        predictor: The run.
-        root: Folder of the data set.
-        threshold: Least probability of an answer that is sure.
+    data set in ``root`` allow. The likeliest class of a sure answer has at least the probability
+    ``threshold``.
 
     Raises:
         InputError: The run's model cannot be loaded.
@@ -109,13 +105,6 @@ def classify(
 
     Batches have one size, whatever files cannot be read. So an answer depends on its own picture only, but
     for the last digits: some matrix products round differently at another place in the batch.
-
-    Args:
-        predictor: The run.
-        pictures: The prepared files.
-        temperature: Divides the logits.
-        detector: Tells which images are too unlike the training images.
-        threshold: Least probability of the likeliest class that is not a close call.
     """
     remaining = iter(pictures)
     while part := list(islice(remaining, BATCH)):

@@ -36,16 +36,7 @@ def predict(
     threshold: float = LEAST_PROBABILITY,
     root: str = "data",
 ) -> None:
-    """Classify pictures, and print the answers or write them to files.
-
-    Args:
-        run: A finished run.
-        pictures: Files and folders.
-        output: CSV or JSON file for the answers; without it, a table is printed.
-        sheet: PNG file for the contact sheet.
-        stages: Folder for the pictures after each step of the preparation.
-        threshold: Least probability of an answer that is sure.
-        root: Folder of the data set.
+    """Classify files and folders of pictures; print the answers or write them, as ``predict.py --help`` says.
 
     Raises:
         InputError: A flag has a wrong value, the run's model cannot be loaded, a file cannot be written, or
