@@ -45,19 +45,14 @@ def main(args: Sequence[str] | None = None) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    runs = "a run folder, logs/NAME (its newest finished run) or a shipped NAME"
     shifts = "also measure on shifted test images: on N of them, or 'all' (default: %(const)s)"
+    photographs = "also measure on labelled photographs: subfolders are classes"
     add = parser.add_argument
-    add(
-        "runs",
-        nargs="+",
-        metavar="RUN",
-        help="a run folder, logs/NAME (its newest finished run) or a shipped NAME",
-    )
+    add("runs", nargs="+", metavar="RUN", help=runs)
     add("--shifts", nargs="?", type=images, const=2000, default=False, metavar="N", help=shifts)
     add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
-    add(
-        "--photographs", metavar="FOLDER", help="also measure on labelled photographs: subfolders are classes"
-    )
+    add("--photographs", metavar="FOLDER", help=photographs)
     add("--classes", metavar="FILE.yaml", help="maps the subfolders of --photographs to classes, see below")
     options = parser.parse_args(args)
     if options.classes and not options.photographs:
@@ -74,10 +69,10 @@ def main(args: Sequence[str] | None = None) -> None:
     from fmnist.robustness.shifts import write_shifts
     from fmnist.robustness.tables import summary
 
-    photographs = None
+    prepared = None
     if options.photographs:
         classes = options.classes and shipped_path(options.classes)
-        photographs = prepare_photographs(options.photographs, classes)
+        prepared = prepare_photographs(options.photographs, classes)
     test_set: ShiftedTestSet | None = None
     failed = []
     for path in options.runs:
@@ -88,8 +83,8 @@ def main(args: Sequence[str] | None = None) -> None:
                 if test_set is None:  # data_of refuses runs with other data, so it serves all of them
                     test_set = ShiftedTestSet(images_of(data, "test"), options.shifts, progress=True)
                 print(*summary(write_shifts(run, data, test_set)), "", sep="\n")
-            if photographs is not None:
-                measured = write_photographs(run, photographs, options.root)
+            if prepared is not None:
+                measured = write_photographs(run, prepared, options.root)
                 print(photograph_tables.folder_table(measured).text(), "", sep="\n")
                 print(*photograph_tables.summary(measured), *measured["notes"], "", sep="\n")
             metrics, lines = write_report(run, options.root)

@@ -20,22 +20,13 @@ def main(args: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python scripts/train_segmentation.py", description=__doc__, epilog=EPILOG
     )
+    steps = "training steps of 32 scenes (default: %(default)s)"
+    output = "file of the weights (default: %(default)s)"
     add = parser.add_argument
     add("--scenes", type=int, default=20_000, metavar="N", help="scenes to render (default: %(default)s)")
-    add(
-        "--steps",
-        type=int,
-        default=7_000,
-        metavar="N",
-        help="training steps of 32 scenes (default: %(default)s)",
-    )
+    add("--steps", type=int, default=7_000, metavar="N", help=steps)
     add("--seed", type=int, default=1, help="seed of scenes and weights (default: %(default)s)")
-    add(
-        "--output",
-        default="segmentation.npz",
-        metavar="FILE",
-        help="file of the weights (default: %(default)s)",
-    )
+    add("--output", default="segmentation.npz", metavar="FILE", help=output)
     add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
     val_size = "training images kept for checking (default: %(default)s)"
     add("--data.val_size", dest="val_size", type=int, default=5000, metavar="N", help=val_size)
