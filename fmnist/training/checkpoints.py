@@ -41,7 +41,6 @@ class AtomicCheckpointIO(CheckpointIO):
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         write_file(Path(path), buffer.getbuffer())
-        _remove_old_digest(Path(path))
 
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = None
@@ -50,12 +49,6 @@ class AtomicCheckpointIO(CheckpointIO):
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
         Path(path).unlink(missing_ok=True)
-        _remove_old_digest(Path(path))
-
-
-def _remove_old_digest(path: Path) -> None:
-    """Remove the digest that earlier versions wrote beside a checkpoint; it is of the old content."""
-    path.with_name(f"{path.name}.sha256").unlink(missing_ok=True)
 
 
 def keep(folder: Path, name: str, other: str) -> None:
@@ -64,7 +57,6 @@ def keep(folder: Path, name: str, other: str) -> None:
         return
     with replacing(folder / other) as temporary:
         link_or_copy(folder / name, temporary)
-    _remove_old_digest(folder / other)
 
 
 def keep_previous(folder: Path) -> None:
@@ -108,7 +100,6 @@ def restore_last(folder: Path, end_moved: bool = False) -> None:
             print(f"warning: {reason}; continuing from {path.name}, the checkpoint before")
         if path.name == PREVIOUS:
             write_file(folder / LAST, path.read_bytes())  # a copy, so that damage to one spares the other
-            _remove_old_digest(folder / LAST)
         # also where training was killed between that copy and the checkpoint of its end
         if (path.name == PREVIOUS or not end) and (folder / BEST_BEFORE_END).exists():
             os.replace(folder / BEST_BEFORE_END, folder / BEST)
@@ -233,9 +224,6 @@ class LastCheckpoint(Checkpoint):
                 states[callback.state_key]["patience"] = callback.patience
         for best in trainer.checkpoint_callbacks:
             if isinstance(best, BestCheckpoint) and self.folder is not None:
-                before = best.state_key.replace("Best", "Model", 1)  # its key in earlier versions
-                if best.state_key not in states and before in states:
-                    states[best.state_key] = states.pop(before)
                 old, new = str(states.get(best.state_key, {}).get("dirpath")), str(self.folder)
                 for name, state in states.items():
                     if isinstance(state, dict) and state.get("dirpath") == old:

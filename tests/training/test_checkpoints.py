@@ -58,23 +58,6 @@ def test_without_hard_links_the_one_before_is_a_copy(folder: Path, monkeypatch: 
     assert not (folder / "last.ckpt").samefile(folder / "previous.ckpt")
 
 
-def test_a_folder_of_an_earlier_version_goes_on_without_its_digests(folder: Path) -> None:
-    torch.save(state(1) | {"sha256_beside_it": True}, folder / "previous.ckpt")
-    for name in ("last.ckpt.sha256", "previous.ckpt.sha256"):
-        (folder / name).write_text("of something else")
-    (folder / "last.ckpt").write_bytes(b"")
-    restore_last(folder)
-    assert value(folder / "last.ckpt") == 1
-    keep_previous(folder)
-    assert names(folder) == {"last.ckpt", "previous.ckpt"}
-    (folder / "last.ckpt.sha256").touch()
-    io.save_checkpoint(state(3), folder / "last.ckpt")
-    assert value(folder / "last.ckpt") == 3
-    (folder / "last.ckpt.sha256").touch()
-    io.remove_checkpoint(folder / "last.ckpt")
-    assert names(folder) == {"previous.ckpt"}
-
-
 @pytest.mark.parametrize("damaged", [False, True], ids=["saving", "falling back"])
 @pytest.mark.parametrize("replacements", range(3))
 def test_an_interruption_anywhere_leaves_a_checkpoint(
