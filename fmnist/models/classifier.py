@@ -235,21 +235,34 @@ class Classifier(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self._summarise("val")
-        self._summarise_photographs()
+        self._summarise("photographs")
 
     def on_test_epoch_end(self) -> None:
         self._summarise("test")
 
     def _summarise(self, stage: Stage) -> None:
-        """Compute the metrics of an epoch from all its logits, and log the scalar ones as ``stage/name``.
+        """Compute the results of an epoch from all its logits, and log the scalar ones as ``stage/name``.
 
         Raises:
             InputError: Logits of validation or test images are not numbers.
         """
-        if not self._epoch_buffers[stage]:
+        buffer = self._epoch_buffers[stage]
+        if not buffer:
             return
-        logits, labels, indices = map(self._gather, self._epoch_buffers[stage].columns())
-        self._epoch_buffers[stage].clear()
+        logits, labels, indices = map(self._gather, buffer.columns())
+        buffer.clear()
+        if stage == "photographs":  # right is any class that the targets name
+            accuracy = (labels.gather(1, logits.argmax(1, keepdim=True)) > 0).float().mean()
+            self.results[stage] = {"accuracy": accuracy}
+            self.log("val/photographs", accuracy)
+        else:
+            results = self.results[stage] = self._metrics_of(stage, logits, labels)
+            self.log_dict({f"{stage}/{name}": value for name, value in results.items() if not value.ndim})
+        if stage != "train":
+            order = indices.argsort()
+            self.predictions[stage] = logits[order], labels[order], indices[order]
+
+    def _metrics_of(self, stage: Stage, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         scores = None if stage == "train" else logits.cpu().numpy()
         if scores is not None and (fault := scores_fault(scores, len(labels))):
             self._check_finite(self.state_dict())
@@ -262,24 +275,7 @@ class Classifier(LightningModule):
         if scores is not None:  # a metric of the table that torchmetrics has not computed
             more = logged_metrics(scores, labels.cpu().numpy(), known=results)
             results |= {name: logits.new_tensor(value) for name, value in more.items()}
-        self.results[stage] = results
-        self.log_dict({f"{stage}/{name}": value for name, value in results.items() if not value.ndim})
-        if stage != "train":
-            order = indices.argsort()
-            self.predictions[stage] = logits[order], labels[order], indices[order]
-
-    def _summarise_photographs(self) -> None:
-        """Compute and log the accuracy on photographs: right is any class that its targets name."""
-        buffer = self._epoch_buffers["photographs"]
-        if not buffer:
-            return
-        logits, targets, indices = map(self._gather, buffer.columns())
-        buffer.clear()
-        accuracy = (targets.gather(1, logits.argmax(1, keepdim=True)) > 0).float().mean()
-        self.results["photographs"] = {"accuracy": accuracy}
-        self.log("val/photographs", accuracy)
-        order = indices.argsort()
-        self.predictions["photographs"] = logits[order], targets[order], indices[order]
+        return results
 
     def _gather(self, values: Tensor) -> Tensor:
         """Concatenate the values (n, ...) of all processes, which may differ in n."""
