@@ -54,22 +54,14 @@ def build_optimizer(
     fused: bool = True,
     bf16: bool = False,
 ) -> Optimizer:
-    """Build an optimiser over the parameters of a network.
+    """Build an optimiser over the trainable parameters of a network, see ``Classifier`` for the settings.
 
-    Args:
-        network: Any module; frozen parameters are left out.
-        name: ``adam`` (Kingma and Ba 2015, arXiv 1412.6980), ``adamw`` (Loshchilov and Hutter 2019,
-            arXiv 1711.05101), ``sgd`` with Nesterov's momentum, or ``muon``, which updates matrices and
-            convolutions by Muon; by AdamW, vectors and the network's head, which is the last ``nn.Linear``
-            in the order of ``network.modules()``.
-        learning_rate: Peak learning rate; with muon, of what Muon updates.
-        weight_decay: Of matrices and convolutions; biases and normalisation have none, and with muon
-            nothing that AdamW updates.
-        momentum: Of sgd and of Muon; the first beta of adam and adamw.
-        adam_learning_rate: With muon, the peak learning rate of what AdamW updates.
-        fused: Use the fused kernels of adam and adamw, which do not go with gradient clipping in
-            Lightning's mixed precision.
-        bf16: Let Muon orthogonalize large matrices in bfloat16.
+    ``adam`` is by Kingma and Ba 2015 (arXiv 1412.6980), ``adamw`` by Loshchilov and Hutter 2019 (arXiv
+    1711.05101). ``muon`` updates matrices and convolutions by Muon, and by AdamW vectors and the head, which
+    is the last ``nn.Linear`` in the order of ``network.modules()``.
+
+    ``fused`` chooses the fused kernels of adam and adamw, which do not work with gradient clipping in
+    Lightning's mixed precision. ``bf16`` lets Muon orthogonalize large matrices in bfloat16.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     # 1e-8 is 0 in float16, in which small second moments are 0, too
