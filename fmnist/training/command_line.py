@@ -26,7 +26,7 @@ from fmnist.models import shipped_networks
 from fmnist.models.classifier import Classifier
 from fmnist.models.layers import check_logits
 from fmnist.training import help_text
-from fmnist.training.initial import load_initial_weights
+from fmnist.training.finished import load_initial_weights
 from fmnist.training.messages import explain
 from fmnist.training.precision import choose_precision
 from fmnist.training.resume import (

@@ -1,9 +1,10 @@
-"""The network of a finished run that a flag of a training names, and what ``run.json`` says of it."""
+"""Finished runs that flags of a training name: network, weights, and what ``run.json`` says of them."""
 
 import hashlib
+import inspect
 from typing import Any
 
-from fmnist.core.errors import InputError, quoted
+from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.core.runs import Run, network_file
 from fmnist.models.classifier import Classifier
 from fmnist.models.loading import load_classifier
@@ -28,6 +29,44 @@ def finished_network(flag: str, path: str) -> tuple[Run, Classifier]:
         return run, load_classifier(run.path)
     except InputError as error:
         raise InputError(f"{flag} {error}") from None
+
+
+def load_initial_weights(model: Classifier, path: str) -> dict[str, Any]:
+    """Give a model the weights of the run that ``--init`` names; everything else starts afresh.
+
+    Returns:
+        The ``run_reference`` of the run.
+
+    Raises:
+        InputError: There is no such run, it holds no network, or another one than ``model``.
+    """
+    run, trained = finished_network("--init", path)
+    if type(trained) is not type(model):
+        wanted = f"{type(trained).__module__}.{type(trained).__name__}"
+        raise InputError(
+            f"--model {type(model).__name__}: --init {quoted(run.path)} is a {wanted}; take that"
+        )
+    try:
+        model.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        differing = _differences(model, trained)
+        reason = "; ".join(differing) or f"its weights do not fit ({one_line(error)})"
+        raise InputError(f"--init {quoted(run.path)}: is another network: {reason}") from None
+    return run_reference(run)
+
+
+def _differences(model: Classifier, trained: Classifier) -> list[str]:
+    """Return the flags of the network itself that differ, each with both values."""
+    common = inspect.signature(Classifier).parameters
+    values = [
+        {name: list(value) if isinstance(value, tuple) else value for name, value in each.hparams.items()}
+        for each in (model, trained)
+    ]
+    return [
+        f"--model.{name} {value}, there {values[1].get(name)}"
+        for name, value in values[0].items()
+        if name not in common and not name.startswith("_") and value != values[1].get(name)
+    ]
 
 
 def run_reference(run: Run) -> dict[str, Any]:
