@@ -127,7 +127,8 @@ def _parse(args: list[str]) -> Command:
         sys.exit(0)
     resumed = None if first.resume is None else run_to_resume(Path(first.resume))
     cli = TrainCLI(args if resumed is None else [*_config_of(resumed), *args])
-    if resumed is None and not _turns_requeue_off(cli.config.trainer.plugins):
+    requeues = not any(plugin.get("init_args.auto_requeue") is False for plugin in _plugins(cli.config))
+    if resumed is None and requeues:
         resumed = run_of_job(cli.config.logs, cli.config.name, shell_command("train", *args))
         if resumed is not None:  # with the precision that was chosen then, even if a YAML file has changed
             cli = TrainCLI([*args, *_config_of(resumed)])
@@ -145,7 +146,8 @@ def _parse(args: list[str]) -> Command:
     if root is not None and resumed is None:  # older runs were recorded with it
         raise InputError(f"--trainer.default_root_dir {root}: a run's folder lies in --logs; take that")
     precision_reason = "as asked" if resumed is None else "as when the run was started"
-    if config.trainer.precision is None and not _names_precision(config.trainer.plugins):
+    is_in_plugins = any(plugin.class_path.endswith("Precision") for plugin in _plugins(config))
+    if config.trainer.precision is None and not is_in_plugins:
         config.trainer.precision, precision_reason = choose_precision(_device_type(config.trainer))
     resolve_classes(config.trainer)
     cli.build()
@@ -280,20 +282,9 @@ def _model_name(first: argparse.Namespace, yamls: list[dict[str, Any]]) -> str |
     return next((str(name) for name in names if name), None)
 
 
-def _turns_requeue_off(plugins: Any) -> bool:
-    """Return whether ``--trainer.plugins``, none of them built yet, turns requeueing off."""
-    return any(
-        isinstance(plugin, jsonargparse.Namespace) and plugin.get("init_args.auto_requeue") is False
-        for plugin in as_list(plugins)
-    )
-
-
-def _names_precision(plugins: Any) -> bool:
-    """Return whether one of ``--trainer.plugins`` is a precision, which leaves no choice."""
-    return any(
-        isinstance(plugin, jsonargparse.Namespace) and plugin.class_path.endswith("Precision")
-        for plugin in as_list(plugins)
-    )
+def _plugins(config: Any) -> list[jsonargparse.Namespace]:
+    """Return the configuration of each of ``--trainer.plugins``; none of them is built yet."""
+    return [part for part in as_list(config.trainer.plugins) if isinstance(part, jsonargparse.Namespace)]
 
 
 def _check(config: Any) -> None:

@@ -5,7 +5,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Iterator
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +85,8 @@ def check_parts(
     Args:
         arguments: Of the Trainer, the parts built.
         trainer: The same as configured.
-        model: What is trained.
-        photographs: Whether there is a validation on photographs.
+        model: Is trained.
+        photographs: Whether it is validated on photographs.
 
     Raises:
         InputError: A part does not go with a run; its flag is named.
@@ -109,12 +109,9 @@ def check_parts(
             )
         if isinstance(part, Precision) and trainer.precision is not None:
             raise InputError(f"--trainer.precision {trainer.precision}, {flag_of(type(part))}: choose one")
-    configured = trainer.profiler
-    if (
-        isinstance(configured, jsonargparse.Namespace)
-        and configured.get("init_args.emit_nvtx")
-        and not torch.cuda.is_available()
-    ):
+    profiler = trainer.profiler
+    emits_nvtx = isinstance(profiler, jsonargparse.Namespace) and profiler.get("init_args.emit_nvtx")
+    if emits_nvtx and not torch.cuda.is_available():
         raise InputError("--trainer.profiler.emit_nvtx true: needs an NVIDIA GPU")
     validates = trainer.limit_val_batches != 0
     names = [name for name in logged_names(photographs) if validates or not name.startswith("val/")]
@@ -136,9 +133,7 @@ def _check_monitored(parts: list[Any], model: Classifier, known: list[str]) -> N
 def check_launch(trainer: Trainer, strategy: Any) -> None:
     """Refuse processes that could not be started, or would wait for others for ever.
 
-    Args:
-        trainer: Built.
-        strategy: As configured: a name, or a class with its arguments.
+    ``strategy`` is the flag as configured: a name, or a class with its arguments.
 
     Raises:
         InputError: The flag is named.
@@ -170,8 +165,12 @@ def check_launch(trainer: Trainer, strategy: Any) -> None:
 
 def trainer_error(error: BaseException, trainer: jsonargparse.Namespace) -> InputError:
     """Return what Lightning objected to as bad input, with the flags that it speaks of."""
-    message = one_line(error, 1_000)
-    given, places = dict(_given(trainer)), []
+    message, places = one_line(error, 1_000), []
+    given = {
+        name: [_word(item) for item in as_list(trainer[name])]
+        for name, parameter in inspect.signature(Trainer).parameters.items()
+        if trainer[name] not in (None, False, parameter.default)
+    }
     for name, values in given.items():
         words = [name, *(value.partition("_")[0] for value in values if value.isidentifier())]
         places += [
@@ -185,29 +184,17 @@ def trainer_error(error: BaseException, trainer: jsonargparse.Namespace) -> Inpu
     return InputError(f"{written or '--trainer'}: {message}")
 
 
-def _given(trainer: jsonargparse.Namespace) -> Iterator[tuple[str, list[str]]]:
-    """Yield the Trainer's flags that are not as by default, with their values as words."""
-    for name, parameter in inspect.signature(Trainer).parameters.items():
-        value = trainer[name]
-        if value not in (None, False, parameter.default):
-            yield (
-                name,
-                [
-                    item.class_path.rpartition(".")[2]
-                    if isinstance(item, jsonargparse.Namespace)
-                    else str(item)
-                    for item in as_list(value)
-                ],
-            )
+def _word(value: Any) -> str:
+    """Return a value of a flag as one word: of a configured class, its name."""
+    is_class = isinstance(value, jsonargparse.Namespace)
+    return value.class_path.rpartition(".")[2] if is_class else str(value)
 
 
 def raised_by_lightning(error: BaseException) -> bool:
     """Tell whether Lightning itself objected, rather than code that it called."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    module = "" if traceback is None else traceback.tb_frame.f_globals.get("__name__", "")
-    return isinstance(error, ValueError | TypeError | RuntimeError) and module.startswith("lightning.")
+    frame, _ = list(traceback.walk_tb(error.__traceback__))[-1]
+    is_theirs = frame.f_globals.get("__name__", "").startswith("lightning.")
+    return isinstance(error, ValueError | TypeError | RuntimeError) and is_theirs
 
 
 def as_list(value: Any) -> list[Any]:
