@@ -56,17 +56,10 @@ LEFT_OUT_NAMED = 3  # photographs that could not be prepared
 class Session:
     """A training with everything that belongs to it.
 
-    Args:
-        command: The checked command line.
-
     Attributes:
-        command: The same.
+        command: The checked command line.
         signals: To be entered around the training.
-        clock: Counts epochs and seconds.
-        ending: Knows what ended training.
-        best: Keeps the checkpoint of the best epoch.
         loggers: Those that the user named, beside the run's own.
-        trainer: Lightning's trainer.
 
     Raises:
         InputError: Lightning refuses the trainer's arguments.
@@ -195,21 +188,13 @@ class Session:
             self.trainer.save_checkpoint(Path(self.best.dirpath) / BEST)
 
     def log_results(self, metrics: dict[str, Any]) -> None:
-        """Send the metrics of the best epoch to the loggers that the user named.
-
-        Args:
-            metrics: By part of the data (``val``, ``test``), as ``run.json`` holds them.
-        """
+        """Send the metrics of the best epoch, as in ``run.json``, to the loggers that the user named."""
         values = {f"final/{part}_accuracy": found["accuracy"] for part, found in metrics.items()}
         tested = metrics.get("test", {})
         values |= {f"test/{name}": value for name, value in tested.items() if isinstance(value, int | float)}
         for logger in self.loggers:
             logger.log_metrics(values, self.trainer.global_step)
             logger.finalize("success")
-
-    def stop_logging(self) -> None:
-        """Keep what follows out of the learning curves."""
-        self.trainer.loggers = []
 
     def _create_run(self) -> Run:
         """Make the run folder, and record in it what is known before training."""

@@ -22,10 +22,7 @@ from fmnist.training.trainer_parts import check_launch
 
 @exits_cleanly
 def main(args: Sequence[str] | None = None) -> Run | None:
-    """Train a network as the command line says.
-
-    Args:
-        args: The command line without the program; ``None`` takes the process's own.
+    """Train a network as the command line says, by default that of the process.
 
     Returns:
         The finished run, on the main process.
@@ -34,11 +31,14 @@ def main(args: Sequence[str] | None = None) -> Run | None:
     # as the model does when it is fitted; here before the threads exist that inherit it
     torch.set_flush_denormal(True)
     command = parse(args)
-    session = Session(command)
-    if command.resumed is not None:  # Lightning warns of checkpoints that it is about to continue
+    session, resumed = Session(command), command.resumed
+    if resumed is not None:  # Lightning warns of checkpoints that it is about to continue
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
-    if command.resumed is not None and command.resumed.status == "finished" and not command.earlier_end:
-        return _report_finished(session, command.resumed)
+        if resumed.status == "finished" and not command.earlier_end:
+            if not session.trainer.is_global_zero:
+                return None
+            print(f"{quoted(resumed.path)}: was finished by this job before it was queued again")
+            return resumed
     model, data = command.model, command.data
     with session.signals, yields_cores():
         data.prepare_data()
@@ -56,7 +56,7 @@ def main(args: Sequence[str] | None = None) -> Run | None:
 def _test(session: Session) -> None:
     """Score the best epoch on the validation set, and on the test set unless ``--test false`` spares that."""
     model, data = session.command.model, session.command.data
-    session.stop_logging()
+    session.trainer.loggers = []  # what follows is no part of the learning curves
     session.load_best()
     if data.val_dataloader():
         session.trainer.validate(model, data, verbose=False)
@@ -96,14 +96,6 @@ def _save(session: Session, run: Run) -> None:
         f"after {counted(session.clock.epochs, 'epoch')} "
         f"in {session.clock.seconds:.0f} s; run folder {quoted(run.path)}; {session.how_it_ended()}"
     )
-
-
-def _report_finished(session: Session, run: Run) -> Run | None:
-    """Say that a SLURM job that starts again has nothing left to do for this run."""
-    if not session.trainer.is_global_zero:
-        return None
-    print(f"{quoted(run.path)}: was finished by this job before it was queued again")
-    return run
 
 
 def _concerns_the_user(record: logging.LogRecord) -> bool:
