@@ -67,14 +67,10 @@ def keep_previous(folder: Path) -> None:
 def restore_last(folder: Path, end_moved: bool = False) -> None:
     """Make sure that ``last.ckpt`` can be loaded, and remove what an interrupted writing left.
 
-    If it is damaged, a warning is printed and ``previous.ckpt`` takes its place. So it does without a warning
-    if training ended within an epoch and goes on: ``last.ckpt`` is then of after the validation of that end,
-    and ``previous.ckpt`` of before. Of several processes only the main one may call this, before their first
-    barrier; after it all of them load the same file.
-
-    Args:
-        folder: A run's ``checkpoints/``.
-        end_moved: Training goes on beyond its end.
+    If it is damaged, a warning is printed and ``previous.ckpt`` takes its place. It does so without a warning
+    if training ended within an epoch and goes on beyond that (``end_moved``): ``last.ckpt`` is of after the
+    validation of that end, ``previous.ckpt`` of before. Of several processes only the main one may call this,
+    before their first barrier; after it all of them load the same file.
 
     Raises:
         InputError: There is none, or both are damaged.
@@ -108,10 +104,9 @@ def restore_last(folder: Path, end_moved: bool = False) -> None:
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps ``best.ckpt``; a class of its own, so that its state is not taken for that of a user's callback.
+    """Keeps ``best.ckpt``, of the epoch with the highest ``monitor``; ``None`` keeps the last one.
 
-    Args:
-        monitor: What is highest in the best epoch; ``None`` keeps the last one.
+    It is a class of its own, so that its state is not taken for that of a user's callback.
     """
 
     def __init__(self, monitor: str | None) -> None:
@@ -129,8 +124,6 @@ class LastCheckpoint(Checkpoint):
 
     Args:
         minutes: The longest time between two checkpoints.
-        stops: Records signals to stop.
-        ending: Knows whether and why training ends.
         end_moved: A run that had ended goes on beyond that.
 
     Attributes:
@@ -139,13 +132,10 @@ class LastCheckpoint(Checkpoint):
             must discard what they hold, and the ``metrics`` and ``learning_rate`` that belong there.
     """
 
-    def __init__(
-        self, minutes: float, stops: StopSignals, ending: Ending | None = None, end_moved: bool = False
-    ) -> None:
+    def __init__(self, minutes: float, stops: StopSignals, ending: Ending, end_moved: bool = False) -> None:
         if not minutes > 0:
             raise InputError(f"--checkpoint_minutes {minutes}: must be above 0")
-        self.minutes, self.stops, self.end_moved = minutes, stops, end_moved
-        self.ending = ending or Ending()
+        self.minutes, self.stops, self.ending, self.end_moved = minutes, stops, ending, end_moved
         self._ended_within_epoch_by: str | None = None
         self.folder: Path | None = None
         self._consensus = StopConsensus()

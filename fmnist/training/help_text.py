@@ -1,6 +1,5 @@
 """The flags of ``scripts/train.py``, and its help text: this project's flags first, Lightning's last."""
 
-import dataclasses
 import importlib
 import inspect
 import re
@@ -28,14 +27,7 @@ INDENT = 30  # column of the explanations
 
 
 class Flag(NamedTuple):
-    """A flag and what a user must know of it.
-
-    Attributes:
-        name: Without the leading dashes.
-        help: One sentence or two.
-        default: Its value where it is not given.
-        type: What it accepts, where the parser must be told.
-    """
+    """A flag, without its dashes, and what a user must know of it."""
 
     name: str
     help: str
@@ -113,14 +105,8 @@ TRAINER_FLAGS = {
 
 
 def text(model: str | None = None) -> str:
-    """Return the help text.
-
-    Args:
-        model: Class name or path of a network, whose own flags are shown; ``None`` shows those that all
-            networks have.
-    """
-    networks = shipped_networks()
-    names = ", ".join(networks)
+    """Return the help text, with the flags of the network ``model``, a class name or path, if it is given."""
+    names = ", ".join(shipped_networks())
     kind = _find_model(model)
     parts = [
         USAGE,
@@ -190,13 +176,9 @@ def _own_flags(kind: type) -> Iterator[Flag]:
 def _flags_of(kind: type, prefix: str, skip: tuple[str, ...] = ()) -> Iterator[Flag]:
     """Yield the arguments of a class as flags, with their documentation and defaults."""
     documented = _documentation(kind)
-    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
-    defaults = {field.name: field.default for field in fields}
     for name, parameter in inspect.signature(kind).parameters.items():
         if name not in skip:
-            default = defaults.get(name, parameter.default)
-            description = _without_markup(documented.get(name, ""))
-            yield Flag(f"{prefix}.{name}", description, default)
+            yield Flag(f"{prefix}.{name}", _without_markup(documented.get(name, "")), parameter.default)
 
 
 def _documentation(thing: Any) -> dict[str, str]:
