@@ -29,20 +29,11 @@ from fmnist.training import help_text
 from fmnist.training.finished import load_initial_weights
 from fmnist.training.messages import explain
 from fmnist.training.precision import choose_precision
-from fmnist.training.resume import (
-    check_goes_on,
-    check_same_configuration,
-    run_of_job,
-    run_to_resume,
-)
+from fmnist.training.resume import check_goes_on, check_same_configuration, run_of_job, run_to_resume
 from fmnist.training.teachers import learn_from_teachers
 from fmnist.training.trainer_parts import PARTS, as_list, check_parts, flag_of, resolve_classes
 
-TRAINER_DEFAULTS = {
-    "max_epochs": 10,
-    "logger": False,
-    "num_sanity_val_steps": 0,
-}
+TRAINER_DEFAULTS = {"max_epochs": 10, "logger": False, "num_sanity_val_steps": 0}
 POSITIVE_TRAINER_FLAGS = (
     *("limit_train_batches", "limit_test_batches", "check_val_every_n_epoch"),
     *("accumulate_grad_batches", "log_every_n_steps"),
@@ -63,15 +54,11 @@ class Command:
 
     Attributes:
         line: The command, as ``run.json`` records it.
-        config: The resolved configuration.
-        config_yaml: The same, as ``config.yaml`` holds it.
-        model: Built from it.
-        data: Likewise.
-        initial: Of the run whose weights training begins with, what ``run.json`` records; ``None`` for none.
-        teachers: Likewise of each run that the model learns from.
+        config: The resolved configuration; ``config_yaml`` is the same, as ``config.yaml`` holds it.
+        initial: What ``run.json`` records of the run whose weights training begins with.
+        teachers: The same of each run that the model learns from.
         trainer_arguments: Of ``Trainer``; callbacks, loggers and plugins are built.
-        precision_reason: Why the precision is what it is.
-        resumed: The run to continue, if any.
+        resumed: The run to continue.
         earlier_end: Of a finished run that goes on, the flags that ended it, with their values then.
     """
 
@@ -89,10 +76,7 @@ class Command:
 
 
 def parse(args: Sequence[str] | None) -> Command:
-    """Parse the command line and build what it describes.
-
-    Args:
-        args: The command line without the program; ``None`` takes the process's own.
+    """Parse the command line without the program, by default the process's own; build what it describes.
 
     Raises:
         InputError: A flag, a key or a value is wrong.
@@ -184,14 +168,7 @@ def _first_flags(args: list[str]) -> argparse.Namespace:
 
 
 class TrainCLI(LightningCLI):
-    """Lightning's command line with the flags of a run; it parses, and seeds all generators.
-
-    Args:
-        args: The command line without the program.
-
-    Attributes:
-        config: The resolved configuration.
-    """
+    """Lightning's command line with the flags of a run; it parses, and seeds all generators."""
 
     def __init__(self, args: Sequence[str]) -> None:
         super().__init__(

@@ -30,12 +30,8 @@ EMBEDDED = 4_000  # test images in the projector
 def draw_figures(run: Run, test: Predictions | None, data: FashionMNISTDataModule) -> dict[str, Any]:
     """Draw curves, confusion matrix, per-class F1, worst errors and augmented images into ``figures/``.
 
-    What cannot be drawn is left out with a warning.
-
-    Args:
-        run: The run, its ``metrics.csv`` and its predictions written.
-        test: Of the test set; ``None`` for a run that was not tested, of which the curves alone are drawn.
-        data: Set up.
+    What cannot be drawn is left out with a warning. Of a run that was not tested, ``test`` is ``None`` and
+    the curves alone are drawn. The run's ``metrics.csv`` and predictions are written before.
 
     Returns:
         The figures by name.
@@ -60,9 +56,6 @@ def draw_figures(run: Run, test: Predictions | None, data: FashionMNISTDataModul
 @contextlib.contextmanager
 def optional(what: str) -> Iterator[None]:
     """Leave out what fails in the block, with a warning: the training is done, and its results are saved.
-
-    Args:
-        what: Is left out.
 
     Raises:
         OSError: The disk is full, or the run folder cannot be written for another reason.
@@ -95,13 +88,8 @@ def write_tensorboard(
 ) -> None:
     """Add figures, model graph, embedding projector and hyperparameters to the run's event files.
 
-    What cannot be added, like the graph of a network that cannot be traced, is left out with a warning.
-
-    Args:
-        run: The run, its metrics recorded.
-        drawn: Figures by name.
-        model: The trained model; there is a projector if its network has a method ``features``.
-        data: Set up.
+    What cannot be added, like the graph of a network that cannot be traced, is left out with a warning. There
+    is a projector if the network has a method ``features``. The run's metrics are recorded before.
     """
     # TensorBoard holds the sprite several times over in float64: all 10,000 images would take 0.5 GB
     images = to_input(data.data.test_images[:EMBEDDED])
@@ -130,32 +118,22 @@ def write_tensorboard(
                 features = torch.cat([embed(batch) for batch in images.split(250)])
                 writer.add_embedding(principal_components(features), names, 1 - images, tag="test_embedding")
         else:
-            print(
-                f"no projector: {type(network).__name__} has no method features that returns vectors (N, D)"
-            )
+            name = type(network).__name__
+            print(f"no projector: {name} has no method features that returns vectors (N, D)")
 
 
 def hyperparameters(
     config: dict[str, Any], model: Classifier, data: FashionMNISTDataModule
 ) -> dict[str, Any]:
-    """Return what may differ between two runs, by name, for loggers that compare runs.
-
-    Args:
-        config: As ``config.yaml`` holds it.
-        model: Of the run.
-        data: Likewise.
-    """
+    """Return what may differ between two runs, by name, for loggers that compare runs."""
     trainer = ("max_epochs", "max_steps", "precision", "accumulate_grad_batches", "gradient_clip_val")
+    sizes_and_split = ("batch_size", "val_size", "train_size", "split_seed", "fold")
     return {
         "network": type(model.network).__name__,
         "seed": data.seed,
         **{name: config.get(name) for name in ("ema", "early_stopping", "init", "teachers", *TEACHER_FLAGS)},
         **{name: config.get("trainer", {}).get(name) for name in trainer},
-        "batch_size": data.batch_size,
-        "val_size": data.val_size,
-        "train_size": data.train_size,
-        "split_seed": data.split_seed,
-        "fold": data.fold,
+        **{name: getattr(data, name) for name in sizes_and_split},
         "photographs": data.photograph_folder,
         "photograph_share": data.photograph_share if data.photograph_folder else None,
         **asdict(data.augmentation),

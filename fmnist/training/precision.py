@@ -10,14 +10,7 @@ float32 on the Xeon on which it was measured."""
 
 
 def choose_precision(accelerator: str) -> tuple[str, str]:
-    """Choose Lightning's ``precision`` for an accelerator, always the same on the same machine.
-
-    Args:
-        accelerator: Lightning's name: ``cpu``, ``cuda`` or ``mps``.
-
-    Returns:
-        ``"bf16-mixed"`` or ``"32-true"``, and the reason in a few words.
-    """
+    """Choose ``bf16-mixed`` or ``32-true`` for ``cpu``, ``cuda`` or ``mps``, and say why in a few words."""
     if accelerator == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bf16-mixed", "the GPU has bfloat16 instructions"

@@ -51,13 +51,8 @@ def run_to_resume(path: Path) -> Run:
 def run_of_job(logs: str, name: str, command: str) -> Run | None:
     """Return the run that this SLURM job began by the same command before it was queued again.
 
-    Args:
-        logs: Folder of all runs.
-        name: Name of the run.
-        command: As ``run.json`` records it; a job may train several runs, one after the other.
-
-    Returns:
-        The newest one that has a checkpoint; ``None`` if there is none, or the job starts for the first time.
+    A job may train several runs, one after the other. Of those of the same command, recorded in ``run.json``,
+    it is the newest that has a checkpoint; ``None`` if there is none, or the job starts for the first time.
     """
     job = job_id()
     if job is None or not re.fullmatch(r"[1-9]\d*", os.environ.get("SLURM_RESTART_COUNT", "")):
@@ -75,7 +70,7 @@ def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, An
     """Refuse to continue a run with another configuration, except that a finished one may get a later end.
 
     Args:
-        run: The run that is resumed.
+        run: Is resumed.
         before: Its configuration, with defaults for flags that did not exist then.
         now: The configuration of the command line.
 
@@ -100,15 +95,12 @@ def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, An
 
 
 def check_goes_on(run: Run, earlier_end: dict[str, Any], now: dict[str, Any]) -> None:
-    """Refuse to resume a finished run unless what ended it is lifted.
+    """Refuse to resume a finished run with a configuration that does not lift what ended it.
 
-    Args:
-        run: The run that is resumed.
-        earlier_end: As ``check_same_configuration`` returns it.
-        now: The configuration of the command line.
+    ``earlier_end`` is what ``check_same_configuration`` returns.
 
     Raises:
-        InputError: It is not.
+        InputError: The limit is not lifted.
     """
     if run.status != "finished":
         return
@@ -135,12 +127,9 @@ def check_same_data(run: Run, data_sha256: Any, split: dict[str, Any]) -> None:
 
 
 def check_same_photographs(run: Run, folder: str | None, now: dict[str, Any] | None) -> None:
-    """Refuse to continue a run with other photographs, wherever they lie.
+    """Refuse to continue a run with other photographs, wherever they are.
 
-    Args:
-        run: The run that is resumed.
-        folder: As ``--data.photographs`` names it.
-        now: Their record, as ``run.json`` would hold it.
+    ``folder`` is ``--data.photographs``, and ``now`` is what ``run.json`` would record of it.
 
     Raises:
         InputError: They differ; what differs is named.
@@ -156,12 +145,8 @@ def check_same_photographs(run: Run, folder: str | None, now: dict[str, Any] | N
 
 def warn_of_other_versions(run: Run, versions: dict[str, str]) -> None:
     """Print a warning if a run continues with other versions of the packages."""
-    before = run.record.get("versions", {})
-    changed = [
-        f"{name} {before[name]} -> {new}" for name, new in versions.items() if before.get(name, new) != new
-    ]
+    old = run.record.get("versions", {})
+    changed = [f"{name} {old[name]} -> {new}" for name, new in versions.items() if old.get(name, new) != new]
     if changed:
-        print(
-            f"warning: resumed with other versions, so the result may differ: {', '.join(changed)}",
-            file=sys.stderr,
-        )
+        message = f"warning: resumed with other versions, so the result may differ: {', '.join(changed)}"
+        print(message, file=sys.stderr)

@@ -33,12 +33,8 @@ class Requeue:
     ``hpc_ckpt_<n>.ckpt`` in a folder that all runs share, which Lightning later loads whenever it is given
     no checkpoint.
 
-    Args:
-        environment: Lightning's plugin.
-
     Attributes:
         signal: The number of the signal that SLURM sends.
-        is_main: Whether this is the process that asks.
         granted: Whether SLURM was asked and agreed.
     """
 
@@ -88,9 +84,6 @@ class StopSignals:
     Outside training they end the program at once. In training, after ``defer_signals``, the first signal is
     kept in ``received`` until the end of a step; a second one ends the process at once. SIGHUP is left alone
     where ``nohup`` has it ignored.
-
-    Args:
-        environment: SLURM's plugin, if this is a job of SLURM's.
 
     Attributes:
         received: The number of the deferred signal, or 0.

@@ -20,12 +20,7 @@ def learn_from_teachers(model: Classifier, config: Any, resumed: Run | None) -> 
     """Let a model learn from the runs that ``--teachers`` names.
 
     The configuration gets their exact folders in place of ``logs/<name>``, and values in place of null, so
-    that it describes the same training later.
-
-    Args:
-        model: Is trained next.
-        config: Of the command line.
-        resumed: The run that goes on, if any; its teachers must be the same.
+    that it describes the same training later. A resumed run must have the same teachers.
 
     Returns:
         What ``run.json`` records of each: its ``run_reference``, the ``data_sha256`` and ``split`` that it
@@ -93,9 +88,9 @@ def teacher_lines(
 
     Args:
         teachers: As ``learn_from_teachers`` returns them.
-        config: Of the run.
-        data_sha256: Digests of the files of the run.
-        split: Of the run, as ``run.json`` holds it.
+        config: Of the run that they teach.
+        data_sha256: Of its data, as ``run.json`` records it.
+        split: Likewise.
     """
     yield (
         f"learns from {' and '.join(map(reference_name, teachers))}: {config['teacher_weight']:.0%} of the "
