@@ -54,12 +54,6 @@ def test_both_parts_are_stratified_to_within_one_image_a_class(val_size: int, tr
         assert np.all(np.diff(part) > 0)
 
 
-def test_training_sets_are_nested() -> None:
-    (small, val), (large, same) = (stratified_split(BALANCED, 500, size, split_seed=0) for size in (50, 700))
-    assert set(small) < set(large)
-    np.testing.assert_array_equal(val, same)
-
-
 @pytest.mark.parametrize("val_size", [1000, 700, 12])
 def test_folds_are_stratified_apart_and_hold_every_image(val_size: int) -> None:
     folds = [stratified_split(BALANCED, val_size, None, 3, fold) for fold in range(6000 // val_size)]

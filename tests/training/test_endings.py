@@ -86,11 +86,9 @@ ACCUMULATION = [
     ("extra", "steps"),
     [
         (["--trainer.max_epochs", "-1", "--trainer.max_steps", "7"], 7),
-        (["--trainer.accumulate_grad_batches", "2"], 6),
         ([*ACCUMULATION, "--trainer.max_epochs", "3"], 6 + 2 + 2),
         ([*ACCUMULATION, "--trainer.max_epochs", "3", "--trainer.max_steps", "9"], 9),
         (["--trainer.overfit_batches", "1"], 2),
-        (["--trainer.limit_train_batches", "0.4"], 4),
     ],
 )
 def test_the_schedule_ends_with_training(train: Callable[..., Run], extra: list[str], steps: int) -> None:
@@ -230,19 +228,6 @@ def test_a_resumed_run_whose_disk_fills_up_names_its_own_folder(
     with pytest.raises(SystemExit):
         main(["--resume", str(moved)])
     assert f"error: --resume {moved}: cannot be written (" in capsys.readouterr().err
-
-
-def test_what_lightning_refuses_after_the_start_is_reported(
-    train: Callable[..., Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as stop:
-        train("--name", "less", "--trainer.limit_train_batches", "0.001")
-    assert stop.value.code == 2
-    assert (
-        "error: --trainer.limit_train_batches 0.001: You requested to check 0.001 of the `train_dataloader`"
-        in capsys.readouterr().err
-    )
-    assert Run(next(tmp_path.rglob("less/version_0"))).record["status"] == "failed"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import yaml
 from lightning.pytorch import Trainer
 
 from fmnist.core.runs import Run
-from fmnist.models.mlp import LitMLP
 
 TRAINING = {
     "accumulate_grad_batches": 2,
@@ -108,14 +107,3 @@ def test_machines_that_do_not_know_of_each_other_are_refused(
     monkeypatch.setattr(sys, "argv", [__file__])
     said = refusal(*tiny, "--trainer.num_nodes", "2")
     assert "--trainer.num_nodes 2: start the processes by torchrun or SLURM, or set MASTER_ADDR" in said
-
-
-def test_a_model_that_fails_by_itself_keeps_its_traceback(
-    train: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(self: LitMLP) -> None:
-        raise ValueError("a defect")
-
-    monkeypatch.setattr(LitMLP, "on_fit_start", fail)
-    with pytest.raises(ValueError, match="a defect"):
-        train()

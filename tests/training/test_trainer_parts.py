@@ -278,15 +278,24 @@ def test_code_of_the_users_own_may_log_what_is_watched(train: Callable[..., Run]
             ["--trainer.val_check_interval", "20"],
             "--trainer.val_check_interval 20: `val_check_interval` (20) must",
         ),
+        (
+            ["--trainer.limit_train_batches", "0.001"],
+            "--trainer.limit_train_batches 0.001: You requested to check 0.001 of the `train_dataloader`",
+        ),
     ],
 )
 def test_what_lightning_finds_out_in_training_has_no_traceback(
-    train: Callable[..., Run], capsys: pytest.CaptureFixture[str], flags: list[str], message: str
+    train: Callable[..., Run],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    message: str,
 ) -> None:
     with pytest.raises(SystemExit) as stop:
         train(*flags)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+    assert Run(tmp_path / "logs" / "run" / "version_0").status == "failed"
 
 
 @pytest.mark.skipif(not NO_GPU, reason="there is a GPU on this machine")
