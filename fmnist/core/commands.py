@@ -17,12 +17,7 @@ def run_program() -> None:
 
 
 def shell_command(name: str, *args: str) -> str:
-    """Return the line that runs a script, as one can paste it where this process was started.
-
-    Args:
-        name: Of the script, e.g. ``train``.
-        args: Its arguments.
-    """
+    """Return the line that runs the script ``name``, as one can paste it where this process was started."""
     installed = Path(sys.argv[0]).name.startswith(PREFIX)
     program = [PREFIX + name.replace("_", "-")] if installed else ["python", f"scripts/{name}.py"]
     return shlex.join([*program, *args])
@@ -31,8 +26,7 @@ def shell_command(name: str, *args: str) -> str:
 def shipped_path(argument: str) -> str:
     """Return where a shipped file is, for a path like ``configs/cnn.yaml`` that the working folder has not.
 
-    Args:
-        argument: A path, or a flag and a path like ``--config=configs/cnn.yaml``.
+    The argument may also be a flag and a path, like ``--config=configs/cnn.yaml``.
     """
     flag, equals, path = argument.rpartition("=")
     is_ours = Path(path).parts[:1] in (("configs",), ("scripts",)) and not os.path.exists(path)

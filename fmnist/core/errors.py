@@ -134,8 +134,7 @@ def _exit(number: int, _: object) -> NoReturn:
 def reports_unwritable(what: str) -> Iterator[None]:
     """Turn an ``OSError`` of the block into an ``InputError`` that says what cannot be written, and why.
 
-    Args:
-        what: The flag and value, or the path, as the user wrote it.
+    ``what`` is the flag and value, or the path, as the user wrote it.
     """
     try:
         yield

@@ -108,13 +108,10 @@ def _flush(path: Path) -> None:
 def check_output(flag: str, path: Path, suffixes: tuple[str, ...]) -> None:
     """Refuse, before any work, a file that could not be written after it.
 
-    Args:
-        flag: The flag and its value, for messages.
-        path: The file.
-        suffixes: What its name may end in.
+    ``flag`` holds the flag and its value, for messages.
 
     Raises:
-        InputError: It ends in something else, is a folder, or its folder cannot be written.
+        InputError: It ends in none of the ``suffixes``, is a folder, or its folder cannot be written.
     """
     if path.suffix.lower() not in suffixes:
         raise InputError(f"{flag}: must end in {' or '.join(suffixes)}")

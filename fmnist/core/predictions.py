@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,23 +45,14 @@ class Predictions:
         """Return precision, recall, F1 and support of each class, as scikit-learn prints them."""
         from sklearn.metrics import classification_report
 
-        return classification_report(
-            self.labels,
-            self.predicted,
-            labels=range(len(CLASSES)),
-            target_names=CLASSES,
-            digits=4,
-            zero_division=0,
-        )
+        classes: dict[str, Any] = {"labels": range(len(CLASSES)), "target_names": CLASSES}
+        return classification_report(self.labels, self.predicted, **classes, digits=4, zero_division=0)
 
 
 def write_predictions(path: Path, predictions: Predictions, compact: bool = False) -> None:
     """Write a file of predictions, atomically.
 
-    Args:
-        path: The file.
-        predictions: Its content.
-        compact: Write the logits as float16, and compress all: a third of the size.
+    ``compact`` writes the logits as float16 and compresses all, to a third of the size.
 
     Raises:
         InputError: The logits are not numbers; nothing is written.

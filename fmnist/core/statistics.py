@@ -75,11 +75,7 @@ def resampled(counts: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> 
 
     Drawing N images with replacement and counting them again is one multinomial draw of the counts, so
     a statistic that depends on the counts alone needs no images. Of N single images, the counts are ones.
-
-    Args:
-        counts: Images in each cell, of any shape.
-        resamples: How many times.
-        seed: Of the draws; the same counts always get the same draws.
+    The same counts always get the same draws.
 
     Returns:
         int64 (resamples, *counts.shape).
@@ -104,8 +100,7 @@ def estimate(value: float | np.ndarray, bootstrapped: np.ndarray) -> dict[str, f
 def mean_share(rights: Sequence[np.ndarray]) -> dict[str, float]:
     """Return the mean accuracy of repeated runs, with its 95 % bootstrap interval over the images.
 
-    Args:
-        rights: For each run, which of the same images it gets right, bool (N,).
+    ``rights`` says for each run which of the same images it gets right, bool (N,).
     """
     runs = len(rights)
     counts = np.bincount(np.sum(rights, axis=0), minlength=runs + 1)  # images by the runs that are right
@@ -115,9 +110,6 @@ def mean_share(rights: Sequence[np.ndarray]) -> dict[str, float]:
 
 def mean_interval(values: Sequence[float]) -> dict[str, float | None]:
     """Return the mean of repeated measurements with its 95 % interval by Student's t distribution.
-
-    Args:
-        values: One for each repetition, such as the accuracy of each seed.
 
     Returns:
         ``mean``, and ``sd`` (of one value), ``low`` and ``high``, which are None for a single value.
@@ -137,10 +129,8 @@ class Paired(NamedTuple):
 
     Attributes:
         difference: Accuracy of the first minus that of the second.
-        low: Lower limit of its 95 % bootstrap interval.
-        high: Upper limit.
-        only_first: Images that only the first gets right.
-        only_second: Images that only the second gets right.
+        low: Lower limit of its 95 % bootstrap interval; ``high`` is the upper one.
+        only_first: Images that only the first gets right; ``only_second`` likewise.
         p: Of McNemar's exact test, uncorrected.
     """
 
@@ -165,8 +155,7 @@ def paired(first: np.ndarray, second: np.ndarray) -> Paired:
 def paired_all(right: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     """Compare every pair of models, the more accurate one first, corrected by Holm for all pairs.
 
-    Args:
-        right: By model, which images it gets right, bool (N,), the same images for all.
+    ``right`` says for each model which of the same images it gets right, bool (N,).
 
     Returns:
         For each pair ``better`` and ``worse``, the fields of ``Paired`` and ``p_holm``.
@@ -183,10 +172,7 @@ def paired_all(right: dict[str, np.ndarray]) -> list[dict[str, Any]]:
 def paired_classes(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
     """Compare the recall of two models class by class, corrected by Holm for the classes.
 
-    Args:
-        first: Which images the first model gets right, bool (N,).
-        second: The same of the second.
-        labels: int64 (N,).
+    ``first`` and ``second`` say which images each model gets right, bool (N,).
 
     Returns:
         For each class that occurs ``class``, the fields of ``Paired`` and ``p_holm``.
@@ -204,11 +190,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """Return the two-sided p-value of McNemar's exact test.
 
     Source: McNemar 1947; under equal accuracy an image on which the models differ favours either with
-    probability 1/2.
-
-    Args:
-        only_first: Images that only the first model gets right.
-        only_second: Images that only the second model gets right.
+    probability 1/2. The arguments are the numbers of images that only one of them gets right.
     """
     from scipy.stats import binom  # half a second that not every command needs
 

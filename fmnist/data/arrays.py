@@ -29,10 +29,6 @@ def images_of(data: FashionMNISTDataModule, part: Part) -> Images:
     """Return the images of one part of the split, in the order of the file.
 
     The arrays share the data set's memory where the part is the whole file; otherwise they are copies.
-
-    Args:
-        data: The data set and its split.
-        part: ``train`` or ``val``, from the file of 60,000 images, or ``test``.
     """
     indices = getattr(data, f"{part}_indices").numpy()
     source = "test" if part == "test" else "train"
@@ -44,10 +40,7 @@ def images_of(data: FashionMNISTDataModule, part: Part) -> Images:
 def training_images_of(data: FashionMNISTDataModule, copies: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return the training images, and after them so many augmented copies of all.
 
-    Args:
-        data: The data set, its split, and an augmentation without mixup and CutMix. Copy k is augmented as a
-            network sees the images in epoch k, counted from 1.
-        copies: How many.
+    Copy k is augmented as a network sees the images in epoch k, counted from 1; without mixup and CutMix.
 
     Returns:
         uint8 ((1 + copies) * N, 28, 28), and their labels, int64.

@@ -54,10 +54,7 @@ RUN_FLAGS = (
     Flag("teacher_weight", f"Their share of the loss; null is {WEIGHT:g}.", None, float | None),
     Flag("teacher_temperature", f"Their softmax temperature; null is {TEMPERATURE:g}.", None, float | None),
     Flag(
-        "ema",
-        "Decay of the moving average of the weights, less at first; null for none.",
-        None,
-        float | None,
+        "ema", "Decay of the moving average of the weights, less at first; null for none.", None, float | None
     ),
     Flag(
         "early_stopping",

@@ -36,10 +36,7 @@ UNSUITABLE: tuple[tuple[type, str], ...] = (
         "the schedule would replace its rate, which config.yaml does not hold; try several "
         "--model.learning_rate",
     ),
-    (
-        callbacks.BatchSizeFinder,
-        "config.yaml would not hold its batch size; try several --data.batch_size",
-    ),
+    (callbacks.BatchSizeFinder, "config.yaml would not hold its batch size; try several --data.batch_size"),
     (
         callbacks.StochasticWeightAveraging,
         "its average is neither validated nor tested; take --ema, e.g. --ema 0.99",
