@@ -55,12 +55,9 @@ class Run:
 
     @classmethod
     def create(cls, logs: str | Path, name: str, **record: Any) -> "Run":
-        """Create the folder of a new run; runs that start at the same time never share one.
+        """Create the folder of a new run, and write first fields of ``run.json``.
 
-        Args:
-            logs: Folder of all runs.
-            name: Name of the run; letters, digits, ``.``, ``_`` and ``-``.
-            **record: First fields of ``run.json``.
+        Runs that start at the same time never share a folder.
 
         Raises:
             InputError: The name is no plain folder name, or the folder cannot be written.
@@ -160,19 +157,16 @@ class Run:
         """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.path / LOCK, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise InputError(f"{quoted(self.path)}: is being trained by another process") from None
-        except OSError as error:
-            raise InputError(
-                f"{quoted(self.path)}: cannot be written ({error.strerror}); copy it to where it can"
-            ) from None
-        try:
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(FileLock(self.path / LOCK, timeout=0))
+            except Timeout:
+                raise InputError(f"{quoted(self.path)}: is being trained by another process") from None
+            except OSError as error:
+                raise InputError(
+                    f"{quoted(self.path)}: cannot be written ({error.strerror}); copy it to where it can"
+                ) from None
             yield
-        finally:
-            lock.release()
 
     def remove_derived(self) -> None:
         """Remove what later scripts made of the weights, which are going to change."""
@@ -183,13 +177,7 @@ class Run:
                 path.unlink(missing_ok=True)
 
     def finish(self, status: str, error: BaseException | None = None, **record: Any) -> None:
-        """Mark the run ``finished``, ``failed`` or ``stopped``, now, with last fields of ``run.json``.
-
-        Args:
-            status: Its new status.
-            error: Why it failed or stopped, if it did.
-            **record: The fields.
-        """
+        """Mark the run ``finished``, ``failed`` or ``stopped``, now, with last fields of ``run.json``."""
         reason = None if error is None else describe(error)
         self.update(status=status, finished=_now(), error=reason, **record)
 
@@ -230,15 +218,14 @@ class Run:
         Raises:
             InputError: It is damaged.
         """
+        path = self._predictions_file("photographs")
         try:
-            with np.load(self._predictions_file("photographs"), allow_pickle=False) as arrays:
+            with np.load(path, allow_pickle=False) as arrays:
                 return arrays["images"]
         except FileNotFoundError:
             return np.empty((0, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
         except Exception as error:  # a damaged archive raises nearly anything
-            raise InputError(
-                f"{quoted(self._predictions_file('photographs'))}: is damaged ({error})"
-            ) from None
+            raise InputError(f"{quoted(path)}: is damaged ({error})") from None
 
     def remove_predictions(self, part: str) -> None:
         """Remove the predictions of ``part``, if there are any."""

@@ -81,12 +81,7 @@ class PhotographSet:
         }
 
     def record(self, train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
-        """Return what ``run.json`` says of the photographs.
-
-        Args:
-            train: Positions of the training photographs, int64 (n,).
-            val: The same of validation.
-        """
+        """Return what ``run.json`` says, by the positions int64 (n,) of training and of validation."""
         failed = Counter(self.folder.folders[position] for position in self.failures)
         trained, validated = (Counter(self.subfolders[i] for i in part) for part in (train, val))
         return {
@@ -112,11 +107,7 @@ def load_photographs(folder: str, classes: str | None, root: Path) -> Photograph
     They are kept in ``photographs-<digest>.npz`` below ``root``. The digest is of the pictures, of the code
     and weights in ``fmnist.pictures``, and of the versions of ``DECODERS``. Of several processes, one
     prepares and the others wait. Where ``root`` cannot be written, they are prepared each time.
-
-    Args:
-        folder: Holds a subfolder for each class.
-        classes: YAML file that maps the subfolders, see ``read_labelled_folder``.
-        root: Folder of the data set.
+    ``read_labelled_folder`` says what ``folder`` and the YAML file ``classes`` hold.
 
     Raises:
         InputError: The folder or the mapping is wrong, or no picture can be prepared.
@@ -195,13 +186,11 @@ def _write_cache(path: Path, images: np.ndarray, statuses: np.ndarray) -> str | 
 @contextlib.contextmanager
 def _locked(root: Path) -> Iterator[str | None]:
     """Hold the lock of a folder during the block; yield why there is none, where it cannot be written."""
-    lock, reason = FileLock(root / LOCK), None
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        reason = f"{quoted(root)}: {error.strerror}"
-    try:
+    with contextlib.ExitStack() as stack:
+        reason = None
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(root / LOCK))
+        except OSError as error:
+            reason = f"{quoted(root)}: {error.strerror}"
         yield reason
-    finally:
-        lock.release()

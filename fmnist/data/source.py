@@ -117,10 +117,7 @@ def verified(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
 
 
 def load(root: str | Path = "data") -> "FashionMNIST":
-    """Find or download the data set, verify it and read it.
-
-    Args:
-        root: Folder of the four files, raw or gzip; downloaded into it if they are nowhere else.
+    """Find or download the data set, see ``fetch``, verify it and read it.
 
     Raises:
         InputError: The files cannot be downloaded, or are not what they should be.
@@ -134,9 +131,6 @@ def load(root: str | Path = "data") -> "FashionMNIST":
 
 def training_size(root: str | Path = "data") -> int:
     """Return the number of training images, without PyTorch.
-
-    Args:
-        root: As for `load`.
 
     Raises:
         InputError: The files cannot be downloaded, or are not what they should be.
@@ -256,16 +250,13 @@ def _verify(path: Path, data: bytes, expected: str) -> None:
 @contextlib.contextmanager
 def _locked(root: Path) -> Iterator[None]:
     """Create a folder and hold its lock during the block."""
-    lock = FileLock(root / LOCK)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        raise InputError(f"{quoted(root)}: cannot be written ({error.strerror}). {WAYS}") from None
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(root / LOCK))
+        except OSError as error:
+            raise InputError(f"{quoted(root)}: cannot be written ({error.strerror}). {WAYS}") from None
         yield
-    finally:
-        lock.release()
 
 
 def _download(root: Path) -> Path:
@@ -299,9 +290,8 @@ def main(args: Sequence[str] | None = None) -> None:
         prog="python -m fmnist.data.source",
         description="Find or download Fashion-MNIST, verify every byte, and print the folder of the files.",
     )
-    parser.add_argument(
-        "--root", default="data", metavar="DIR", help="folder that is searched first, and downloaded to"
-    )
+    what = "folder that is searched first, and downloaded to"
+    parser.add_argument("--root", default="data", metavar="DIR", help=what)
     folder = fetch(parser.parse_args(args).root)
     verified(folder)
     print(f"{quoted(folder)}: all four files are verified")
