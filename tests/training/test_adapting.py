@@ -1,5 +1,6 @@
 """A training that begins with the weights of a run, and one that sees labelled photographs."""
 
+import json
 import os
 import shutil
 import signal
@@ -41,22 +42,32 @@ def test_a_training_begins_with_the_weights_of_a_run(
 
 
 def test_weights_that_do_not_fit_are_refused(
-    tiny: list[str], train: Callable[..., Run], tmp_path: Path, refusal: Callable[..., str]
+    tiny: list[str], train: Callable[..., Run], refusal: Callable[..., str]
 ) -> None:
     run = train("--trainer.max_epochs", "1").path
-    (tmp_path / "svm").mkdir()
-    (tmp_path / "svm" / "run.json").write_text('{"kind": "scikit-learn", "status": "finished"}')
-    (tmp_path / "going").mkdir()
-    (tmp_path / "going" / "run.json").write_text('{"kind": "lightning", "status": "running"}')
+    other_widths = refusal(*tiny, "--init", run, "--model.widths", "[16, 8]")
+    assert "--model.widths [16, 8], there [16]" in other_widths
     lenet = ["--model", "fmnist.models.lenet5.LitLeNet5"]
-    for flags, message in (
-        ([*tiny, "--init", run, "--model.widths", "[16, 8]"], "--model.widths [16, 8], there [16]"),
-        ([*tiny[-10:], *lenet, "--init", run], "--model LitLeNet5: --init "),
-        ([*tiny, "--init", tmp_path / "svm"], f"--init {tmp_path}/svm: is a scikit-learn run, it holds no"),
-        ([*tiny, "--init", tmp_path / "going"], f"--init {tmp_path}/going: is running, or was killed, and"),
-        ([*tiny, "--init", tmp_path / "none"], f"--init {tmp_path}/none: is no run folder"),
+    assert "--model LitLeNet5: --init " in refusal(*tiny[-10:], *lenet, "--init", run)
+
+
+@pytest.mark.parametrize("flag", ["--init", "--teachers"])
+def test_runs_without_a_finished_network_are_refused(
+    tiny: list[str], tmp_path: Path, refusal: Callable[..., str], flag: str
+) -> None:
+    for name, kind, status in (("svm", "scikit-learn", "finished"), ("going", "lightning", "running")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps({"kind": kind, "status": status}))
+    before = sorted(tmp_path.rglob("*"))
+    for name, reason in (
+        ("svm", "is a scikit-learn run, it holds no network"),
+        ("going", "is running, or was killed, and only a finished run has a model"),
+        ("none", "is no run folder"),
     ):
-        assert message in refusal(*flags)
+        printed = refusal(*tiny, "--logs", tmp_path / "logs", flag, tmp_path / name)
+        assert printed.startswith(f"error: {flag} {tmp_path / name}: {reason}")
+        assert len(printed.splitlines()) <= 2
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_photographs_are_trained_on_validated_and_recorded(

@@ -1,6 +1,5 @@
 """A training that learns from the networks of finished runs: ``--teachers``."""
 
-import json
 import shutil
 import signal
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from torch import nn
 
 from fmnist.core.runs import Run
 from fmnist.models.loading import load_classifier
+from fmnist.training.teachers import teacher_lines
 from fmnist.training.train import main
 from tests.synthetic import write_photographs
 from tests.training.folder import assert_same_checkpoints, checkpoint, equal, rows
@@ -60,43 +60,42 @@ def test_of_several_runs_the_newest_finished_one_teaches_and_stays_the_teacher(
     assert equal(checkpoint(again, "last"), checkpoint(taught, "last"))
 
 
+SPLIT = {"split_seed": 0, "fold": 0, "train": 500, "val": 100}
 OTHER_SPLIT = "with another split, which may use validation images of this run"
 
 
 @pytest.mark.parametrize(
-    ("flags", "digests", "reason"),
+    ("split", "digest", "reason"),
     [
-        ([], {}, None),
-        (["--data.train_size", "300"], {}, None),
-        (["--data.val_size", "200"], {}, None),  # the student's validation images, and more
-        (["--data.val_size", "50"], {}, OTHER_SPLIT),
-        (["--data.fold", "1"], {}, OTHER_SPLIT),
-        (["--data.split_seed", "1"], {}, OTHER_SPLIT),
-        ([], {"train-images-idx3-ubyte": "0"}, "on other data files"),
+        ({}, "1", None),
+        ({"train": 300}, "1", None),
+        ({"val": 200}, "1", None),  # the student's validation images, and more
+        ({"val": 50}, "1", OTHER_SPLIT),
+        ({"fold": 1}, "1", OTHER_SPLIT),
+        ({"split_seed": 1}, "1", OTHER_SPLIT),
+        ({}, "0", "on other data files"),
     ],
 )
 def test_a_teacher_that_may_have_seen_validation_images_is_named(
-    train: Callable[..., Run],
-    capsys: pytest.CaptureFixture[str],
-    flags: list[str],
-    digests: dict[str, str],
-    reason: str | None,
+    split: dict[str, int], digest: str, reason: str | None
 ) -> None:
-    first = train("--name", "first", "--trainer.max_epochs", "1", *flags)
-    first.update(data_sha256=first.record["data_sha256"] | digests)
+    teacher = {"run": "first", "version": 0, "split": SPLIT | split, "data_sha256": {"images": digest}}
+    config = {"teacher_weight": 0.9, "teacher_temperature": 1.0}
+    _, *warnings = teacher_lines([teacher], config, {"images": "1"}, SPLIT)
+    too_high = "so the validation accuracy of this run may be too high"
+    expected = [] if reason is None else [f"warning: first, version 0 was trained {reason}, {too_high}"]
+    assert warnings == expected
+    _, *warnings = teacher_lines([teacher], config, {"images": "1"}, SPLIT | {"val": 0})
+    assert not warnings
+
+
+def test_a_training_warns_of_its_teachers(
+    train: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = train("--name", "first", "--trainer.max_epochs", "1", "--data.fold", "1")
     capsys.readouterr()
-    short = ["--teachers", str(first.path), "--trainer.max_epochs", "1"]
-    train(*short)
-    printed = capsys.readouterr().out
-    if reason is None:
-        assert "warning: " not in printed
-    else:
-        assert (
-            f"warning: first, version 0 was trained {reason}, so the validation accuracy of this run may be "
-            "too high\n"
-        ) in printed
-    train(*short, "--data.val_size", "0")
-    assert "warning: first" not in capsys.readouterr().out
+    train("--teachers", str(first.path), "--trainer.max_epochs", "1")
+    assert f"warning: first, version 0 was trained {OTHER_SPLIT}, so " in capsys.readouterr().out
 
 
 def test_a_run_does_not_teach_the_next_one_of_its_name(
@@ -158,14 +157,9 @@ def test_teachers_that_cannot_teach_are_refused(
     tiny: list[str], train: Callable[..., Run], tmp_path: Path, refusal: Callable[..., str]
 ) -> None:
     run = train("--name", "first", "--trainer.max_epochs", "1").path
-    for name, kind, status in (("svm", "scikit-learn", "finished"), ("going", "lightning", "running")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "run.json").write_text(json.dumps({"kind": kind, "status": status}))
     before = sorted(tmp_path.rglob("*"))
     logs = ["--logs", tmp_path / "logs"]
     for flags, message in (
-        (["--teachers", tmp_path / "svm"], f"--teachers {tmp_path}/svm: is a scikit-learn run, it holds no"),
-        (["--teachers", tmp_path / "going"], f"--teachers {tmp_path}/going: is running, or was killed, and"),
         (["--teachers", f"[{run}, {tmp_path}/none]"], f"--teachers {tmp_path}/none: is no run folder"),
         (["--teachers", run, "--teacher_weight", "0"], "--teacher_weight 0.0: must be above 0 and at most 1"),
         (["--teachers", run, "--teacher_weight", "x"], "--teacher_weight x: must be float"),
