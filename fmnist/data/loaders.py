@@ -54,16 +54,12 @@ class TrainLoader:
     """Shuffled, augmented batches of equal size; the remainder at the end of an epoch is dropped.
 
     An epoch is one pass over the training set, however many photographs are added to its batches. Batch k
-    holds the same images whatever the number of processes: each takes every
-    ``world_size``-th image of it, from ``rank`` on.
+    holds the same images whatever the number of processes: each takes every ``world_size``-th image of it,
+    from ``rank`` on.
 
     Args:
-        augmenter: Makes the batches.
         indices: int64 (n,), the training set's.
         batch_size: Of all processes together; divisible by ``world_size``.
-        seed: Of the order.
-        rank: This process's number.
-        world_size: Number of processes.
         photographs: So many images of each batch, its last ones, are photographs.
     """
 
@@ -117,8 +113,6 @@ class EvalLoader:
         labels: int64 (N,), or float32 targets (N, 10).
         indices: int64 (n,), the images to return.
         batch_size: Of all processes together.
-        rank: This process's number.
-        world_size: Number of processes.
     """
 
     def __init__(

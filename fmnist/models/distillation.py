@@ -15,12 +15,7 @@ WEIGHT, TEMPERATURE = 0.9, 1.0
 
 
 class Teacher(NamedTuple):
-    """A trained network in evaluation mode.
-
-    Attributes:
-        network: Gives logits (N, 10).
-        flip_average: Take the mean of the logits over each image and its mirror image.
-    """
+    """A trained network in evaluation mode; ``flip_average`` as in ``Classifier``."""
 
     network: nn.Module
     flip_average: bool = False
@@ -34,7 +29,6 @@ class Teachers:
     those of the student.
 
     Args:
-        members: At least one.
         weight: Share of the loss; the rest is that of the labels.
         temperature: Divides all logits before the softmax; above 1 it shows more of the unlikely classes.
 

@@ -24,10 +24,8 @@ SUFFIX = ".safetensors"
 def write(path: Path, network: nn.Module, settings: Mapping[str, Any]) -> None:
     """Write the weights of a network as float16, with its class, its arguments and a digest.
 
-    Args:
-        path: The file.
-        network: Of a class that an import finds.
-        settings: Arguments of its LightningModule, which name those of the network, and ``flip_average``.
+    An import must find the class. ``settings`` are the arguments of its LightningModule, among them those of
+    the network, and ``flip_average``.
     """
     kind = type(network)
     arguments = {name: settings[name] for name in inspect.signature(kind).parameters if name in settings}
@@ -65,10 +63,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def load(path: Path) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
-    """Build the network that a file names and give it the weights; take no Lightning for it.
-
-    Args:
-        path: The file.
+    """Build the network that a file names and give it the weights, without Lightning.
 
     Returns:
         The network, on the CPU, ready to evaluate; and the function from images, float32 (N, 1, 28, 28) in
