@@ -51,10 +51,11 @@ class Muon(Optimizer):
     Args:
         params: Parameters or parameter groups.
         lr: Learning rate; one step moves a weight by about ``lr`` in spectral norm.
-        momentum: Of the Muon groups.
-        weight_decay: Multiplied by ``lr``.
-        betas: Decay rates of the two moments in the AdamW groups; ``eps`` is theirs, too.
-        use_muon: Of groups that do not say so themselves.
+        momentum: Momentum of the Muon groups.
+        weight_decay: Decoupled weight decay (multiplied by ``lr``).
+        betas: Decay rates of the two moments in the AdamW groups.
+        eps: Denominator offset of the AdamW groups.
+        use_muon: Whether a group is updated by Muon (else by AdamW).
         bf16: Orthogonalize large matrices in bfloat16.
     """
 

@@ -10,7 +10,10 @@ float32 on the Xeon on which it was measured."""
 
 
 def choose_precision(accelerator: str) -> tuple[str, str]:
-    """Choose ``bf16-mixed`` or ``32-true`` for ``cpu``, ``cuda`` or ``mps``, and say why in a few words."""
+    """Choose ``bf16-mixed`` or ``32-true`` for ``cpu``, ``cuda`` or ``mps``, always alike on one machine.
+
+    The second value is the reason in a few words.
+    """
     if accelerator == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bf16-mixed", "the GPU has bfloat16 instructions"

@@ -51,8 +51,9 @@ def run_to_resume(path: Path) -> Run:
 def run_of_job(logs: str, name: str, command: str) -> Run | None:
     """Return the run that this SLURM job began by the same command before it was queued again.
 
-    A job may train several runs, one after the other. Of those of the same command, recorded in ``run.json``,
-    it is the newest that has a checkpoint; ``None`` if there is none, or the job starts for the first time.
+    A job may train several runs, one after the other, so ``run.json`` records the command. Of several runs of
+    this command, the newest one with a checkpoint is returned; ``None`` if there is none, or the job starts
+    for the first time.
     """
     job = job_id()
     if job is None or not re.fullmatch(r"[1-9]\d*", os.environ.get("SLURM_RESTART_COUNT", "")):
@@ -70,7 +71,7 @@ def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, An
     """Refuse to continue a run with another configuration, except that a finished one may get a later end.
 
     Args:
-        run: Is resumed.
+        run: The run that is resumed.
         before: Its configuration, with defaults for flags that did not exist then.
         now: The configuration of the command line.
 

@@ -22,7 +22,7 @@ from fmnist.training.trainer_parts import check_launch
 
 @exits_cleanly
 def main(args: Sequence[str] | None = None) -> Run | None:
-    """Train a network as the command line says, by default that of the process.
+    """Train a network as the command line ``args`` says, by default that of this process.
 
     Returns:
         The finished run, on the main process.
@@ -37,6 +37,7 @@ def main(args: Sequence[str] | None = None) -> Run | None:
         if resumed.status == "finished" and not command.earlier_end:
             if not session.trainer.is_global_zero:
                 return None
+            # only a SLURM job that starts again comes here, and has nothing left to do for this run
             print(f"{quoted(resumed.path)}: was finished by this job before it was queued again")
             return resumed
     model, data = command.model, command.data

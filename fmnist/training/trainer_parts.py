@@ -82,7 +82,7 @@ def check_parts(
     Args:
         arguments: Of the Trainer, the parts built.
         trainer: The same as configured.
-        model: Is trained.
+        model: The model that is trained.
         photographs: Whether it is validated on photographs.
 
     Raises:
