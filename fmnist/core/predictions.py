@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -45,8 +44,14 @@ class Predictions:
         """Return precision, recall, F1 and support of each class, as scikit-learn prints them."""
         from sklearn.metrics import classification_report
 
-        classes: dict[str, Any] = {"labels": range(len(CLASSES)), "target_names": CLASSES}
-        return classification_report(self.labels, self.predicted, **classes, digits=4, zero_division=0)
+        return classification_report(
+            self.labels,
+            self.predicted,
+            labels=range(len(CLASSES)),
+            target_names=CLASSES,
+            digits=4,
+            zero_division=0,
+        )
 
 
 def write_predictions(path: Path, predictions: Predictions, compact: bool = False) -> None:
