@@ -20,8 +20,6 @@ from fmnist.evaluation import charts, page, rerun
 from fmnist.evaluation import report_content as content
 from fmnist.evaluation.results import RunResult, runs_table
 from fmnist.evaluation.summary import summarise
-from fmnist.figures import reliability_diagram
-from fmnist.figures import risk_coverage as risk_coverage_figure
 from fmnist.robustness import photograph_tables
 from fmnist.robustness import tables as robustness_tables
 from fmnist.robustness.real_photographs import find_sheets, read_photographs
@@ -131,10 +129,8 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
     """Draw reliability, risk against coverage and the confused pairs, as far as the run allows."""
     test, summary, drawn = evaluation.test, evaluation.summary, {}
     if summary["risk_coverage"] is not None:
-        drawn["reliability"] = reliability_diagram(
-            {name: (bins["confidence"], bins["accuracy"]) for name, bins in evaluation.reliability.items()}
-        )
-        drawn["risk_coverage"] = risk_coverage_figure(evaluation.risk)
+        drawn["reliability"] = figures.reliability_diagram(evaluation.reliability)
+        drawn["risk_coverage"] = figures.risk_coverage(evaluation.risk)
     if evaluation.images is not None:
         pairs = summary["confused_pairs"][:PAIRS]
         rows = np.concatenate([_confused_rows(evaluation, pair) for pair in pairs])

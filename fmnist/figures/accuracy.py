@@ -1,6 +1,6 @@
 """Charts of accuracy: confusion matrix, bars by class, heat map, and the figures of a run's test set."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import rc_context
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from fmnist.core.statistics import class_scores, confusion_counts
-from fmnist.figures.canvas import COLOURS, CORRECT, ERRORS, FAINT, INK, STYLE
+from fmnist.figures.canvas import BLUE, CORRECT, ERRORS, FAINT, INK, STYLE
 from fmnist.figures.grids import worst_errors
 
 RIGHT, WRONG = Normalize(0, 1), PowerNorm(0.5, 0, 0.25, clip=True)
@@ -41,7 +41,7 @@ def outcome_figures(
     counts = confusion_counts(labels, predicted, len(classes))
     return {
         "confusion_matrix": confusion_matrix(counts, classes, f"{name} on the test set"),
-        "class_f1": per_class_bars({"test": class_scores(counts).f1.tolist()}, classes, "F1"),
+        "class_f1": per_class_bars(class_scores(counts).f1, classes, "F1"),
         "worst_errors": worst_errors(
             images, labels, predicted, confidences.max(1), classes, written=probabilities
         ),
@@ -49,7 +49,7 @@ def outcome_figures(
 
 
 @rc_context(STYLE)
-def confusion_matrix(counts: ArrayLike, classes: Sequence[str], title: str) -> Figure:
+def confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
     """Draw a confusion matrix with recall: blue for right, orange for wrong, shaded by share of the row.
 
     The colour scale of the errors ends at 0.25 in every figure, so that neither the diagonal nor a better
@@ -60,20 +60,13 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str], title: str) -> F
         classes: The ``C`` names.
         title: What was predicted; the accuracy is added to it.
     """
-    counts = np.asarray(counts)
-    size = len(classes)
-    if counts.shape != (size, size):
-        raise ValueError(
-            f"counts must have the shape ({size}, {size}) for {size} classes, got {counts.shape}"
-        )
     hits, total = int(counts.trace()), int(counts.sum())
-    accuracy = f"accuracy {hits / total:.4f} ({hits:,} of {total:,})" if total else "no samples"
     figure = Figure(figsize=(7.6, 6.9), layout="constrained")
     grid = figure.add_gridspec(2, 2, height_ratios=[40, 1])
     ax = figure.add_subplot(grid[0, :])
     _draw_cells(ax, counts, classes)
     _write_recall(ax, counts)
-    ax.set_title(f"{title}: {accuracy}", pad=8)
+    ax.set_title(f"{title}: accuracy {hits / total:.4f} ({hits:,} of {total:,})", pad=8)
     right, wrong = figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1])
     of = "share of the true class"
     _draw_key(right, f"right: {of}", ScalarMappable(RIGHT, CORRECT), [0, 0.25, 0.5, 0.75, 1])
@@ -82,36 +75,19 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str], title: str) -> F
 
 
 @rc_context(STYLE)
-def per_class_bars(values: Mapping[str, Sequence[float]], classes: Sequence[str], ylabel: str) -> Figure:
-    """Draw horizontal bars from 0 with their numbers, the classes from top to bottom.
-
-    Each series has one value in [0, 1] a class; ``ylabel`` says what they measure.
-    """
-    if not 1 <= len(values) <= len(COLOURS):
-        raise ValueError(f"values must hold 1 to {len(COLOURS)} series, got {len(values)}")
-    for name, series in values.items():
-        if np.shape(series) != (len(classes),):
-            raise ValueError(f"{name!r} must have the shape ({len(classes)},), got {np.shape(series)}")
-    thickness = 0.78 / len(values)
-    height = 0.6 + len(classes) * max(0.3, 0.17 * len(values) + 0.08)
-    figure = Figure(figsize=(6.4, height), layout="constrained")
+def per_class_bars(values: ArrayLike, classes: Sequence[str], xlabel: str) -> Figure:
+    """Draw a value in [0, 1] of each class as a bar with its number, the classes from top to bottom."""
+    figure = Figure(figsize=(6.4, 0.6 + 0.3 * len(classes)), layout="constrained")
     ax = figure.subplots()
-    for place, (name, series) in enumerate(values.items()):
-        centres = np.arange(len(classes)) + (place - (len(values) - 1) / 2) * thickness
-        bars = ax.barh(
-            centres, np.nan_to_num(series), height=thickness * 0.92, color=COLOURS[place], label=name
-        )
-        texts = [f"{value:.3f}" if np.isfinite(value) else "n/a" for value in series]
-        ax.bar_label(bars, texts, padding=3, fontsize=8 if len(values) == 1 else 7)
+    bars = ax.barh(range(len(classes)), values, height=0.7176, color=BLUE)
+    ax.bar_label(bars, fmt="%.3f", padding=3, fontsize=8)
     ax.set_yticks(range(len(classes)), classes)
     ax.set_ylim(len(classes) - 0.5, -0.5)
     ax.set_xlim(0, 1.08)
     ax.set_xticks(np.linspace(0, 1, 6))
     ax.grid(visible=False)
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(ylabel)
-    if len(values) > 1:
-        figure.legend(loc="outside upper center", ncols=min(len(values), 3))
+    ax.set_xlabel(xlabel)
     return figure
 
 
@@ -120,26 +96,20 @@ def heat_map(
     rows: Mapping[str, Sequence[float]],
     columns: Sequence[str],
     title: str,
-    xlabel: str = "",
-    breaks: Collection[int] = (),
+    xlabel: str,
+    gap_before: int,
 ) -> Figure:
     """Draw rows of accuracies in [0, 1], shaded by the distance from 1, with the mean of each row.
 
     A row has one value a column, or a single value that spans all columns. ``xlabel`` says what the columns
-    are, ``breaks`` lists the rows that have a gap before them.
-
-    Raises:
-        ValueError: A row has neither one value nor as many as there are columns.
+    are; ``gap_before`` is the row with which a second group begins.
     """
     wide = len(columns)
     figure = Figure(figsize=(2.4 + 0.72 * wide, 1.1 + 0.28 * len(rows)), layout="constrained")
     ax = figure.subplots()
     places = np.arange(len(rows), dtype=float)
-    for first in breaks:
-        places[first:] += GAP
-    for place, (name, values) in zip(places, rows.items(), strict=True):
-        if len(values) not in (1, wide):
-            raise ValueError(f"{name!r} must have 1 or {wide} values, got {len(values)}")
+    places[gap_before:] += GAP
+    for place, values in zip(places, rows.values(), strict=True):
         width = wide / len(values)
         for column, value in enumerate([*values, float(np.mean(values))]):
             is_mean = column == len(values)

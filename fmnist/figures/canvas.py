@@ -11,6 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.files import replacing
 
 # Okabe and Ito, https://jfly.uni-koeln.de/color/: told apart by colour-blind readers too.
@@ -46,6 +47,21 @@ STYLE: dict[Any, Any] = {
     "legend.framealpha": 0.85,
     "legend.fontsize": 8.5,
 }
+
+
+def as_levels(images: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
+    """Return images of 28 x 28, uint8 or floats, as floats, uint8 in [0, 1].
+
+    Raises:
+        ValueError: They have another shape or type; ``name`` is named.
+    """
+    array = np.asarray(images)
+    if array.ndim != ndim or array.shape[-2:] != (IMAGE_SIZE, IMAGE_SIZE):
+        wanted = {2: "(28, 28)", 3: "(N, 28, 28)", 4: "(rows, k, 28, 28)"}[ndim]
+        raise ValueError(f"{name} must have the shape {wanted}, got {array.shape}")
+    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(f"{name} must be uint8 or floats, got {array.dtype}")
+    return array / 255 if array.dtype == np.uint8 else array.astype(np.float64)
 
 
 @rc_context(STYLE)

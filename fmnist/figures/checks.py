@@ -25,12 +25,7 @@ def change_curves(
 
     ``series`` holds by method, by kind of change, probabilities (k,) at shares of the pixels from 0 to 1.
     The references are the methods that others should surpass; they are grey.
-
-    Raises:
-        ValueError: There is nothing to draw.
     """
-    if not series:
-        raise ValueError("series must hold at least one method")
     kinds = list(next(iter(series.values())))
     styles = _styles(list(series), references)
     figure = Figure(figsize=(2.9 * len(kinds), 3.5), layout="constrained")
@@ -53,12 +48,7 @@ def measure_intervals(
 
     ``means`` holds them by method, by measure, and ``better`` the better side of each measure, ``"lower"`` or
     ``"higher"``. Values on that side of the reference's interval are tinted.
-
-    Raises:
-        ValueError: The reference is not among the methods.
     """
-    if reference not in means:
-        raise ValueError(f"reference {reference!r} must be among the methods {list(means)}")
     methods = list(means)
     columns = min(len(better), 3)
     rows = -(-len(better) // columns)
@@ -95,17 +85,12 @@ def randomisation(layers: Sequence[str], similarity: Mapping[str, Sequence[Inter
     """Draw the similarity of maps to those of the trained network while its layers are randomised in order.
 
     ``similarity`` holds by method, for every layer, the mean rank correlation with its interval.
-
-    Raises:
-        ValueError: A method has another number of values than there are layers.
     """
     styles = _styles(list(similarity), ())
     figure = Figure(figsize=(max(6.4, 2 + 0.4 * len(layers)), 3.9), layout="constrained")
     ax = figure.subplots()
     places = np.arange(len(layers) + 1)
     for method, values in similarity.items():
-        if len(values) != len(layers):
-            raise ValueError(f"{method!r} must have {len(layers)} values, one a layer, got {len(values)}")
         means, lows, highs = np.array([(1.0, 1.0, 1.0), *values]).T
         ax.plot(places, means, marker="o", markersize=3.5, label=method, **styles[method])
         ax.fill_between(places, lows, highs, color=styles[method]["color"], alpha=0.15, linewidth=0)

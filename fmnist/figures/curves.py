@@ -1,6 +1,7 @@
 """Curves: learning curves, reliability diagram, risk against coverage."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -29,9 +30,9 @@ def learning_curves(history: Mapping[str, Curve]) -> Figure:
             finite.
 
     Raises:
-        ValueError: A curve's arrays differ in shape, or there is nothing to draw.
+        ValueError: There is nothing to draw.
     """
-    curves = {key: _finite_points(key, *history[key]) for key in KEYS if key in history}
+    curves = {key: _finite_points(*history[key]) for key in KEYS if key in history}
     drawn = {key: points for key, points in curves.items() if len(points[0])}
     panels = [name for name in ("loss", "accuracy") if {f"train/{name}", f"val/{name}"} & drawn.keys()]
     if not panels:
@@ -65,59 +66,44 @@ def learning_curves(history: Mapping[str, Curve]) -> Figure:
 
 
 @rc_context(STYLE)
-def reliability_diagram(series: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
+def reliability_diagram(series: Mapping[str, Mapping[str, NDArray[Any]]]) -> Figure:
     """Draw accuracy over confidence, beside the diagonal of a perfectly calibrated model.
 
-    Each series is mean confidence (bins,) and accuracy (bins,); bins that are NaN are left out.
-
-    Raises:
-        ValueError: The two differ in shape, or there are more series than colours.
+    Each series is what `fmnist.core.calibration.reliability` returns; empty bins are left out.
     """
-    if not 1 <= len(series) <= len(COLOURS):
-        raise ValueError(f"series must hold 1 to {len(COLOURS)} series, got {len(series)}")
     figure = Figure(figsize=(4.6, 4.4), layout="constrained")
     ax = figure.subplots()
     ax.plot([0, 1], [0, 1], color=FAINT, linestyle=":", label="perfect")
-    for colour, (name, (confidence, accuracy)) in zip(COLOURS, series.items(), strict=False):
-        xs, ys = np.asarray(confidence, float), np.asarray(accuracy, float)
-        if xs.ndim != 1 or xs.shape != ys.shape:
-            raise ValueError(f"{name}: confidence and accuracy must be alike, got {xs.shape} and {ys.shape}")
-        filled = np.isfinite(xs) & np.isfinite(ys)
-        ax.plot(xs[filled], ys[filled], marker="o", markersize=4, color=colour, label=name)
+    for colour, (name, bins) in zip(COLOURS, series.items(), strict=False):
+        filled = bins["count"] > 0
+        points = bins["confidence"][filled], bins["accuracy"][filled]
+        ax.plot(*points, marker="o", markersize=4, color=colour, label=name)
     ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy", aspect="equal")
     figure.legend(loc="outside upper center", ncols=3)
     return figure
 
 
 @rc_context(STYLE)
-def risk_coverage(risk: ArrayLike) -> Figure:
+def risk_coverage(risk: NDArray[np.float64]) -> Figure:
     """Draw the share of wrong answers over the share of the images that is answered.
 
     ``risk`` (N,) is the share of errors among the k most confident answers, k = 1..N.
-
-    Raises:
-        ValueError: It is empty, or of another shape.
     """
-    values = np.asarray(risk, float)
-    if values.ndim != 1 or not values.size:
-        raise ValueError(f"risk must have the shape (N,), got {values.shape}")
-    coverage = np.arange(1, len(values) + 1) / len(values)
+    coverage = np.arange(1, len(risk) + 1) / len(risk)
     figure = Figure(figsize=(4.6, 3.4), layout="constrained")
     ax = figure.subplots()
-    ax.plot(coverage, values, color=BLUE)
-    ax.fill_between(coverage, values, color=BLUE, alpha=0.12, linewidth=0)
-    ax.set(xlim=(0, 1), ylim=(0, max(values.max() * 1.08, 0.01)))
+    ax.plot(coverage, risk, color=BLUE)
+    ax.fill_between(coverage, risk, color=BLUE, alpha=0.12, linewidth=0)
+    ax.set(xlim=(0, 1), ylim=(0, max(risk.max() * 1.08, 0.01)))
     ax.set(xlabel="share of the images answered, most confident first", ylabel="wrong answers")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1))
     return figure
 
 
-def _finite_points(key: str, epochs: ArrayLike, values: ArrayLike) -> Points:
+def _finite_points(epochs: ArrayLike, values: ArrayLike) -> Points:
     """Return one curve as two float arrays without the values that are not finite."""
     xs, ys = np.asarray(epochs, float), np.asarray(values, float)
-    if xs.ndim != 1 or xs.shape != ys.shape:
-        raise ValueError(f"{key}: epochs and values must be 1-d and alike, got {xs.shape} and {ys.shape}")
     finite = np.isfinite(ys)
     return xs[finite], ys[finite]
 

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from fmnist.core.constants import IMAGE_SIZE
-from fmnist.figures.canvas import GREEN, INK, STYLE, VERMILLION
+from fmnist.figures.canvas import GREEN, INK, STYLE, VERMILLION, as_levels
 
 HEAT = colormaps["inferno"]  # its lightness rises evenly: colour-blind readers and greyscale prints keep it
 NOTHING = 1e-6  # evidence below this is rounding
@@ -51,21 +51,18 @@ class Panel:
 
 
 @rc_context(STYLE)
-def panel_grid(panels: Sequence[Panel], title: str, columns: int = 2, limit: float | None = None) -> Figure:
-    """Draw image, heat map and overlay of every panel, with the colour scale.
+def panel_grid(panels: Sequence[Panel], title: str, limit: float | None = None) -> Figure:
+    """Draw image, heat map and overlay of every panel, with the colour scale, two panels a row.
 
     Args:
         panels: At least one.
         title: A heading for the whole figure.
-        columns: Panels in a row.
         limit: Top of the colour scale; None for the strongest evidence of each panel.
 
     Raises:
-        ValueError: There is no panel, or an array has another shape.
+        ValueError: An array has another shape.
     """
-    if not panels:
-        raise ValueError("panels must hold at least one panel")
-    columns = min(columns, len(panels))
+    columns = min(2, len(panels))
     figure, cells = _layout(-(-len(panels) // columns), columns, 3, title)
     for cell, panel in zip(cells, panels, strict=False):
         top = strength(panel.evidence) if limit is None else limit
@@ -84,12 +81,7 @@ def comparison(rows: Sequence[Sequence[Panel]], names: Sequence[str], title: str
     """Draw a row for each image: the image, then its overlay by every model that ``names`` lists.
 
     The colour scales of the overlays differ, because the logits of two models have no common unit.
-
-    Raises:
-        ValueError: There is nothing to draw, or a row has another number of panels than there are models.
     """
-    if not rows or any(len(row) != len(names) for row in rows):
-        raise ValueError(f"every row must hold {len(names)} panels, got {[len(row) for row in rows]}")
     figure, cells = _layout(len(rows), 1, len(names) + 1, title, caption=0.5, top=0.25, space=GAP)
     for cell, row in zip(cells, rows, strict=True):
         _draw_image(cell[0], row[0].image, row[0].caption)
@@ -106,13 +98,7 @@ def comparison(rows: Sequence[Sequence[Panel]], names: Sequence[str], title: str
 
 @rc_context(STYLE)
 def class_averages(panels: Sequence[Panel], title: str) -> Figure:
-    """Draw mean image, mean evidence and overlay of every class, one class a column, on one colour scale.
-
-    Raises:
-        ValueError: There is no panel, or an array has another shape.
-    """
-    if not panels:
-        raise ValueError("panels must hold at least one panel")
+    """Draw mean image, mean evidence and overlay of every class, one class a column, on one colour scale."""
     figure, rows = _layout(3, 1, len(panels), title, caption=0.06, top=CAPTION - 0.06)
     limit = max(strength(panel.evidence) for panel in panels)
     for place, panel in enumerate(panels):
@@ -179,7 +165,7 @@ def _layout(
 
 def _draw_image(ax: Axes, image: ArrayLike, caption: str = "") -> None:
     """Draw an image dark on white."""
-    ax.imshow(_pixels(image), cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    ax.imshow(as_levels(image, "image", ndim=2), cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
     _write(ax, caption)
     _frame(ax)
 
@@ -197,12 +183,13 @@ def _draw_heat(ax: Axes, evidence: ArrayLike | None, limit: float, question: str
 
 def _draw_overlay(ax: Axes, panel: Panel, limit: float, question: str = "") -> None:
     """Draw the image under its evidence, which hides the more of it the stronger it is."""
+    darkness = as_levels(panel.image, "image", ndim=2)
     if strength(panel.evidence) > NOTHING:
-        image = blend(_pixels(panel.image), _shares(panel.evidence, limit))
+        colours = blend(darkness, _shares(panel.evidence, limit))
     else:
-        image = 0.25 * (1 - PALE * _pixels(panel.image)[..., None]) + 0.75 * GREY * np.ones(3)
+        colours = 0.25 * (1 - PALE * darkness[..., None]) + 0.75 * GREY * np.ones(3)
         _say_nothing(ax, panel.evidence)
-    ax.imshow(image, interpolation="nearest")
+    ax.imshow(colours, interpolation="nearest")
     _write(ax, question)
     _frame(ax)
 
@@ -234,18 +221,6 @@ def _frame(ax: Axes, right: bool | None = None) -> None:
     ax.add_patch(outline)
 
 
-def _shares(evidence: ArrayLike | None, limit: float) -> NDArray[np.float64]:
+def _shares(evidence: Any, limit: float) -> NDArray[np.float64]:
     """Return evidence as shares of ``limit``, in [0, 1]."""
-    return np.clip(_checked(evidence, "evidence") / limit, 0, 1)
-
-
-def _pixels(image: ArrayLike) -> NDArray[np.float64]:
-    levels = _checked(image, "image")
-    return levels / 255 if np.asarray(image).dtype == np.uint8 else levels
-
-
-def _checked(array: ArrayLike | None, name: str) -> NDArray[np.float64]:
-    values = np.asarray(array, np.float64)
-    if values.shape != (IMAGE_SIZE, IMAGE_SIZE):
-        raise ValueError(f"{name} must have the shape ({IMAGE_SIZE}, {IMAGE_SIZE}), got {values.shape}")
-    return values
+    return np.clip(as_levels(evidence, "evidence", ndim=2) / limit, 0, 1)

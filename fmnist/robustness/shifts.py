@@ -70,7 +70,7 @@ def draw_corruptions(shifts: dict[str, Any], name: str) -> Figure:
     return figures.heat_map(
         {tables.readable(corruption): values for corruption, values in levels.items()},
         columns=[str(severity) for severity in SEVERITIES],
-        breaks=[len(CORRUPTIONS)],
+        gap_before=len(CORRUPTIONS),
         title=f"{name} on {shifts['images']:,} corrupted test images: mean accuracy {mean:.3f}, "
         f"{clean:.3f} uncorrupted",
         xlabel="severity",
