@@ -133,10 +133,7 @@ def data_defaults() -> dict[str, Any]:
 
     parameters = inspect.signature(FashionMNISTDataModule).parameters
     of_data = {f"data.{name}": parameter.default for name, parameter in parameters.items()}
-    # configurations of older runs hold the augmentation flags without prefix, two by other names
-    names = {field.name: field.default for field in fields(Augmentation)} | {"warp": 1.0, "spare": 0.0}
-    of_augmentation = {f"data.augmentation.{name}": default for name, default in names.items()}
-    return of_data | of_augmentation | {f"data.{name}": default for name, default in names.items()}
+    return of_data | {f"data.augmentation.{field.name}": field.default for field in fields(Augmentation)}
 
 
 def _json(value: Any) -> bytes:
