@@ -27,6 +27,7 @@ STEPS = 20  # of a deletion or insertion curve
 BLUR = 4.0  # standard deviation of the blurred baseline, in pixels
 ROAD_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 ROAD_NOISE = 0.01  # standard deviation of what is added to an imputed pixel, as in the paper's code
+ROAD_RESIDUAL = 1e-5  # of the linear system, in units of a pixel
 ROAD_WEIGHTS = torch.tensor([[1 / 12, 1 / 6, 1 / 12], [1 / 6, 0, 1 / 6], [1 / 12, 1 / 6, 1 / 12]])[None, None]
 SQUARES, SMALLEST, LARGEST = 10, 3, 10  # blackened for infidelity; their sides, in pixels
 PERTURBATIONS, RADIUS = 3, 0.02  # for sensitivity; the largest change of a pixel
@@ -88,15 +89,8 @@ def measure(
     measured = {}
     for name, explain in {**explanations, RANDOM: random_map(), CENTRE: centre_gaussian}.items():
         batches = []
-        with (
-            evaluating(network),
-            tqdm(
-                total=len(images),
-                desc=f"faithfulness, {name}",
-                unit="image",
-                disable=not progress,
-            ) as bar,
-        ):
+        bar = tqdm(desc=f"faithfulness, {name}", total=len(images), unit="image", disable=not progress)
+        with evaluating(network), bar:
             for start in range(0, len(images), BATCH):
                 part = slice(start, start + BATCH)
                 generator = torch.Generator().manual_seed(start)
@@ -126,9 +120,7 @@ def centre_gaussian(images: Tensor, coefficients: Tensor) -> Tensor:
     return torch.outer(across, across).expand(len(images), IMAGE_SIZE, IMAGE_SIZE)
 
 
-def impute(
-    images: Tensor, removed: Tensor, generator: torch.Generator | None = None, tolerance: float = 1e-5
-) -> Tensor:
+def impute(images: Tensor, removed: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Replace pixels by plausible values: ROAD's noisy linear imputation.
 
     A pixel becomes the weighted mean of its eight neighbours, which may be replaced pixels themselves. These
@@ -141,7 +133,6 @@ def impute(
         images: float32 (n, 1, H, W).
         removed: bool (n, 1, H, W); some pixel of each image stays.
         generator: Of the noise; None adds none.
-        tolerance: Largest residual left, in units of a pixel.
 
     Returns:
         The images with the removed pixels replaced, float32 (n, 1, H, W).
@@ -152,7 +143,7 @@ def impute(
     residual = unknown * _weighted_neighbours(images * (1 - unknown))
     direction, square = residual, _dot(residual, residual)
     for _ in range(images[0].numel()):
-        if residual.abs().max() < tolerance:
+        if residual.abs().max() < ROAD_RESIDUAL:
             break
         product = unknown * (total * direction - _weighted_neighbours(direction))
         step = square / _dot(direction, product).clamp_min(1e-30)
@@ -174,11 +165,7 @@ def _dot(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _measure_batch(
-    network: nn.Module,
-    explain: Explanation,
-    images: Tensor,
-    coefficients: Tensor,
-    generator: torch.Generator,
+    network: nn.Module, explain: Explanation, images: Tensor, coefficients: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
     maps = upsample(explain(images, coefficients))
     ranks = _ranks(maps, generator)

@@ -41,11 +41,6 @@ class Explained:
     maps: np.ndarray | None
 
     @property
-    def predicted(self) -> np.ndarray:
-        """The class of each image's highest logit, int64 (N,)."""
-        return self.logits.argmax(1)
-
-    @property
     def evidence(self) -> np.ndarray:
         """The maps at the size of the images, float32 (N, 28, 28)."""
         assert self.maps is not None, "used only where there are maps"
@@ -156,7 +151,7 @@ def draw_averages(run: Run, explainer: Explainer, target: Target, test: Selectio
     """
     explained = explain(explainer.network, test, target, explainer, progress=True)
     by_prediction = target.positive == PREDICTED or test.labels is None
-    classes = explained.predicted if by_prediction else np.asarray(test.labels)
+    classes = explained.logits.argmax(1) if by_prediction else np.asarray(test.labels)
     positive = np.maximum(explained.evidence, 0)
     peaks = positive.max((1, 2), keepdims=True)
     scaled = np.divide(positive, peaks, out=np.zeros_like(positive), where=peaks > overlays.NOTHING)

@@ -41,12 +41,12 @@ class Selection:
     flags: tuple[tuple[str, ...], ...] | None = None
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> "Selection":
-        """Return the images at these places."""
+        """Return the images of the test set at these places."""
+        assert self.labels is not None, "the test set has labels"
         places = np.asarray(indices)
-        names = tuple(self.names[place] for place in places)
-        labels = None if self.labels is None else self.labels[places]
-        flags = None if self.flags is None else tuple(self.flags[place] for place in places)
-        return Selection(names, self.images[places], labels, flags)
+        return Selection(
+            tuple(self.names[place] for place in places), self.images[places], self.labels[places]
+        )
 
 
 def load_test_set(run: Run, root: str) -> Selection:
@@ -70,7 +70,6 @@ def by_index(test: Selection, indices: list[int]) -> Selection:
 
 def first_of_each_class(test: Selection) -> Selection:
     """Choose the first test image of every class."""
-    assert test.labels is not None, "the test set has labels"
     return test.subset(np.unique(test.labels, return_index=True)[1])
 
 

@@ -63,14 +63,9 @@ def _record(module: nn.Module, images: Tensor) -> nn.Module:
 
 
 def _spread(
-    gradient: Tensor,
-    weight: Tensor,
-    size: Sequence[int],
-    stride: Any,
-    padding: Any,
-    dilation: Any,
+    gradient: Tensor, weight: Tensor, size: Sequence[int], stride: Any, padding: Any, dilation: Any,
     groups: int,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return the transposed convolution of a gradient to the height and width of ``size``."""
     missing = [
         size[axis + 2]
@@ -91,15 +86,9 @@ def _convolution(
 
 
 def _average(
-    gradient: Tensor,
-    inputs: Tensor,
-    kernel: Any,
-    stride: Any,
-    padding: Any,
-    ceil: bool,
-    pad: bool,
+    gradient: Tensor, inputs: Tensor, kernel: Any, stride: Any, padding: Any, ceil: bool, pad: bool,
     divisor: Any,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     channels = inputs.shape[1]
     weight = gradient.new_full((channels, 1, *kernel), 1 / (kernel[0] * kernel[1]))
     return _spread(gradient, weight, inputs.shape, stride or kernel, padding, (1, 1), channels)
