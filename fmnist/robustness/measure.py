@@ -4,12 +4,12 @@ The corruptions are those of Fashion-MNIST-C, each on its own and in five severi
 accuracies are published for that grid: the published set mixes them, one drawn for each image.
 """
 
-import math
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.stats import sem
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
@@ -22,7 +22,6 @@ from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS, corrupt,
 from fmnist.robustness.ood_images import OOD_IMAGES
 from fmnist.robustness.photographs import POLARITIES, Photographs, prepared_photographs
 
-IMAGES = 2_000  # of the test set, unless told otherwise
 PHOTOGRAPHED = 4  # one image of so many, in all kinds: preparing a photograph takes a hundred times as long
 SEED = 0  # of the choice of images and of the corruptions
 PHOTOGRAPH_SEED = 1_000_000  # of test image 0, the next one's is 1 more: seeds that no choice was made with
@@ -42,7 +41,7 @@ class ShiftedTestSet:
         InputError: There are not so many images, or fewer are wanted than there are classes.
     """
 
-    def __init__(self, test: Images, count: int | None = IMAGES, progress: bool = False) -> None:
+    def __init__(self, test: Images, count: int | None, progress: bool = False) -> None:
         lowest, self.total = len(np.unique(test.labels)), len(test.labels)
         if count is not None and not lowest <= count <= self.total:
             raise InputError(f"--shifts {count}: must lie between {lowest} and {self.total:,}, or be 'all'")
@@ -132,8 +131,7 @@ def _right(predictor: Predictor, images: np.ndarray, labels: np.ndarray) -> np.n
 
 def mean_accuracy(right: np.ndarray) -> dict[str, float]:
     """Return the mean of right answers, bool or in [0, 1] (N,), and its standard error over the images."""
-    error = float(right.std(ddof=1)) / math.sqrt(len(right)) if len(right) > 1 else 0.0
-    return {"accuracy": float(right.mean()), "standard_error": error}
+    return {"accuracy": float(right.mean()), "standard_error": float(sem(right))}
 
 
 def measure_detection(

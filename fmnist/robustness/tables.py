@@ -190,7 +190,7 @@ def comparison_heat_map(by_model: Mapping[str, Shifts]) -> dict[str, Any]:
     """Return the means under each corruption and flip, by model, as the page's script draws them."""
     tables = [corruption_table(shifts).rows for shifts in by_model.values()]
     return {
-        "rows": [row["corruption"] for row in tables[0]] if tables else [],
+        "rows": [row["corruption"] for row in tables[0]],
         "columns": list(by_model),
         "values": [[row["mean"] for row in rows] for rows in zip(*tables, strict=True)],
         "unit": "accuracy",
