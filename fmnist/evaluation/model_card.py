@@ -31,7 +31,13 @@ def model_card(run: Run, agreement: float, shifts: dict[str, Any]) -> str:
     record = run.record
     val = run.predictions("val") if run.has_predictions("val") else None
     summary = summarise(run.predictions("test"), val)
-    rows = [*_clean_rows(summary), *_detection_rows(shifts["detection"])]
+    aurocs = [
+        f"{row['auroc']:.3f} ({row['outsiders']})" for row in shifts["detection"] if row["score"] == NEIGHBOUR
+    ]
+    rows = [
+        *_clean_rows(summary),
+        ("AUROC of the distance that `predict.py` warns by", ", ".join(aurocs)),
+    ]
     photographs = sorted((run.path / "photographs").glob("*.json"))
     notes = OTHERS if "clean" in shifts or photographs else ""
     if "clean" in shifts:
@@ -84,24 +90,15 @@ def _clean_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _detection_rows(detection: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    by_kind = [f"{row['auroc']:.3f} ({row['outsiders']})" for row in detection if row["score"] == NEIGHBOUR]
-    return [("AUROC of the distance that `predict.py` warns by", ", ".join(by_kind))]
-
-
 def _shift_rows(shifts: dict[str, Any]) -> list[tuple[str, str]]:
     photographs = shifts["photographs"]
-    kinds = {kind: photographs["kinds"][kind] for kind in ("product", "plain", "cluttered")}
-    return [
-        (
-            f"accuracy under corruptions, {shifts['images']:,} test images",
-            _with_error(shifts["mean_corruption_accuracy"]),
-        ),
-        *(
-            (f"accuracy on {photographs['images']:,} rendered photographs, {kind}", _with_error(figure))
-            for kind, figure in kinds.items()
-        ),
-    ]
+    figures = {
+        f"accuracy under corruptions, {shifts['images']:,} test images": shifts["mean_corruption_accuracy"]
+    }
+    for kind in ("product", "plain", "cluttered"):
+        what = f"accuracy on {photographs['images']:,} rendered photographs, {kind}"
+        figures[what] = photographs["kinds"][kind]
+    return [(what, _with_error(figure)) for what, figure in figures.items()]
 
 
 def _photograph_rows(measured: dict[str, Any]) -> list[tuple[str, str]]:
@@ -111,11 +108,7 @@ def _photograph_rows(measured: dict[str, Any]) -> list[tuple[str, str]]:
         ("of them, unsure", _interval(known["refused"])),
         ("right where sure", _interval(known["sure_accuracy"])),
     ]
-    if foreign and foreign["photographs"]:
-        rows.append(
-            (
-                f"unsure, of {foreign['photographs']} photographs of other things",
-                _interval(foreign["refused"]),
-            )
-        )
+    if foreign["photographs"]:
+        what = f"unsure, of {foreign['photographs']} photographs of other things"
+        rows.append((what, _interval(foreign["refused"])))
     return rows

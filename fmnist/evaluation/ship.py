@@ -2,13 +2,11 @@
 
 import argparse
 import contextlib
-import json
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
@@ -27,6 +25,7 @@ from fmnist.inference.predictor import Predictor
 from fmnist.models import weights
 from fmnist.robustness.measure import measure_detection
 from fmnist.robustness.shifts import FILE as SHIFTS
+from fmnist.robustness.shifts import read_shifts
 
 SHIPPED_REFERENCES = 500
 """Training images that a shipped network keeps. The AUROC of ``robust`` against drawn digits, on 4,000 test
@@ -73,7 +72,8 @@ def ship(run: Run, output: Path, root: str = "data") -> str:
         shipped.run.update(temperature=find_temperature(shipped.run))
         references = detection.choose_references(shipped, data, SHIPPED_REFERENCES, compact=True)
         detection.save_references(references, folder / detection.FILE)
-        shifts = _shifts(run, shipped, data)
+        # measured again, as the shipped network compares with fewer references
+        shifts = {**(read_shifts(run) or {}), "detection": measure_detection(shipped, data)}
         if "clean" in shifts:
             write_file(folder / SHIFTS, to_json(shifts))
         write_file(folder / "README.md", model_card(shipped.run, agreement, shifts))
@@ -108,13 +108,6 @@ def _save_predictions(original: Predictor, shipped: Predictor, data: FashionMNIS
             f"images are the same, {LEAST_AGREEMENT:.2%} are wanted"
         )
     return agreement
-
-
-def _shifts(run: Run, shipped: Predictor, data: FashionMNISTDataModule) -> dict[str, Any]:
-    """Return the run's ``shifts.json``, with the detection measured again, as that has fewer references."""
-    path = run.path / SHIFTS
-    shifts: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return {**shifts, "detection": measure_detection(shipped, data)}
 
 
 @exits_cleanly

@@ -1,5 +1,6 @@
 """The content of ``metrics.json``: all that is computed from the saved predictions of one run."""
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -76,8 +77,7 @@ def confused_pairs(counts: np.ndarray) -> list[dict[str, Any]]:
             "confused": int(counts[one, other] + counts[other, one]),
             "of": int(counts[[one, other]].sum()),
         }
-        for one in range(len(CLASSES))
-        for other in range(one + 1, len(CLASSES))
+        for one, other in combinations(range(len(CLASSES)), 2)
     ]
     known = ("T-shirt/top", "Shirt")
     return sorted(pairs, key=lambda pair: ((pair["one"], pair["other"]) != known, -pair["confused"]))
