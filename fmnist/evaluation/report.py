@@ -151,33 +151,26 @@ def _save_page(
 ) -> None:
     run, summary = evaluation.result.run, evaluation.summary
     name, curves = evaluation.result.name, evaluation.result.curves
+    confusion = {"rows": CLASSES, "columns": CLASSES, "values": summary["confusion_matrix"], "unit": "images"}
+    matrices: dict[str, Any] = {"confusion": confusion}
     tables = [
         content.classification_table(summary),
         content.calibration_table(summary),
         content.errors_table(evaluation.test, evaluation.probabilities),
         runs_table([(name, evaluation.result)]),
-        *(robustness_tables.run_tables(shifted) if shifted else []),
-        *(table for measured in photographs for table in photograph_tables.run_tables(measured)),
     ]
+    if shifted:
+        matrices["shifts"] = robustness_tables.heat_map(shifted)
+        tables += robustness_tables.run_tables(shifted)
+    for measured in photographs:
+        matrices[f"photographs-{measured['name']}"] = photograph_tables.confusion(measured)
+        tables += photograph_tables.run_tables(measured)
     explanations, explanations_note = page.embed_explanations(run.path / "figures" / "explanations")
-    confusion = {
-        "rows": CLASSES,
-        "columns": CLASSES,
-        "values": summary["confusion_matrix"],
-        "unit": "images",
-    }
     html = page.render(
         "report.html",
         {
             "charts": _charts(evaluation),
-            "matrices": {
-                "confusion": confusion,
-                **({"shifts": robustness_tables.heat_map(shifted)} if shifted else {}),
-                **{
-                    f"photographs-{measured['name']}": photograph_tables.confusion(measured)
-                    for measured in photographs
-                },
-            },
+            "matrices": matrices,
             "tables": {table.name: table.rows for table in tables},
             "metrics": summary,
         },

@@ -29,8 +29,7 @@ def predictions(run: Run, root: str) -> tuple[Predictions, Predictions | None, l
     """
     if not run.is_tested:
         raise InputError(f"{quoted(run.path)}: {UNTESTED}")
-    has_validation = bool(run.split.get("val"))
-    parts: list[Part] = ["test", "val"] if has_validation else ["test"]
+    parts: list[Part] = ["test", "val"] if run.split.get("val") else ["test"]
     read: dict[Part, Predictions] = {}
     lines = []
     for part in parts:

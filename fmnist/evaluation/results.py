@@ -87,14 +87,14 @@ class RunResult:
     @cached_property
     def data_hash(self) -> str:
         """A digest of the digests of the data files."""
-        return hashlib.sha256(_json(self.run.record.get("data_sha256"))).hexdigest()[:12]
+        digests = json.dumps(self.run.record.get("data_sha256"), sort_keys=True)
+        return hashlib.sha256(digests.encode()).hexdigest()[:12]
 
     @cached_property
     def test_set(self) -> str:
         """A digest of which images, with which labels, the predictions are of."""
-        digest = hashlib.sha256(_json(self.run.record.get("data_sha256")))
-        digest.update(self.test.indices.tobytes() + self.test.labels.tobytes())
-        return digest.hexdigest()
+        images = self.test.indices.tobytes() + self.test.labels.tobytes()
+        return hashlib.sha256(self.data_hash.encode() + images).hexdigest()
 
     @cached_property
     def curves(self) -> Curves:
@@ -103,11 +103,10 @@ class RunResult:
             history = self.run.history()
         except (OSError, ValueError, KeyError, TypeError):
             return {}
-        finite = {name: np.isfinite(values) for name, (_, values) in history.items()}
         return {
-            name: (epochs[finite[name]], values[finite[name]])
+            name: (epochs[finite], values[finite])
             for name, (epochs, values) in history.items()
-            if finite[name].any()
+            if (finite := np.isfinite(values)).any()
         }
 
     @property
@@ -134,10 +133,6 @@ def data_defaults() -> dict[str, Any]:
     parameters = inspect.signature(FashionMNISTDataModule).parameters
     of_data = {f"data.{name}": parameter.default for name, parameter in parameters.items()}
     return of_data | {f"data.augmentation.{field.name}": field.default for field in fields(Augmentation)}
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True).encode()
 
 
 def runs_table(results: Iterable[tuple[str, RunResult]]) -> Table:
