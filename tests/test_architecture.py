@@ -102,7 +102,11 @@ def test_no_file_imports_itself_in_a_circle() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["fmnist", "fmnist.core.runs", "fmnist.data.source", "fmnist.pictures", "fmnist.figures"]
+    "module",
+    [
+        *("fmnist", "fmnist.core.runs", "fmnist.data.source", "fmnist.pictures", "fmnist.figures"),
+        "fmnist.robustness.photographs",  # so that processes that render start quickly
+    ],
 )
 def test_light_modules_import_nothing_heavy(module: str) -> None:
     heavy = ("torch", "torchvision", "lightning", "sklearn", "torchmetrics")

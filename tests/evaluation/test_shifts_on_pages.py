@@ -41,7 +41,7 @@ def test_a_damaged_file_of_one_run_leaves_the_others_compared(tmp_path: Path) ->
     tables, lines = write_comparison([tmp_path / "my logs"], tmp_path / "out", str(tmp_path))
     assert [row["model"] for row in tables["shifts"].rows] == ["cnn"]
     command = f"python scripts/evaluate.py '{runs[1].path}' --shifts"
-    assert len([line for line in lines if "shifts.json' : is damaged".replace("' :", "':") in line]) == 1
+    assert len([line for line in lines if "shifts.json': is damaged" in line]) == 1
     assert any(line.endswith(command) for line in lines)
     assert command in Page((tmp_path / "out" / "compare.html").read_text()).texts
 

@@ -13,11 +13,8 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from fmnist.core.errors import InputError
-from fmnist.core.runs import Run
-from fmnist.explanation.attribution import Explainer, applicable_methods, network_of, upsample
+from fmnist.explanation.attribution import Explainer, applicable_methods, upsample
 from fmnist.explanation.methods import METHODS, STRIDE, WINDOW
-from fmnist.inference.predictor import Predictor
-from fmnist.models.loading import load_classifier
 from fmnist.models.mlp import MLP
 from tests.explanation.conftest import make_network, one_hot
 
@@ -165,13 +162,3 @@ def test_the_layer_can_be_chosen_and_must_be_where_the_network_names_none(
     with pytest.raises(InputError, match="--layer: must be given for Sequential; layers with one are 0"):
         Explainer(network, "gradcam")
     assert Explainer(network, "gradcam", layer="1").layer == "1"
-
-
-def test_a_checkpoint_of_a_compiled_network_is_explained_alike(run: Run, images: Tensor) -> None:
-    expected = Explainer(network_of(Predictor(run)), "gradcam")(images[:2], one_hot([0, 1]))
-    model = load_classifier(run.path)
-    model.network.compile(backend="eager")
-    torch.save({"state_dict": model.state_dict()}, run.path / "checkpoints" / "best.ckpt")
-    assert torch.equal(
-        Explainer(network_of(Predictor(run)), "gradcam")(images[:2], one_hot([0, 1])), expected
-    )

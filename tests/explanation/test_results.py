@@ -17,7 +17,7 @@ from fmnist.explanation.selection import Selection
 from fmnist.inference.predictor import Predictor
 
 COUNT = 400
-IMAGES = 20
+IMAGES = 4
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

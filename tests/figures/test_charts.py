@@ -1,7 +1,5 @@
 """Charts show the numbers that they are given; a wrong shape is refused by name."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,16 +70,6 @@ def test_a_saved_figure_equals_the_array(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), image)
     assert list(path.parent.iterdir()) == [path]
     assert dict(mpl.rcParams) == before
-
-
-def test_nothing_heavy_is_imported_and_no_figure_stays_open() -> None:
-    code = (
-        "import sys; from fmnist import figures\n"
-        "figures.as_image(figures.learning_curves({'val/loss': ([1, 2], [0.3, 0.2])}))\n"
-        "assert not {'torch', 'lightning', 'matplotlib.pyplot'} & set(sys.modules)\n"
-        "import matplotlib.pyplot; assert matplotlib.pyplot.get_fignums() == []\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
 def test_confusion_matrix_shows_recall_by_row_and_survives_empty_rows() -> None:

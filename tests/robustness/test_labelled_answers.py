@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fmnist.robustness.photograph_tables import comparison_tables, folder_table, summary
-from tests.robustness.answered import CLOSE, GIVEN, Given, answer, measured
+from tests.robustness.answered import CLOSE, GIVEN, answer, measured
 
 
 def values(figures: dict[str, Any]) -> tuple[Any, ...]:
@@ -100,9 +100,3 @@ def test_a_comparison_has_a_table_for_each_set_of_the_same_photographs() -> None
     assert rows[1]["folder hat"] == rows[1]["foreign_refused"] == pytest.approx(2 / 3)
     assert "| cnn | 75.0 % ± 35.4 |" in by_name["photographs-four-e69c"].markdown()
     assert comparison_tables({"cnn": []}) == []
-
-
-def test_answers_depend_on_no_other_photograph() -> None:
-    alone = answer([Given("tops", "Shirt", 0.6)]).measure()
-    assert values(alone["known"]) == (1, 0, 1.0, 0.0, 1.0)
-    assert alone["risk_coverage"]["area"] == 0

@@ -1,19 +1,16 @@
 """Test images rendered as photographs, their backgrounds, and their preparation."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from fmnist.core.errors import InputError
+from fmnist.robustness import photographs
 from fmnist.robustness.backgrounds import BACKGROUNDS
 from fmnist.robustness.photographs import (
     KINDS,
     POLARITIES,
     prepared_photograph,
-    prepared_photographs,
     render,
     silhouette,
 )
@@ -58,19 +55,19 @@ def test_each_kind_of_background_is_what_its_name_says() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_photograph_depends_on_image_kind_and_seed_alone(bag: np.ndarray, kind: str) -> None:
-    photographs = [render(bag, kind, seed) for seed in (0, 1, 0)]
-    for photograph in photographs:
+    rendered = [render(bag, kind, seed) for seed in (0, 1, 0)]
+    for photograph in rendered:
         assert (photograph.dtype, photograph.shape[2]) == (np.uint8, 3)
         assert all(200 <= side <= 800 for side in photograph.shape[:2])
-    np.testing.assert_array_equal(photographs[0], photographs[2])
-    assert photographs[0].shape != photographs[1].shape
+    np.testing.assert_array_equal(rendered[0], rendered[2])
+    assert rendered[0].shape != rendered[1].shape
     assert render(np.zeros((28, 28), np.uint8), kind, 0).ndim == 3  # no garment at all
 
 
 def test_the_garment_is_the_same_on_every_background(bag: np.ndarray) -> None:
-    for seed in range(4):
-        photographs = np.stack([render(bag, name, seed) for name in BACKGROUNDS]).astype(float)
-        differences = np.ptp(photographs, axis=0).max(2)
+    for seed in range(2):
+        rendered = np.stack([render(bag, name, seed) for name in BACKGROUNDS]).astype(float)
+        differences = np.ptp(rendered, axis=0).max(2)
         assert 0.1 < (differences < 40).mean() < 0.75  # the garment; noise stays below 40
         assert differences.mean() > 30  # the backgrounds
 
@@ -103,17 +100,14 @@ def test_unknown_kinds_are_refused(bag: np.ndarray) -> None:
         render(bag, "beach", 0)
 
 
-def test_other_processes_prepare_the_same_photographs_as_this_one() -> None:
+def test_other_processes_prepare_the_same_photographs_as_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = ("product", "cluttered")
+    monkeypatch.setattr(photographs, "KINDS", kinds)
     images = draw(np.array([0, 8]), np.random.default_rng(0))
-    photographs = prepared_photographs(images, np.array([3, 4]))
-    assert tuple(photographs) == KINDS
-    for kind, prepared in photographs.items():
+    by_kind = photographs.prepared_photographs(images, np.array([3, 4]))
+    assert tuple(by_kind) == kinds
+    for kind, prepared in by_kind.items():
         for place, seed in enumerate((3, 4)):
             image, polarity = prepared_photograph(images[place], kind, seed)
             np.testing.assert_array_equal(prepared.images[place], image)
             assert prepared.polarities[place] == polarity == POLARITIES.get(kind, polarity)
-
-
-def test_a_process_that_renders_loads_no_network() -> None:
-    code = "import sys, fmnist.robustness.photographs; print('torch' in sys.modules)"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=300) == "False\n"
