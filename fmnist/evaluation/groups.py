@@ -229,12 +229,10 @@ def _differing(result: RunResult, others: Sequence[RunResult]) -> list[str]:
         if any(_setting(other, key) != _setting(result, key) for other in others)
     ]
     lasts = [key.rpartition(".")[2] for key in keys]
-    texts = [
-        f"{last if lasts.count(last) == 1 else key}={json.dumps(_setting(result, key), default=str)}".replace(
-            '"', ""
-        )
-        for key, last in zip(keys, lasts, strict=True)
-    ]
+    texts = []
+    for key, last in zip(keys, lasts, strict=True):
+        value = json.dumps(_setting(result, key), default=str).replace('"', "")
+        texts.append(f"{last if lasts.count(last) == 1 else key}={value}")
     return texts if len(texts) <= NAMED_SETTINGS else [*texts[:NAMED_SETTINGS], "…"]
 
 

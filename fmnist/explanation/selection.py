@@ -189,8 +189,7 @@ class Target:
             InputError: The true class is asked for and there is none.
         """
         one_hot = np.eye(len(CLASSES), dtype=np.float32)
-        coefficients = np.zeros((len(predicted), len(CLASSES)), np.float32)
-        coefficients += one_hot[_classes(self.positive, predicted, labels)]
+        coefficients = one_hot[_classes(self.positive, predicted, labels)]
         if self.negative is not None:
             coefficients -= one_hot[_classes(self.negative, predicted, labels)]
         return coefficients
@@ -244,9 +243,10 @@ def _side(text: str, whole: str) -> Side:
         ) from None
 
 
-def _classes(side: Side, predicted: np.ndarray, labels: np.ndarray | None) -> np.ndarray | int:
+def _classes(side: Side, predicted: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    """Return the class of each image that one side of a target means, int64 (N,)."""
     if isinstance(side, int):
-        return side
+        return np.full_like(predicted, side)
     if side == PREDICTED:
         return predicted
     if labels is None:

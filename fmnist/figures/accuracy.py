@@ -19,7 +19,7 @@ GAP = 0.35  # rows of a heat map, between groups
 
 
 def outcome_figures(
-    images: ArrayLike,
+    images: NDArray[np.uint8],
     labels: NDArray[np.int64],
     confidences: ArrayLike,
     classes: Sequence[str],

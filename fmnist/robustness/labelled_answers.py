@@ -88,17 +88,12 @@ class LabelledAnswers:
 
         ``right`` is None where the garment is foreign.
         """
-        return [
-            {
-                "folder": folder,
-                **row,
-                "file": self.name(number),
-                "right": bool(self.right[number]) if self.known[number] else None,
-            }
-            for number, (folder, row) in enumerate(
-                zip(self.labelled.folders, table_of(self.answers).rows, strict=True)
-            )
-        ]
+        rows = []
+        for number, row in enumerate(table_of(self.answers).rows):
+            right = bool(self.right[number]) if self.known[number] else None
+            folder = self.labelled.folders[number]
+            rows.append({"folder": folder, **row, "file": self.name(number), "right": right})
+        return rows
 
     def sample(self, size: int) -> list[int]:
         """Return about so many photographs with an answer, evenly spaced in each subfolder."""
@@ -142,12 +137,8 @@ class LabelledAnswers:
             "known": self._figures(known),
             "foreign": self._figures(~known),
             "folders": [
-                {
-                    "folder": folder,
-                    "classes": self.right_names(folder),
-                    **self._figures(self.folders == folder),
-                }
-                for folder in self.labelled.answers
+                {"folder": name, "classes": self.right_names(name), **self._figures(self.folders == name)}
+                for name in self.labelled.answers
             ],
             "confusion": confusion,
             "risk_coverage": (

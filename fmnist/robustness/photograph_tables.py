@@ -32,10 +32,9 @@ def folder_table(measured: Measured) -> Table:
         Column("right where sure", "sure_accuracy", _percent("sure_accuracy")),
         Column("no answer", "unanswered", note="nothing found, or not readable"),
     ]
-    title = f"Labelled photographs: {measured['name']}"
-    return Table(
-        f"photographs-{measured['name']}", title, columns, [row for row in rows if row["photographs"]]
-    )
+    name = measured["name"]
+    shown = [row for row in rows if row["photographs"]]
+    return Table(f"photographs-{name}", f"Labelled photographs: {name}", columns, shown)
 
 
 def _folder_row(name: str, classes: Sequence[str] | None, figures: Mapping[str, Any]) -> Row:
@@ -112,8 +111,7 @@ def summary(measured: Measured) -> list[str]:
     known, foreign, detection = measured["known"], measured["foreign"], measured["foreign_detection"]
     lines = []
     if known["photographs"]:
-        accuracy = known["accuracy"]
-        sure = known["sure_accuracy"]
+        accuracy, sure = known["accuracy"], known["sure_accuracy"]
         lines.append(
             f"Of {counted(known['photographs'], 'photograph')} of known garments it gets "
             f"{_short(accuracy['value'])} right (95 % interval {100 * accuracy['low']:.1f} to "
@@ -210,6 +208,7 @@ def _comparison_row(model: str, contents: Sequence[Measured]) -> Row:
     known = [measured["known"] for measured in contents]
     accuracies = [each["accuracy"]["value"] for each in known if each["accuracy"]]
     by_folder = zip(*(measured["folders"] for measured in contents), strict=True)
+    detections = [measured["foreign_detection"]["probability"] for measured in contents]
     return {
         "model": model,
         "accuracy": mean(accuracies),
@@ -221,12 +220,6 @@ def _comparison_row(model: str, contents: Sequence[Measured]) -> Row:
         "refused": share(known, "refused"),
         "sure_accuracy": share(known, "sure_accuracy"),
         "foreign_refused": share([measured["foreign"] for measured in contents], "refused"),
-        "auroc": mean(
-            [
-                detection and detection["auroc"]
-                for measured in contents
-                for detection in [measured["foreign_detection"]["probability"]]
-            ]
-        ),
+        "auroc": mean([detection and detection["auroc"] for detection in detections]),
         "seeds": len(contents),
     }

@@ -50,6 +50,13 @@ def cnn() -> nn.Module:
     return make_network("cnn")
 
 
+@pytest.fixture
+def linear() -> nn.Sequential:
+    """A network whose logits are linear in the pixels."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+
 @pytest.fixture(scope="session")
 def pixels() -> np.ndarray:
     """Images uint8 (100, 28, 28), smooth enough that random networks answer differently."""

@@ -21,13 +21,6 @@ from tests.explanation.conftest import make_network, one_hot
 LIBRARY: dict[str, type[BaseCAM]] = {"gradcam": GradCAM, "hirescam": HiResCAM, "layercam": LayerCAM}
 
 
-@pytest.fixture
-def linear() -> nn.Sequential:
-    """Logits that are linear in the pixels."""
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-
-
 @pytest.mark.parametrize("method", LIBRARY)
 def test_cams_are_those_of_the_library(method: str, network: nn.Module, images: Tensor) -> None:
     explainer = Explainer(network, method)

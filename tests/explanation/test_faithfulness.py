@@ -30,12 +30,6 @@ COEFFICIENTS = np.eye(10, dtype=np.float32)[np.arange(COUNT) % 10]
 PLACES = (0, 3, 7)  # images that are measured again
 
 
-@pytest.fixture
-def linear() -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-
-
 def exact_map(linear: nn.Sequential, factor: float = 1) -> Explanation:
     """Return the explanation that is exact for a linear network: what each pixel adds to the logit."""
     weights = factor * linear[1].weight.detach()

@@ -23,11 +23,9 @@ from tests.explanation.conftest import one_hot
 from tests.inference.networks import make_run
 
 
-def test_a_linear_network_has_a_closed_form(images: Tensor) -> None:
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-    maps = Explainer(network, "masked-gradients")(images[:3], one_hot([4, 5, 6]))
-    weights = network[1].weight.detach()[[4, 5, 6]].view(3, 28, 28)
+def test_a_linear_network_has_a_closed_form(linear: nn.Sequential, images: Tensor) -> None:
+    maps = Explainer(linear, "masked-gradients")(images[:3], one_hot([4, 5, 6]))
+    weights = linear[1].weight.detach()[[4, 5, 6]].view(3, 28, 28)
     pixels = images[:3, 0].numpy()
     removed = (
         pixels + pixels - gaussian_filter(pixels, (0, masked_gradients.BLUR, masked_gradients.BLUR))
