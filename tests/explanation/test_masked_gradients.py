@@ -46,7 +46,7 @@ def test_masks_keep_half_of_every_pixel() -> None:
     [
         (LitMLP, {"widths": [16]}),
         (LitLeNet5, {}),
-        (LitCNN, {"widths": [8, 16]}),
+        (LitCNN, {"stem_width": 4, "widths": [4, 8]}),
         (LitResNet, {"depth": 8, "width": 4}),
     ],
 )
