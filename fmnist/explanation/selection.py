@@ -70,6 +70,7 @@ def by_index(test: Selection, indices: list[int]) -> Selection:
 
 def first_of_each_class(test: Selection) -> Selection:
     """Choose the first test image of every class."""
+    assert test.labels is not None, "the test set has labels"
     return test.subset(np.unique(test.labels, return_index=True)[1])
 
 
