@@ -26,94 +26,121 @@ class Model:
     Attributes:
         logits: To float32 (N, 10); of an estimator, log-probabilities or decision scores.
         embeddings: To float32 (N, D), the input of a network's last layer; pixels for any other model.
-        network: The network in evaluation mode; None for an estimator or a blend.
     """
 
     logits: Callable[[np.ndarray], np.ndarray]
     embeddings: Callable[[np.ndarray], np.ndarray]
-    network: "nn.Module | None" = None
 
 
-def load_model(folder: Path) -> Model:
+@dataclass(frozen=True)
+class NetworkModel(Model):
+    """A trained network.
+
+    Attributes:
+        classifier: Returns the LightningModule in evaluation mode.
+        network: The network in evaluation mode.
+    """
+
+    classifier: "Callable[[], Classifier]"
+    network: "nn.Module"
+
+
+def load_model(folder: Path, device: str = "cpu") -> Model:
     """Load the network, estimator or blend of a folder with ``config.yaml`` and ``checkpoints/``.
+
+    Only networks use the device.
 
     Raises:
         InputError: There is no model in it, or a damaged one.
     """
     if network_file(folder).exists():
-        return _load_network(folder)
+        return _load_network(folder, device)
     # PyTorch and scikit-learn are imported by those who need them: each takes seconds
     from fmnist.baselines import blend, estimator
 
     if (folder / estimator.FILE).exists():
         return Model(estimator.load_estimator(folder).logits, as_pixels)
     if (folder / blend.FILE).exists():
-        return Model(blend.load_blend(folder, load_logits).logits, as_pixels)
+        members = partial(load_logits, device=device)
+        return Model(blend.load_blend(folder, members).logits, as_pixels)
     names = [path.name for path in (*NETWORK_FILES, estimator.FILE, blend.FILE)]
     raise InputError(
         f"{quoted(folder / 'checkpoints')}: holds no model: no {', '.join(names[:-1])} or {names[-1]}"
     )
 
 
-def load_logits(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
+def load_logits(folder: Path, device: str = "cpu") -> Callable[[np.ndarray], np.ndarray]:
     """Load the model of a folder as a function of images uint8 (N, 28, 28) to logits float32 (N, 10)."""
-    return load_model(folder).logits
+    return load_model(folder, device).logits
 
 
-def _load_network(folder: Path) -> Model:
+def _load_network(folder: Path, device: str) -> NetworkModel:
     from fmnist.models import weights
     from fmnist.models.layers import embedding
     from fmnist.models.loading import in_batches, load_classifier
 
+    def load() -> "Classifier":
+        return load_classifier(folder).to(device)
+
     path = network_file(folder)
     if path.suffix == weights.SUFFIX:  # it names its network, so nothing waits for the import of Lightning
         network, logits = weights.load(path)
+        model = load
     else:
-        classifier = load_classifier(folder)
+        classifier = load()
         network, logits = classifier.network, classifier.evaluation_logits
-    features = embedding(network)
-    embeddings = partial(in_batches, features) if features else as_pixels
-    return Model(partial(in_batches, logits), embeddings, network)
+
+        def model() -> "Classifier":
+            return classifier
+
+    features = embedding(network.to(device))
+    return NetworkModel(
+        partial(in_batches, logits, device=device),
+        partial(in_batches, features, device=device) if features else as_pixels,
+        model,
+        network,
+    )
 
 
 class Predictor:
-    """The model of a finished run, which is loaded at the first call.
+    """The model of a finished run; it is loaded at the first call. Only networks use the device.
 
     Raises:
         InputError: The run is not finished.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, device: str = "cpu") -> None:
         if not run.is_scored:
             raise InputError(f"{quoted(run.path)}: is {run.state}, and only a finished run has a model")
-        self.run = run
+        self.run, self.device = run, device
 
     @cached_property
     def _model(self) -> Model:
-        return load_model(self.run.path)
-
-    @property
-    def network(self) -> "nn.Module":
-        """The trained network, in evaluation mode; a shipped one does not import Lightning.
-
-        Raises:
-            InputError: The run holds no network, or a damaged one.
-        """
-        if self.run.kind != "lightning" or self._model.network is None:
-            raise InputError(f"{quoted(self.run.path)}: is a {self.run.kind} run, it holds no network")
-        return self._model.network
+        return load_model(self.run.path, self.device)
 
     @cached_property
     def classifier(self) -> "Classifier":
-        """The trained LightningModule, in evaluation mode, with a copy of the network.
+        """The trained LightningModule, in evaluation mode.
 
         Raises:
             InputError: The run holds no network, or a damaged one.
         """
-        from fmnist.models.loading import load_classifier
+        return self._network_model.classifier()
 
-        _ = self.network  # refuses a run without one
-        return load_classifier(self.run.path)
+    @property
+    def network(self) -> "nn.Module":
+        """The trained network, in evaluation mode; of a shipped one, Lightning is not imported.
+
+        Raises:
+            InputError: The run holds no network, or a damaged one.
+        """
+        return self._network_model.network
+
+    @property
+    def _network_model(self) -> NetworkModel:
+        if self.run.kind != "lightning" or not isinstance(self._model, NetworkModel):
+            raise InputError(f"{quoted(self.run.path)}: is a {self.run.kind} run, it holds no network")
+        return self._model
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return logits float32 (N, 10) of images uint8 (N, 28, 28); see ``Model``.
