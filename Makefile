@@ -54,7 +54,7 @@ train: data  ## Train CONFIG, by default the CNN
 	@$(RUN) scripts/train.py --config "$(CONFIG)" $(ARGS)
 
 # of xdist's ways to share tests out, "loadfile" waits for ever after a process crashes (xdist 3.8, issue 1378)
-test: venv  ## Run the tests that are not slow, or others: ARGS="-m slow". Those that need the data skip without
+test: venv  ## Run the tests but for the slow ones (those: ARGS="-m slow"); without the data, some are skipped
 	@$(RUN) -m fmnist.data.source || echo "The tests marked real_data will be skipped."
 	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow" $(ARGS)
 

@@ -37,7 +37,8 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
     Args:
         config: The configuration.
         command: The command line.
-        load_model: Loads the members of a blend, of any kind, as functions of images to logits.
+        load_model: From a run folder to the function of images uint8 (N, 28, 28) to logits float32 (N, 10);
+            for the members of a blend, of any kind.
 
     Raises:
         InputError: The configuration is wrong, which is nearly always noticed before data are loaded.

@@ -29,7 +29,7 @@ from fmnist.baselines.config import Backend
 from fmnist.core.errors import InputError, one_line
 
 PACKAGE = "scikit-learn-intelex"
-"""Fits an SVC several times faster, to the same solution.
+"""A package that fits an SVC several times faster, to the same solution.
 
 It is not used to predict: with ten classes its SVC's predictions differ from libsvm's in one image of 200,
 and its decision function ranks another class first in one of 40, mostly a wrong one. Nor does it fit

@@ -51,7 +51,7 @@ def _find_member(path: str, flag: str) -> Run:
 def check_member(run: Run, flag: str, data_sha256: dict[str, str], split: dict[str, Any]) -> None:
     """Refuse a run, named by ``flag``, that was trained on validation images of this fit, or on other files.
 
-    The digests of the files and the split (``split_seed``, ``fold``, ``train``, ``val``) are of this fit.
+    ``data_sha256`` and ``split`` (``split_seed``, ``fold``, ``train``, ``val``) are those of this fit.
 
     Raises:
         InputError: It was trained on such images.

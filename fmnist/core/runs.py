@@ -55,7 +55,7 @@ class Run:
 
     @classmethod
     def create(cls, logs: str | Path, name: str, **record: Any) -> "Run":
-        """Create the folder of a new run, and write first fields of ``run.json``.
+        """Create the folder of a new run, and write first fields of ``run.json``; see ``check_name``.
 
         Runs that start at the same time never share a folder.
 

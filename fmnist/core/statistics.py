@@ -190,7 +190,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """Return the two-sided p-value of McNemar's exact test.
 
     Source: McNemar 1947; under equal accuracy an image on which the models differ favours either with
-    probability 1/2. The arguments are the numbers of images that only one of them gets right.
+    probability 1/2. The arguments count the images that one model alone gets right.
     """
     from scipy.stats import binom  # half a second that not every command needs
 

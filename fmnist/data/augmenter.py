@@ -15,7 +15,9 @@ class Augmenter:
     Args:
         images: uint8 (N, 28, 28), on the device of the batches.
         labels: int64 (N,), or float32 targets (N, 10), on the same device.
+        settings: Which augmentation.
         partners: int64 (n,), indices of the images that may be mixed into others: the training set's.
+        seed: Of the random numbers.
         photographs: So many of the last images are photographs: they are not mixed with others.
         copies: Indices of each photograph. The first is its position; from N on, indices go through all
             photographs again, and each gives them other random numbers.

@@ -58,8 +58,12 @@ class TrainLoader:
     from ``rank`` on.
 
     Args:
+        augmenter: Makes the batches.
         indices: int64 (n,), the training set's.
         batch_size: Of all processes together; divisible by ``world_size``.
+        seed: Of the order.
+        rank: Number of this process.
+        world_size: Number of processes.
         photographs: So many images of each batch, its last ones, are photographs.
     """
 
@@ -113,6 +117,8 @@ class EvalLoader:
         labels: int64 (N,), or float32 targets (N, 10).
         indices: int64 (n,), the images to return.
         batch_size: Of all processes together.
+        rank: Number of this process.
+        world_size: Number of processes.
     """
 
     def __init__(

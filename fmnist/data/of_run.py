@@ -9,7 +9,7 @@ from fmnist.data.datamodule import FashionMNISTDataModule
 def data_of(run: Run, root: str, download: bool = False) -> FashionMNISTDataModule:
     """Return the data that a run was made with, in its split, without augmentation.
 
-    ``root`` is searched first, see ``source.find``.
+    ``root`` is searched first, see ``source.find``. With ``download``, missing files are downloaded into it.
 
     Raises:
         InputError: The files are not on this machine, are altered, or are not those of the run.
@@ -19,8 +19,13 @@ def data_of(run: Run, root: str, download: bool = False) -> FashionMNISTDataModu
     split = run.split
     if not {"split_seed", "train", "val"} <= split.keys():
         raise InputError(f"{quoted(run.path / 'run.json')}: names no split of the data")
-    sizes = {"val_size": split["val"], "train_size": split["train"]}
-    data = FashionMNISTDataModule(root, **sizes, split_seed=split["split_seed"], fold=split["fold"])
+    data = FashionMNISTDataModule(
+        root,
+        val_size=split["val"],
+        train_size=split["train"],
+        split_seed=split["split_seed"],
+        fold=split["fold"],
+    )
     if data.data.sha256 != run.record.get("data_sha256"):
         raise InputError(
             f"--data.root {quoted(root)}: holds other data than {quoted(run.path)} was made with"

@@ -12,7 +12,7 @@ from fmnist.core.runs import Run
 
 
 def serve(runs: Sequence[Run], host: str, port: int, share: bool, threshold: float, root: str) -> None:
-    """Serve the page until Ctrl-C or SIGTERM; the flags are those of ``demo.py --help``.
+    """Serve the page until Ctrl-C or SIGTERM; the arguments are those of ``demo.py --help``.
 
     Raises:
         InputError: A flag has a wrong value, the port is taken, a run's model cannot be loaded, or Gradio is

@@ -24,7 +24,7 @@ PACKAGE = "fmnist.demo"
 
 
 def build_page(respondents: Sequence[Respondent], folder: Path, uploads: Path) -> gr.Blocks:
-    """Build the page; ``folder`` is empty, for the examples, and Gradio puts pictures into ``uploads``."""
+    """Build the page; the examples go into ``folder``, which is empty, and uploads into ``uploads``."""
 
     # Gradio names an upload by its content and its name. So two who send the same file share it: whoever
     # comes second finds it gone, and gets the remembered answer. More are remembered than can wait.

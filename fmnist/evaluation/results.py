@@ -103,11 +103,12 @@ class RunResult:
             history = self.run.history()
         except (OSError, ValueError, KeyError, TypeError):
             return {}
-        return {
-            name: (epochs[finite], values[finite])
-            for name, (epochs, values) in history.items()
-            if (finite := np.isfinite(values)).any()
-        }
+        curves = {}
+        for name, (epochs, values) in history.items():
+            finite = np.isfinite(values)
+            if finite.any():
+                curves[name] = epochs[finite], values[finite]
+        return curves
 
     @property
     def size_bytes(self) -> int | None:

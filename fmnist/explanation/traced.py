@@ -63,9 +63,14 @@ def _record(module: nn.Module, images: Tensor) -> nn.Module:
 
 
 def _spread(
-    gradient: Tensor, weight: Tensor, size: Sequence[int], stride: Any, padding: Any, dilation: Any,
+    gradient: Tensor,
+    weight: Tensor,
+    size: Sequence[int],
+    stride: Any,
+    padding: Any,
+    dilation: Any,
     groups: int,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return the transposed convolution of a gradient to the height and width of ``size``."""
     missing = [
         size[axis + 2]
@@ -79,16 +84,31 @@ def _spread(
 
 
 def _convolution(
-    gradient: Tensor, inputs: Tensor, weight: Tensor, bias_sizes: Any, stride: Any, padding: Any,
-    dilation: Any, transposed: bool, output_padding: Any, groups: int, wanted: Any,
-) -> tuple[Tensor, None, None]:  # fmt: skip
+    gradient: Tensor,
+    inputs: Tensor,
+    weight: Tensor,
+    bias_sizes: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+    wanted: Any,
+) -> tuple[Tensor, None, None]:
     return _spread(gradient, weight, inputs.shape, stride, padding, dilation, groups), None, None
 
 
 def _average(
-    gradient: Tensor, inputs: Tensor, kernel: Any, stride: Any, padding: Any, ceil: bool, pad: bool,
+    gradient: Tensor,
+    inputs: Tensor,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    ceil: bool,
+    pad: bool,
     divisor: Any,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     channels = inputs.shape[1]
     weight = gradient.new_full((channels, 1, *kernel), 1 / (kernel[0] * kernel[1]))
     return _spread(gradient, weight, inputs.shape, stride or kernel, padding, (1, 1), channels)

@@ -1,7 +1,7 @@
 """Draw arrays with matplotlib: curves, confusion matrices, bars, grids of images, explanations.
 
 Every drawing function returns a new ``Figure`` without pyplot, so no figure stays open and no display is
-needed. Images of a wrong shape raise a ``ValueError`` that names it.
+needed. Images of a wrong shape or type raise a ``ValueError`` that names them.
 """
 
 from fmnist.figures.accuracy import confusion_matrix, heat_map, outcome_figures, per_class_bars

@@ -79,7 +79,7 @@ def per_class_bars(values: ArrayLike, classes: Sequence[str], xlabel: str) -> Fi
     """Draw a value in [0, 1] of each class as a bar with its number, the classes from top to bottom."""
     figure = Figure(figsize=(6.4, 0.6 + 0.3 * len(classes)), layout="constrained")
     ax = figure.subplots()
-    bars = ax.barh(range(len(classes)), values, height=0.7176, color=BLUE)
+    bars = ax.barh(range(len(classes)), values, height=0.72, color=BLUE)
     ax.bar_label(bars, fmt="%.3f", padding=3, fontsize=8)
     ax.set_yticks(range(len(classes)), classes)
     ax.set_ylim(len(classes) - 0.5, -0.5)

@@ -50,7 +50,7 @@ STYLE: dict[Any, Any] = {
 
 
 def as_levels(images: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
-    """Return images of 28 x 28, uint8 or floats, as floats, uint8 in [0, 1].
+    """Return images of 28 x 28 as float64 in [0, 1]: uint8 divided by 255, floats as they are.
 
     Raises:
         ValueError: They have another shape or type; ``name`` is named.
@@ -60,7 +60,7 @@ def as_levels(images: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
         wanted = {2: "(28, 28)", 3: "(N, 28, 28)", 4: "(rows, k, 28, 28)"}[ndim]
         raise ValueError(f"{name} must have the shape {wanted}, got {array.shape}")
     if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(f"{name} must be uint8 or floats, got {array.dtype}")
+        raise ValueError(f"{name} must be uint8, or floats in [0, 1], got {array.dtype}")
     return array / 255 if array.dtype == np.uint8 else array.astype(np.float64)
 
 

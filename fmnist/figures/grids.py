@@ -20,7 +20,8 @@ from fmnist.figures.canvas import DPI, STYLE, as_levels, paste, pixel_page
 
 ZOOM = 5  # output pixels for one image pixel
 SIDE = IMAGE_SIZE * ZOOM
-COLUMNS, WORST = 8, 32
+COLUMNS = 8  # images in a row
+WORST = 32  # errors drawn
 GAP = 14
 MARGIN = 24
 TITLE_SIZE = 7.5
@@ -31,7 +32,7 @@ FRAME = "#CCCCCC"
 
 @rc_context(STYLE)
 def image_grid(images: ArrayLike, titles: Sequence[str], title: str) -> Figure:
-    """Draw images in rows of eight, dark on white as in the photographs.
+    """Draw images in rows of ``COLUMNS``, dark on white as in the photographs.
 
     Args:
         images: ``(N, 28, 28)``, uint8 or floats in [0, 1] (clipped); none at all gives an empty grid.
@@ -39,7 +40,7 @@ def image_grid(images: ArrayLike, titles: Sequence[str], title: str) -> Figure:
         title: A heading for the whole grid.
 
     Raises:
-        ValueError: The images have another shape.
+        ValueError: The images have another shape or type.
     """
     pixels = as_levels(images, "images", ndim=3)
     columns = max(1, min(COLUMNS, len(pixels)))
@@ -72,7 +73,7 @@ def worst_errors(
     """Draw the most confident errors first, each with true class, predicted class and probability.
 
     Images are ``(N, 28, 28)``, labels, predicted labels and the probabilities of these ``(N,)``; with
-    ``written=False`` the probabilities only give the order. At most 32 errors are drawn.
+    ``written=False`` the probabilities only give the order. At most ``WORST`` errors are drawn.
     """
     wrong = np.flatnonzero(true != predicted)
     worst = wrong[np.argsort(-probability[wrong], kind="stable")][:WORST]

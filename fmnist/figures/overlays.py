@@ -60,7 +60,7 @@ def panel_grid(panels: Sequence[Panel], title: str, limit: float | None = None) 
         limit: Top of the colour scale; None for the strongest evidence of each panel.
 
     Raises:
-        ValueError: An array has another shape.
+        ValueError: An array has another shape or type.
     """
     columns = min(2, len(panels))
     figure, cells = _layout(-(-len(panels) // columns), columns, 3, title)
@@ -222,5 +222,8 @@ def _frame(ax: Axes, right: bool | None = None) -> None:
 
 
 def _shares(evidence: Any, limit: float) -> NDArray[np.float64]:
-    """Return evidence as shares of ``limit``, in [0, 1]."""
-    return np.clip(as_levels(evidence, "evidence", ndim=2) / limit, 0, 1)
+    """Return evidence (28, 28) as shares of ``limit``, in [0, 1]."""
+    values = np.asarray(evidence, np.float64)
+    if values.shape != (IMAGE_SIZE, IMAGE_SIZE):
+        raise ValueError(f"evidence must have the shape (28, 28), got {values.shape}")
+    return np.clip(values / limit, 0, 1)

@@ -84,7 +84,7 @@ def export_run(
         classifier, details = predictor.classifier, metadata(run)
         if with_map:
             details["map"] = with_map.description
-        content = form.write((with_map.capture if with_map else capture)(classifier), details)
+        content = form.write(with_map.capture(classifier) if with_map else capture(classifier), details)
         exported = form.read(content)
         logits = predictor.logits(images)
         difference = compare(exported, images, logits, name)
@@ -226,7 +226,7 @@ def compare(exported: NetworkFunction, images: np.ndarray, logits: np.ndarray, n
     """
     largest = 0.0
     for size, count in COMPARED.items():
-        computed, expected = _in_batches(exported, images[:count], size), logits[:count]
+        computed, expected = _call_in_batches(exported, images[:count], size), logits[:count]
         difference = float(np.abs(computed - expected).max())
         others = int((computed.argmax(1) != expected.argmax(1)).sum())
         if others or not difference <= TOLERANCE:  # a difference of NaN fails, too
@@ -247,7 +247,7 @@ def compare_maps(exported: NetworkFunction, images: np.ndarray, maps: np.ndarray
     Raises:
         InputError: They differ by more than ``TOLERANCE``.
     """
-    difference = float(np.abs(_in_batches(exported, images, MAP_BATCH) - maps).max())
+    difference = float(np.abs(_call_in_batches(exported, images, MAP_BATCH) - maps).max())
     if not difference <= TOLERANCE:
         raise InputError(
             f"--with-map: the exported map differs from the network's by up to {difference:.2g} (allowed: "
@@ -256,7 +256,8 @@ def compare_maps(exported: NetworkFunction, images: np.ndarray, maps: np.ndarray
     return difference
 
 
-def _in_batches(exported: NetworkFunction, images: np.ndarray, size: int) -> np.ndarray:
+def _call_in_batches(exported: NetworkFunction, images: np.ndarray, size: int) -> np.ndarray:
+    """Return the outputs of an export for images uint8 (N, 28, 28), ``size`` of them at a time."""
     inputs = as_input(images)
     return np.concatenate([exported(part) for part in np.split(inputs, range(size, len(inputs), size))])
 

@@ -243,6 +243,8 @@ class Classifier(LightningModule):
     def _summarise(self, stage: Stage) -> None:
         """Compute the results of an epoch from all its logits, and log the scalar ones as ``stage/name``.
 
+        The labels of photographs are targets (N, 10); their accuracy is logged as ``val/photographs``.
+
         Raises:
             InputError: Logits of validation or test images are not numbers.
         """
@@ -263,6 +265,7 @@ class Classifier(LightningModule):
             self.predictions[stage] = logits[order], labels[order], indices[order]
 
     def _metrics_of(self, stage: Stage, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Return the loss and the metrics of logits (N, 10) and labels (N,)."""
         scores = None if stage == "train" else logits.cpu().numpy()
         if scores is not None and (fault := scores_fault(scores, len(labels))):
             self._check_finite(self.state_dict())

@@ -15,7 +15,7 @@ WEIGHT, TEMPERATURE = 0.9, 1.0
 
 
 class Teacher(NamedTuple):
-    """A trained network in evaluation mode; ``flip_average`` as in ``Classifier``."""
+    """A trained network, which gives logits (N, 10); ``flip_average`` as in ``Classifier``."""
 
     network: nn.Module
     flip_average: bool = False
@@ -29,6 +29,7 @@ class Teachers:
     those of the student.
 
     Args:
+        members: At least one.
         weight: Share of the loss; the rest is that of the labels.
         temperature: Divides all logits before the softmax; above 1 it shows more of the unlikely classes.
 

@@ -10,7 +10,7 @@ from fmnist.core.predictions import Predictions
 from fmnist.core.runs import Run
 from fmnist.core.settings import shortening_flags
 from fmnist.data.source import training_size
-from fmnist.studies.jobs import Job, is_derived
+from fmnist.studies.jobs import Job, needs_runs
 
 FILE = "out_of_fold.npz"
 """File of a study's folder with the predictions of all training images."""
@@ -23,7 +23,7 @@ def with_fold_size(job: Job, folds: int, config: dict[str, Any]) -> Job:
         InputError: The images cannot be divided into so many folds of one size, the runs would begin with
             what was learned from images that they validate on, or they would not predict all of those.
     """
-    if is_derived(config) or config.get("init") is not None or config.get("teachers"):
+    if needs_runs(config):
         raise InputError(
             f"--folds {folds}: does not go with --blend, --features embedding, --init or --teachers, whose "
             "runs were trained on images of other folds"

@@ -19,18 +19,20 @@ class Job(NamedTuple):
     Attributes:
         path: The YAML that names it in messages.
         command: Script and arguments that run it.
-        is_derived: Whether it is made of other runs.
+        is_derived: Whether it is made of other runs, whatever its seed.
+        needs_runs: Whether it needs finished runs, as derived ones and those with teachers do.
         values: By flag, the values in which it differs from the other runs of its study.
     """
 
     path: Path
     command: list[str]
     is_derived: bool
+    needs_runs: bool
     values: dict[str, Any]
 
 
 def find_jobs(paths: Sequence[str], flags: Sequence[str]) -> tuple[list[Job], list[Path]]:
-    """Read YAML files, and folders of them, into jobs with more flags; those made of other runs come last.
+    """Read YAML files, and folders of them, into jobs with more flags; those that need other runs come last.
 
     Returns:
         The jobs, and the files that describe none.
@@ -51,7 +53,8 @@ def find_jobs(paths: Sequence[str], flags: Sequence[str]) -> tuple[list[Job], li
             failed.append(path)
             continue
         if command := _command(path, text.partition("\n")[0]):
-            jobs.append(Job(path, [*command, *flags], is_derived(config), {"config": path.name}))
+            kind = is_derived(config), needs_runs(config)
+            jobs.append(Job(path, [*command, *flags], *kind, {"config": path.name}))
         else:
             print(
                 f"error: {quoted(path)}: its first line must be its command, like\n"
@@ -59,7 +62,7 @@ def find_jobs(paths: Sequence[str], flags: Sequence[str]) -> tuple[list[Job], li
                 file=sys.stderr,
             )
             failed.append(path)
-    return sorted(jobs, key=lambda job: job.is_derived), failed
+    return sorted(jobs, key=lambda job: (job.needs_runs, job.is_derived)), failed
 
 
 def _yaml_files(path: str) -> list[Path]:
@@ -95,6 +98,12 @@ def is_derived(config: Any) -> bool:
     return bool(settings.get("blend")) or any("embedding" in step for step in steps)
 
 
+def needs_runs(config: Any) -> bool:
+    """Return whether a configuration is made of finished runs, begins with one's weights, or has teachers."""
+    settings = config if isinstance(config, dict) else {}
+    return is_derived(config) or settings.get("init") is not None or bool(settings.get("teachers"))
+
+
 def job_of(configs: Sequence[str], flags: Sequence[str]) -> Job:
     """Return the one job of YAML files that stack, as ``--config`` names them, and of flags.
 
@@ -115,7 +124,7 @@ def job_of(configs: Sequence[str], flags: Sequence[str]) -> Job:
         script = command[0] if command else script
         arguments = ["--config", str(path), *arguments]
     path = Path(configs[-1] if configs else "train.py")
-    return Job(path, [script, *arguments, *flags], False, {})
+    return Job(path, [script, *arguments, *flags], False, False, {})
 
 
 def repeated(jobs: Iterable[Job], ranges: Mapping[str, int | None]) -> list[Job]:

@@ -29,7 +29,7 @@ def run_jobs(
     """Return the finished run of each job, which is run now if there is none; None where that fails.
 
     Args:
-        jobs: Those that are made of other runs come last.
+        jobs: Those that need other runs come last.
         resolver: Checks the commands.
         study: The name that new runs record.
         folder: The study's folder, for locks and for the output of runs that go on at the same time.
@@ -43,7 +43,7 @@ def run_jobs(
     labels = [f"[{place}/{len(jobs)}] {title}" for place, title in enumerate(titles, 1)]
     with stops_children(running.values):
         while waiting or running:
-            while waiting and len(running) < parallel and not (running and jobs[waiting[0]].is_derived):
+            while waiting and len(running) < parallel and not (running and jobs[waiting[0]].needs_runs):
                 place = waiting.pop(0)
                 job = jobs[place]
                 print(f"\n{labels[place]}", flush=True)

@@ -135,7 +135,7 @@ class TrialRun:
         folder: Of the study.
         name: Of its runs.
         command: Script and arguments of a run from the start.
-        record: What it records as its ``study``, such as the number of the ``trial``.
+        record: What it records as its ``study``: at least ``name``, and ``trial``, the number of the trial.
         metric: The validation metric that is followed.
 
     Attributes:

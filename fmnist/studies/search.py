@@ -124,7 +124,7 @@ class Search:
         self._machine = machine_of(plan.folder)
         self._running: dict[int, tuple[Trial, TrialRun]] = {}
         self._locks: dict[int, int] = {}
-        self._pruned: set[int] = set()
+        self._being_pruned: set[int] = set()  # their processes have not ended yet
         self._seen: dict[int, int] = {}  # number of epochs by trial
         self.last_reasons: deque[str] = deque(maxlen=MOST_FAILURES)
         self._progress = Progress(study, plan.trials, plan.metric)
@@ -241,7 +241,7 @@ class Search:
         The epochs are looked at in order, so that what is decided does not depend on when they are seen.
         """
         status = run.ended()  # before its values are read, so that none is missed
-        if self.plan.epochs is not None and trial.number not in self._pruned:
+        if self.plan.epochs is not None and trial.number not in self._being_pruned:
             values = run.values()
             known = self._steps(trial.number) if len(values) > self._seen.get(trial.number, 0) else values
             for epoch in [epoch for epoch in values if epoch not in known]:
@@ -252,13 +252,13 @@ class Search:
             self._seen[trial.number] = len(values)
         if status is None:
             return
-        if trial.number in self._pruned:
+        if trial.number in self._being_pruned:
             self._tell_pruned(trial, run)
         elif not run.goes_on(status):
             self._tell(trial, run, status)
 
     def _prune(self, trial: Trial, run: TrialRun) -> None:
-        self._pruned.add(trial.number)
+        self._being_pruned.add(trial.number)
         if run.child is not None:
             run.child.stop()
 
@@ -266,7 +266,7 @@ class Search:
         if found := run.find():
             found.update(status="pruned", error=None)
         self.study.tell(trial, state=TrialState.PRUNED)
-        self._pruned.discard(trial.number)
+        self._being_pruned.discard(trial.number)
         self._done(trial.number)
 
     def _tell(self, trial: Trial, run: TrialRun, status: int) -> None:

@@ -65,12 +65,12 @@ def keep_previous(folder: Path) -> None:
 
 
 def restore_last(folder: Path, end_moved: bool = False) -> None:
-    """Make sure that ``last.ckpt`` can be loaded, and remove what an interrupted writing left.
+    """Make sure that ``last.ckpt`` in ``checkpoints/`` can be loaded, and remove unfinished files.
 
     If it is damaged, a warning is printed and ``previous.ckpt`` takes its place. It does so without a warning
-    if training ended within an epoch and goes on beyond that (``end_moved``): ``last.ckpt`` is of after the
-    validation of that end, ``previous.ckpt`` of before. Of several processes only the main one may call this,
-    before their first barrier; after it all of them load the same file.
+    if training ended within an epoch and goes on beyond that (``end_moved``): then ``last.ckpt`` was written
+    after the validation of that end, and ``previous.ckpt`` before it. Of several processes only the main one
+    may call this, before their first barrier; after it all of them load the same file.
 
     Raises:
         InputError: There is none, or both are damaged.
@@ -124,6 +124,8 @@ class LastCheckpoint(Checkpoint):
 
     Args:
         minutes: The longest time between two checkpoints.
+        stops: Knows whether the run is asked to stop.
+        ending: Knows what ends training.
         end_moved: A run that had ended goes on beyond that.
 
     Attributes:

@@ -32,7 +32,7 @@ def finished_network(flag: str, path: str) -> tuple[Run, Classifier]:
 
 
 def load_initial_weights(model: Classifier, path: str) -> dict[str, Any]:
-    """Give a model the weights of the run that ``--init`` names; everything else starts afresh.
+    """Give a model the weights of the best epoch of the run that ``--init`` names; see ``finished_network``.
 
     Returns:
         The ``run_reference`` of the run.

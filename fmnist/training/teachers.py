@@ -89,8 +89,8 @@ def teacher_lines(
     Args:
         teachers: As ``learn_from_teachers`` returns them.
         config: Of the run that they teach.
-        data_sha256: Of its data, as ``run.json`` records it.
-        split: Likewise.
+        data_sha256: Of that run's data, as ``run.json`` records it.
+        split: Of that run, as ``run.json`` records it.
     """
     yield (
         f"learns from {' and '.join(map(reference_name, teachers))}: {config['teacher_weight']:.0%} of the "

@@ -189,8 +189,8 @@ def _word(value: Any) -> str:
 
 def raised_by_lightning(error: BaseException) -> bool:
     """Tell whether Lightning itself objected, rather than code that it called."""
-    frame, _ = list(traceback.walk_tb(error.__traceback__))[-1]
-    is_theirs = frame.f_globals.get("__name__", "").startswith("lightning.")
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    is_theirs = bool(frames) and frames[-1].f_globals.get("__name__", "").startswith("lightning.")
     return isinstance(error, ValueError | TypeError | RuntimeError) and is_theirs
 
 

@@ -43,6 +43,15 @@ def test_the_loaded_model_has_the_logits_of_the_saved_one(tmp_path: Path) -> Non
     assert not torch.equal(logits, loaded(images))  # of one view alone
 
 
+def test_a_checkpoint_of_a_compiled_network_is_loaded_like_another(tmp_path: Path) -> None:
+    saved = save(tmp_path / "run", LitMLP, widths=[8])
+    saved.network.compile(backend="eager")  # needs no compiler
+    torch.save({"state_dict": saved.state_dict()}, tmp_path / "run" / "checkpoints" / "best.ckpt")
+    images = torch.rand(5, 1, 28, 28)
+    loaded = load_classifier(tmp_path / "run")
+    assert torch.allclose(loaded.evaluation_logits(images), saved.evaluation_logits(images), atol=1e-6)
+
+
 def test_a_file_of_weights_builds_networks_only(tmp_path: Path) -> None:
     network = torch.nn.Linear(2, 2)
     weights.write(tmp_path / "w.safetensors", network, {"in_features": 2, "out_features": 2})

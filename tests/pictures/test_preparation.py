@@ -203,6 +203,7 @@ def test_other_arrays_are_refused(picture: np.ndarray) -> None:
     ("picture", "flags"),
     [
         (np.full((90, 80), 255, np.uint8), (NOTHING_FOUND,)),
+        (np.tile(np.arange(100, 180, dtype=np.uint8), (90, 1)), (NOTHING_FOUND,)),
         (shirt(NAVY, PAPER), ()),
         (shirt((255, 255, 255), (20, 20, 20)), ()),
         (shirt((225, 225, 222), PAPER), (LOW_CONTRAST,)),
@@ -211,7 +212,7 @@ def test_other_arrays_are_refused(picture: np.ndarray) -> None:
         (shirt(NAVY, PAPER, shirt_mask(400, 400, side=80, top=160, left=150)), (TOO_SMALL,)),
         (np.pad(np.full((190, 190), 60, np.uint8), 10, constant_values=240), (TOO_LARGE,)),
     ],
-    ids=["blank", "proper", "light on dark", "pale", "two", "cut off", "small", "large"],
+    ids=["blank", "ramp", "proper", "light on dark", "pale", "two", "cut off", "small", "large"],
 )
 def test_problems_of_a_picture_are_flagged(picture: np.ndarray, flags: tuple[str, ...]) -> None:
     assert prepare(picture).flags == flags

@@ -19,6 +19,7 @@ from tests.studies import conftest
 
 ROOT = Path(__file__).parents[2]
 DIVIDE = "must be 2 or more, and divide the 600 training images evenly"
+ALONE = "--folds 2: goes with --config FILE, and not with"
 OF_OTHER_RUNS = "does not go with --blend, --features embedding, --init or --teachers"
 TRAINER = """
 import sys, numpy as np, yaml
@@ -124,9 +125,13 @@ def test_a_fold_that_fails_leaves_no_predictions_of_all_images(
         (["--folds", 7], f"--folds 7: {DIVIDE}, as 6 does"),
         (["--folds", 1], f"--folds 1: {DIVIDE}, as 2 does"),
         (["--folds", 601], f"--folds 601: {DIVIDE}, as 600 does"),
-        (["--folds", 2, "--seeds", 2], "--folds 2: goes with --config FILE, and not with --seeds"),
-        (["--folds", 2, "--search", "x.yaml"], "--folds 2: goes with --config FILE, and not with --search"),
-        (["--folds", 2, "--compare", "page"], "--folds 2: goes with --config FILE, and not with --compare"),
+        (["--folds", 2, "--seeds", 2], f"{ALONE} --seeds"),
+        (
+            ["--folds", 2, "--split-seeds", 2],
+            f"{ALONE} --split-seeds",
+        ),
+        (["--folds", 2, "--search", "x.yaml"], f"{ALONE} --search"),
+        (["--folds", 2, "--compare", "page"], f"{ALONE} --compare"),
         (["--folds", 2, "--data.val_size", 60], "--data.val_size 60: leave it out, it is given by --folds 2"),
         (["--folds", 2, "--data.fold=1"], "--data.fold 1: leave it out, it is given by --folds 2"),
         (["--folds", 0], "--folds: '0' must be a whole number, 1 or more"),

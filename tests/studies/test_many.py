@@ -277,13 +277,15 @@ def test_sigterm_stops_the_training_too(folder: Path) -> None:
 
 
 def test_the_projects_own_configurations_begin_with_their_command() -> None:
-    folders = [str(ROOT / "configs" / name) for name in ("published", "baselines")]
+    folders = [str(ROOT / "configs" / name) for name in ("published", "baselines", "record")]
     jobs, failed = find_jobs(folders, [])
     assert not failed
     assert all(Path(job.command[0]).is_file() for job in jobs)
     derived = [job.path.stem for job in jobs if job.is_derived]
-    assert sorted(derived) == ["blend", "cnn_knn", "cnn_logistic_regression", "cnn_svm"]
-    assert derived == [job.path.stem for job in jobs[-4:]]
+    assert sorted(derived) == ["blend", "cnn_knn", "cnn_logistic_regression", "cnn_svm", "ensemble"]
+    assert derived == [job.path.stem for job in jobs[-5:]]
+    taught = [job.path.stem for job in jobs if job.needs_runs and not job.is_derived]
+    assert taught == ["lenet5", "mlp"] == [job.path.stem for job in jobs[-7:-5]]
 
 
 def test_what_changes_nothing_learned_trains_nothing_again(run: Call, folder: Path) -> None:
