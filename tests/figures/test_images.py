@@ -219,7 +219,7 @@ def test_no_text_overlaps_another_or_leaves_the_figure() -> None:
             lambda: image_grid(IMAGES[:, None], [], ""),
             r"images must have .* \(N, 28, 28\), got \(12, 1, 28, 28\)",
         ),
-        (lambda: image_grid(IMAGES.astype(np.int64), [], ""), r"uint8 or floats.*int64"),
+        (lambda: image_grid(IMAGES.astype(np.int64), [], ""), r"uint8, or floats.*int64"),
         (lambda: augmented_grid(IMAGES, IMAGES), r"augmented must have the shape \(rows, k, 28, 28\), got"),
         (lambda: panel_grid([Panel(IMAGE, np.ones((7, 7)))], ""), r"evidence must have .* got \(7, 7\)"),
         (lambda: panel_grid([Panel(IMAGE[None], EVIDENCE)], ""), r"image must have .* got \(1, 28, 28\)"),
