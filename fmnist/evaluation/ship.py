@@ -34,8 +34,8 @@ by k-means 0.9954. Against noise it was at least 0.9999 with each."""
 LEAST_AGREEMENT = 0.9995  # of the test images that get the class of the float32 weights
 LARGEST_FILE, LARGEST_SUM = 2_000_000, 5_000_000  # bytes
 KEPT = ("metrics.csv", "predictions/photographs.npz", "photographs/*.json")
-FOLDERS = re.compile(r"""(?<![^\s="'])/(?:[^\s/"']+/)+""")
-"""The folders of absolute paths, which say something of one machine."""
+OF_MACHINE = re.compile(r""" --logs[ =][^\s"]+|(?m:^logs: .*\n)|(?<![^\s="'])/(?:[^\s/"']+/)+""")
+"""What says something of one machine: where its runs are, and the folders of absolute paths."""
 
 
 def ship(run: Run, output: Path, root: str = "data") -> str:
@@ -64,7 +64,7 @@ def ship(run: Run, output: Path, root: str = "data") -> str:
         folder = Path(stack.enter_context(TemporaryDirectory(dir=output, prefix="."))) / name
         weights.write(folder / NETWORK_FILES[-1], classifier.network, classifier.hparams)
         for file in ("config.yaml", RECORD):
-            write_file(folder / file, FOLDERS.sub("", (run.path / file).read_text()))
+            write_file(folder / file, OF_MACHINE.sub("", (run.path / file).read_text()))
         for path in (path for pattern in KEPT for path in run.path.glob(pattern)):
             write_file(folder / path.relative_to(run.path), path.read_bytes())
         shipped = Predictor(Run(folder))

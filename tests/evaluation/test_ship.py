@@ -28,9 +28,10 @@ SECRET = "/home/someone/data"
 def trained(tmp_path_factory: pytest.TempPathFactory, synthetic_root: Path) -> Run:
     """A finished run whose record and configuration name a folder of one machine."""
     run = write_network(synthetic_root, tmp_path_factory.mktemp("logs"), "small")
-    run.update(command=f"python scripts/train.py --data.root {SECRET}/set --name small", photographs=None)
+    command = f"python scripts/train.py --data.root {SECRET}/set --logs {SECRET} --name small"
+    run.update(command=command, photographs=None)
     config = run.path / "config.yaml"
-    config.write_text(f"{config.read_text()}data:\n  root: {SECRET}/set\n")
+    config.write_text(f"{config.read_text()}logs: {SECRET}\ndata:\n  root: {SECRET}/set\n")
     return run
 
 
@@ -78,6 +79,7 @@ def test_nothing_that_is_shipped_names_a_folder_of_the_machine(folder: Path) -> 
         assert b"someone" not in content, path
     record = json.loads((folder / "small" / "run.json").read_text())
     assert record["command"] == "python scripts/train.py --data.root set --name small"
+    assert "logs" not in (folder / "small" / "config.yaml").read_text()
     assert record["classes"][0] == "T-shirt/top"
     card = (folder / "small" / "README.md").read_text()
     assert "| accuracy, 200 test images | 0." in card
