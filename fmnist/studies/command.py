@@ -89,7 +89,7 @@ def _many(
         config = resolver.resolve(job.command).config
         jobs, failed = [with_fold_size(job, options.folds, config) if options.folds else job], []
         kind = f"{over.unit}s" if is_repeated else "runs"
-        name, logs = f"{config['name']}-{kind}", config["logs"]
+        name, logs = f"{config['name'].removesuffix(f'-{kind}')}-{kind}", config["logs"]
     jobs = repeated(jobs, ranges)
     name = options.study or name
     folder = study_folder(logs, name, options.resume)
@@ -105,15 +105,15 @@ def _many(
         again = shell_command("study", "--resume", str(folder))
         shown = entries if is_repeated else []
         sentences = spreads_of(groups_of(shown), over)
-        path = write_page(folder, name, again, entries, repeated=shown, sentences=sentences, over=over)
-        print(*sentences, f"{quoted(path)}: open it in a browser", sep="\n", flush=True)
         if options.folds and len(runs) == len(jobs):
             predictions = out_of_fold(runs)
             write_predictions(folder / FILE, predictions)
-            print(
-                f"{quoted(folder / FILE)}: accuracy {predictions.accuracy:.4f} on all "
-                f"{len(predictions.labels):,} out-of-fold predictions"
+            sentences.append(
+                f"Accuracy {predictions.accuracy:.4f} on all {len(predictions.labels):,} out-of-fold "
+                f"predictions, which {FILE} holds."
             )
+        path = write_page(folder, name, again, entries, repeated=shown, sentences=sentences, over=over)
+        print(*sentences, f"{quoted(path)}: open it in a browser", sep="\n", flush=True)
     if failed:
         print(f"failed: {shlex.join(map(str, failed))}", file=sys.stderr)
     if options.compare and len(runs) > 1:

@@ -76,11 +76,11 @@ def accuracy(run: Run | None, part: str = "test") -> float | None:
     return value if isinstance(value, int | float) else None
 
 
-def trials_table(entries: Sequence[Entry], result: str, folder: Path) -> Table:
+def trials_table(entries: Sequence[Entry], heading: str, result: str, folder: Path) -> Table:
     """Return the table of runs in their order; ``folder`` is that of the page, where links start."""
     flags = dict.fromkeys(flag for entry in entries for flag in entry.values)
     columns = [
-        Column("trial", "number", link="report"),
+        Column("number", "number", link="report"),
         Column(result, "result", fixed("result")),
         *(Column(last_part(flag, flags), flag, _shown(flag), flag) for flag in flags),
         Column("status", "state"),
@@ -88,9 +88,7 @@ def trials_table(entries: Sequence[Entry], result: str, folder: Path) -> Table:
         Column("time", "seconds", duration("seconds")),
         *([Column("reason", "reason", long=True)] if any(entry.reason for entry in entries) else ()),
     ]
-    return Table(
-        "trials", "All runs, the best first", columns, [_row(entry, flags, folder) for entry in entries]
-    )
+    return Table("trials", heading, columns, [_row(entry, flags, folder) for entry in entries])
 
 
 def last_part(flag: str, flags: Iterable[str]) -> str:

@@ -69,9 +69,12 @@ def write_page(
     maximise = searched is None or searched.maximise
     ordered = sorted(entries, key=lambda entry: _rank(entry, maximise))
     metric = over.metric if searched is None else searched.metric
-    table = trials_table(ordered, metric, folder)
     best = next((e for e in ordered if e.state == "finished" and e.result is not None), None)
     groups = groups_of(repeated)
+    if repeated and searched is None:  # the best of several seeds or folds says nothing
+        ordered, best = list(entries), None
+    heading = "All runs" if best is None else f"All {'trials' if searched else 'runs'}, the best first"
+    table = trials_table(ordered, heading, metric, folder)
     charts = {"repetitions": study_charts.repetitions(groups, over)}
     slices: dict[str, Any] = {}
     shows_search = searched is not None and any(entry.result is not None for entry in entries)
@@ -90,7 +93,7 @@ def write_page(
         title=name,
         kicker=f"{'Search' if searched else 'Study'} of {counted(len(entries), 'run')} on Fashion-MNIST",
         warnings=[],
-        opening=_opening(entries, best, metric, searched is not None),
+        opening=_opening(entries, best, metric, searched is not None, sentences),
         cards=_cards(entries, best, metric),
         command=command,
         groups=groups,
@@ -116,13 +119,18 @@ def _rank(entry: Entry, maximise: bool) -> tuple[bool, bool, float, int]:
     return entry.state != "finished", entry.result is None, -result if maximise else result, entry.number
 
 
-def _opening(entries: Sequence[Entry], best: Entry | None, metric: str, is_search: bool) -> list[str]:
-    if best is None:
+def _opening(
+    entries: Sequence[Entry], best: Entry | None, metric: str, is_search: bool, sentences: Sequence[str]
+) -> list[str]:
+    kind = "trial" if is_search else "run"
+    if best is not None:
+        values = ", ".join(f"{flag} {short(value)}" for flag, value in best.values.items())
+        lines = [f"The best {kind} is number {best.number}, with a {metric} of {best.result:.4f}: {values}."]
+    elif any(entry.result is not None for entry in entries):
+        lines = list(sentences)
+    else:
         is_finished = any(entry.state == "finished" for entry in entries)
         return [f"No run has a {metric}." if is_finished else "No run is finished."]
-    values = ", ".join(f"{flag} {short(value)}" for flag, value in best.values.items())
-    kind = "trial" if is_search else "run"
-    lines = [f"The best {kind} is number {best.number}, with a {metric} of {best.result:.4f}: {values}."]
     if failed := [entry for entry in entries if entry.state == "failed"]:
         reasons = "; ".join(f"number {entry.number}: {entry.reason}" for entry in failed[:3] if entry.reason)
         lines.append(f"{counted(len(failed), kind)} failed{' (' + reasons + ')' if reasons else ''}.")

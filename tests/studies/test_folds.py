@@ -87,7 +87,8 @@ def test_folds_are_summed_up_by_their_validation(call: Call, config: Path, tmp_p
         assert re.search(rf"^quick data\.fold {fold} +{accuracy:.4f} ", printed, re.M)
     assert "run                validation accuracy" in printed
     assert "\nvalidation accuracy 0.9000 ± 0.0500 over 3 folds.\n" in printed
-    assert "out_of_fold.npz: accuracy 0.9000 on all 600 out-of-fold predictions\n" in printed
+    sentence = "Accuracy 0.9000 on all 600 out-of-fold predictions, which out_of_fold.npz holds."
+    assert f"{sentence}\n" in printed
     folder = tmp_path / "logs" / "studies" / "quick-folds"
     pooled = read(folder)
     np.testing.assert_array_equal(pooled.indices, np.arange(600))
@@ -97,6 +98,8 @@ def test_folds_are_summed_up_by_their_validation(call: Call, config: Path, tmp_p
     assert "Validation accuracy over folds" in text
     assert "validation accuracy 0.9000 ± 0.0500 over 3 folds." in text
     assert "interval" not in text
+    assert sentence in text
+    assert " best " not in text  # of several folds it says nothing
     dots, mean = page.data["charts"]["repetitions"]["data"]
     assert (dots["x"], mean["x"]) == (accuracies, [0.9])
     assert mean["error_x"]["array"] == []

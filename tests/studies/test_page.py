@@ -120,7 +120,7 @@ def test_the_page_is_drawn_in_a_browser(browser: Any, entries: list[Entry], tmp_
 
 def test_a_study_of_one_trial_and_one_without_any_have_a_page(entries: list[Entry], tmp_path: Path) -> None:
     searched = Searched("val/accuracy", True, {})
-    for few, words in (([], "No run is"), (entries[:1], "Too few trials are"), (entries[3:], "No run is")):
+    for few, words in (([], "No run is"), (entries[:1], "at least four"), (entries[3:], "No run is")):
         page = write_page(tmp_path, "few", "again", few, searched)
         assert f"{words} finished" in page.read_text()
 
