@@ -107,7 +107,7 @@ class Run:
             )
             if path.parts == (path.name,):
                 hint += f"; the shipped networks are {', '.join(shipped_names())}"
-            raise InputError(f"{quoted(path)}: is no run folder: it does not exist ({hint})")
+            raise InputError(f"{quoted(path)}: is no run folder (it does not exist; {hint})")
         if (path / "run.json").exists() or not path.is_dir():
             return cls(path)
         runs = cls.all(path)[::-1]

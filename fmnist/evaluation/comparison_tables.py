@@ -195,12 +195,16 @@ def _gap_row(group: SeedGroup) -> Row | None:
 
 
 def published_table(groups: Sequence[SeedGroup]) -> Table:
-    """Return published accuracies beside ours, each once: beside the best of the groups of that name."""
+    """Return published accuracies beside ours, each once: beside the best of the groups of that name.
+
+    Models that were trained on a part of the training images (``--data.train_size``) are left out.
+    """
     rows: list[Row] = []
     listed: set[published.Published] = set()
     for group in groups:  # the best first
         theirs = published.find(group.first_seed.name)
-        if theirs is None or theirs in listed:
+        is_partial = group.first_seed.run.config.get("data", {}).get("train_size") is not None
+        if theirs is None or theirs in listed or is_partial:
             continue
         listed.add(theirs)
         rows.append(

@@ -62,7 +62,7 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[Run], list[str]]:
     untested: list[Path] = []
     for path in (find_shipped(path) or Path(path) for path in paths):
         if not os.path.exists(path):
-            raise InputError(f"{quoted(path)}: is no run folder: it does not exist")
+            raise InputError(f"{quoted(path)}: is no run folder (it does not exist)")
         folders = _run_folders(path)
         if not folders:
             skipped.append(

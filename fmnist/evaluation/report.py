@@ -138,7 +138,7 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
         drawn["confused_pairs"] = figures.image_grid(
             evaluation.images[test.indices[rows]],
             [f"{CLASSES[test.labels[row]]} →\n{CLASSES[predicted[row]]}" for row in rows],
-            title="The most confused pairs (true → predicted)",
+            title="Confused pairs (true → predicted): T-shirt/top and Shirt, then the most frequent",
         )
     return drawn
 

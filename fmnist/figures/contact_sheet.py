@@ -59,7 +59,7 @@ class Card:
 
 @rc_context(STYLE)
 def contact_sheet(cards: Sequence[Card], title: str, failed: Sequence[tuple[str, str]] = ()) -> Figure:
-    """Draw cards in rows of three, and below them a line for each failed file; of many, the first 25.
+    """Draw cards in rows of ``COLUMNS``, and below them a line for each failed file; of many, the first 25.
 
     Args:
         cards: Pictures and their answers.
@@ -71,11 +71,13 @@ def contact_sheet(cards: Sequence[Card], title: str, failed: Sequence[tuple[str,
         lines.append((f"and {len(failed) - MOST_FAILED:,} more", ""))
     rows = [cards[start : start + COLUMNS] for start in range(0, len(cards), COLUMNS)]
     heights = [NAME + TILE + LINE * max(len(_remarks(card)) for card in row) + SPACE for row in rows]
-    width = COLUMNS * (CARD + SPACE) - SPACE
+    columns = max(min(COLUMNS, len(cards)), 2 if lines else 1)  # the lines have two parts
+    width = columns * (CARD + SPACE) - SPACE
     below = (len(lines) + 2) * LINE if lines else 0
     figure, ax = pixel_page(width, sum(heights) + below, MARGIN, HEADING)
     FigureCanvasAgg(figure)  # measures text
-    _write(ax, 0, -HEADING / 2, title, width, _without_end, size=12, weight="bold")
+    size = 12 if columns > 1 else 9.5  # above one card, a title still has room
+    _write(ax, 0, -HEADING / 2, title, width, _without_end, size=size, weight="bold")
     top = 0
     for row, height in zip(rows, heights, strict=True):
         for column, card in enumerate(row):

@@ -93,8 +93,8 @@ def teacher_lines(
         split: Of that run, as ``run.json`` records it.
     """
     yield (
-        f"learns from {' and '.join(map(reference_name, teachers))}: {config['teacher_weight']:.0%} of the "
-        f"loss, temperature {config['teacher_temperature']:g}"
+        f"the network learns from {' and '.join(map(reference_name, teachers))} "
+        f"({100 * config['teacher_weight']:.0f} % of the loss, temperature {config['teacher_temperature']:g})"
     )
     for teacher in teachers if split["val"] else ():
         if teacher["data_sha256"] != data_sha256:

@@ -113,10 +113,10 @@ def test_find_says_what_is_wanted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cnn/version_1 is running, or was killed"):
         Run.find(tmp_path / "cnn")
     for missing in ("nowhere", "cnn/version_7"):
-        with pytest.raises(InputError, match="is no run folder: it does not exist"):
+        with pytest.raises(InputError, match=r"is no run folder \(it does not exist"):
             Run.find(tmp_path / missing)
     Run.create(tmp_path, "hog-svm")
-    with pytest.raises(InputError, match=r"hog_svm: is no run folder.*\(did you mean .*/hog-svm\?\)"):
+    with pytest.raises(InputError, match=r"hog_svm: is no run folder \(.*; did you mean .*/hog-svm\?\)"):
         Run.find(tmp_path / "hog_svm")
 
 

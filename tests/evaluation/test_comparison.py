@@ -247,6 +247,15 @@ def test_published_accuracies_are_listed_beside_ours(groups: list[SeedGroup]) ->
     assert published.verdict(0.85, None) == "no accuracy given"
 
 
+def test_a_model_of_few_training_images_is_not_judged_by_published_ones(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "cnn")
+    config = yaml.safe_load((run.path / "config.yaml").read_text())
+    for size, judged in ((None, 1), (2_000, 0)):
+        config["data"]["train_size"] = size
+        (run.path / "config.yaml").write_text(yaml.safe_dump(config))
+        assert len(comparison_tables.published_table(collect([run.path])[0]).rows) == judged
+
+
 def test_the_table_of_runs_says_how_each_was_made(tmp_path: Path) -> None:
     of_fold = make_run(tmp_path, "a")
     of_fold.update(split={**of_fold.record["split"], "fold": 2})

@@ -100,7 +100,7 @@ def test_an_unknown_name_lists_the_shipped_ones(package: Path, capsys: pytest.Ca
         predict.main(["smal", str(PICTURE)])
     assert stop.value.code == 2
     assert capsys.readouterr().err.splitlines() == [
-        "error: smal: is no run folder: it does not exist (train first, or name a run that logs/ holds; "
+        "error: smal: is no run folder (it does not exist; train first, or name a run that logs/ holds; "
         "the shipped networks are small)"
     ]
 

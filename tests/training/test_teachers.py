@@ -24,7 +24,8 @@ def test_a_network_learns_from_runs(train: Callable[..., Run], capsys: pytest.Ca
     capsys.readouterr()
     taught = train("--name", "taught", "--teachers", f"[{first.path.parent}, lenet5]")
     printed = capsys.readouterr()
-    assert "learns from first, version 0 and lenet5: 90% of the loss, temperature 1\n" in printed.out
+    expected = "the network learns from first, version 0 and lenet5 (90 % of the loss, temperature 1)"
+    assert f"{expected}\n" in printed.out
 
     assert {key: taught.config[key] for key in ("teachers", "teacher_weight", "teacher_temperature")} == {
         "teachers": [str(first.path), "lenet5"],
