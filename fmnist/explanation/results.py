@@ -206,7 +206,7 @@ def known_faithfulness(output: Output, explainer: Explainer) -> str:
     if not rows:
         flag = f" --layer {layer}" if explainer.layer else ""
         return (
-            f"{title}: not yet compared with a Gaussian in the middle of the image, for this run: "
+            f"{title}: not yet compared with a Gaussian in the middle of the image; to do so, add "
             f"--faithfulness 200 --method {explainer.name}{flag}"
         )
     verdicts = [row["verdict"] for row in rows]

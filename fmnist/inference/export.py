@@ -95,7 +95,7 @@ def export_run(
             milliseconds = _milliseconds(maps, as_input(images[:1]), MAP_CALLS)
             lines = [
                 f"same map as explain.py on {len(expected)} of them, within {apart:.1e}; "
-                f"one takes {milliseconds:.0f} ms"
+                f"an image with its map takes {milliseconds:.0f} ms"
             ]
         else:
             functions = {"PyTorch": on_arrays(classifier.evaluation_logits), form.runtime: exported}

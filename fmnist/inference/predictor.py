@@ -139,7 +139,7 @@ class Predictor:
     @property
     def _network_model(self) -> NetworkModel:
         if self.run.kind != "lightning" or not isinstance(self._model, NetworkModel):
-            raise InputError(f"{quoted(self.run.path)}: is a {self.run.kind} run, it holds no network")
+            raise InputError(f"{quoted(self.run.path)}: is a {self.run.kind} run and holds no network")
         return self._model
 
     def logits(self, images: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ def finished_network(flag: str, path: str) -> tuple[Run, Classifier]:
         if not run.is_scored:
             raise InputError(f"{quoted(run.path)}: is {run.state}, and only a finished run has a model")
         if run.kind != "lightning":
-            raise InputError(f"{quoted(run.path)}: is a {run.kind} run, it holds no network")
+            raise InputError(f"{quoted(run.path)}: is a {run.kind} run and holds no network")
         return run, load_classifier(run.path)
     except InputError as error:
         raise InputError(f"{flag} {error}") from None

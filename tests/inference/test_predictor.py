@@ -41,7 +41,7 @@ def test_pixels_are_the_embedding_of_any_other_model(tmp_path: Path) -> None:
     FittedEstimator([], pipeline, run.path).save(run.path)
     predictor = Predictor(run)
     np.testing.assert_array_equal(predictor.embeddings(IMAGES), as_pixels(IMAGES))
-    with pytest.raises(InputError, match="is a scikit-learn run, it holds no network"):
+    with pytest.raises(InputError, match="is a scikit-learn run and holds no network"):
         predictor.classifier  # noqa: B018
 
 

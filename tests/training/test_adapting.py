@@ -60,7 +60,7 @@ def test_runs_without_a_finished_network_are_refused(
         (tmp_path / name / "run.json").write_text(json.dumps({"kind": kind, "status": status}))
     before = sorted(tmp_path.rglob("*"))
     for name, reason in (
-        ("svm", "is a scikit-learn run, it holds no network"),
+        ("svm", "is a scikit-learn run and holds no network"),
         ("going", "is running, or was killed, and only a finished run has a model"),
         ("none", "is no run folder"),
     ):
