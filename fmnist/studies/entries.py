@@ -163,7 +163,7 @@ def spreads_of(groups: Mapping[str, Sequence[Entry]], over: Repetition = OVER_SE
     """Return what ``spread`` says of each group of several runs."""
     results = {label: [e.result for e in own if e.result is not None] for label, own in groups.items()}
     return [
-        f"{label + ': ' if label else ''}{over.metric} {spread(values, over)}."
+        f"{f'{label}: {over.metric}' if label else over.metric.capitalize()} {spread(values, over)}."
         for label, values in results.items()
         if len(values) > 1
     ]

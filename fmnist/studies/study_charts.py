@@ -263,5 +263,5 @@ def repetitions(groups: Mapping[str, Sequence[Entry]], over: Repetition) -> Char
         height=130 + 50 * len(labels),
         showlegend=False,
         yaxis=BY_CLASS,
-        xaxis=axis(over.metric, tickformat=".3~f"),
+        xaxis=axis(over.metric, tickformat=".4~f"),
     )

@@ -86,7 +86,7 @@ def test_folds_are_summed_up_by_their_validation(call: Call, config: Path, tmp_p
     for fold, accuracy in enumerate(accuracies):
         assert re.search(rf"^quick data\.fold {fold} +{accuracy:.4f} ", printed, re.M)
     assert "run                validation accuracy" in printed
-    assert "\nvalidation accuracy 0.9000 ± 0.0500 over 3 folds.\n" in printed
+    assert "\nValidation accuracy 0.9000 ± 0.0500 over 3 folds.\n" in printed
     sentence = "Accuracy 0.9000 on all 600 out-of-fold predictions, which out_of_fold.npz holds."
     assert f"{sentence}\n" in printed
     folder = tmp_path / "logs" / "studies" / "quick-folds"
@@ -96,7 +96,7 @@ def test_folds_are_summed_up_by_their_validation(call: Call, config: Path, tmp_p
     page = Page((folder / "study.html").read_text())
     text = " ".join(page.texts)
     assert "Validation accuracy over folds" in text
-    assert "validation accuracy 0.9000 ± 0.0500 over 3 folds." in text
+    assert "Validation accuracy 0.9000 ± 0.0500 over 3 folds." in text
     assert "interval" not in text
     assert sentence in text
     assert " best " not in text  # of several folds it says nothing
@@ -117,7 +117,7 @@ def test_a_fold_that_fails_leaves_no_predictions_of_all_images(
     status, printed, errors = call("--config", config, "--folds", 3, "--broken", 1)
     assert status == 1
     assert "error: it is broken" in errors
-    assert "validation accuracy 0.9000 ± 0.0707 over 2 folds." in printed
+    assert "Validation accuracy 0.9000 ± 0.0707 over 2 folds." in printed
     assert "out-of-fold" not in printed
     assert not (folder / "out_of_fold.npz").exists()
 
