@@ -208,7 +208,7 @@ def test_real_runs_predict_the_images_that_they_were_not_trained_on(
     pooled, data = read(folder), source.load(synthetic_root)
     np.testing.assert_array_equal(pooled.indices, np.arange(600))
     np.testing.assert_array_equal(pooled.labels, data.train_labels)
-    assert f"accuracy {pooled.accuracy:.4f} on all 600 out-of-fold" in printed
+    assert f"Accuracy {pooled.accuracy:.4f} on all 600 out-of-fold" in printed
     runs = Run.all(tmp_path / "logs" / folder.name.removesuffix("-folds"))
     assert [run.record["study"]["values"] for run in runs] == [{"data.fold": fold} for fold in range(3)]
     for fold, run in enumerate(runs):
