@@ -11,7 +11,7 @@ from fmnist.core.constants import CLASSES
 from fmnist.core.metrics import METRICS, Metric
 from fmnist.core.tables import Column, Row, Table
 from fmnist.evaluation import published
-from fmnist.evaluation.groups import SeedGroup
+from fmnist.evaluation.groups import SeedGroup, is_of_part
 
 LEVEL = 0.05
 """Level of significance of the tests."""
@@ -203,8 +203,7 @@ def published_table(groups: Sequence[SeedGroup]) -> Table:
     listed: set[published.Published] = set()
     for group in groups:  # the best first
         theirs = published.find(group.first_seed.name)
-        is_partial = group.first_seed.run.config.get("data", {}).get("train_size") is not None
-        if theirs is None or theirs in listed or is_partial:
+        if theirs is None or theirs in listed or is_of_part(group.first_seed.run):
             continue
         listed.add(theirs)
         rows.append(

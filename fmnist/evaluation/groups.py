@@ -162,8 +162,13 @@ def differences(results: Sequence[RunResult]) -> list[str]:
     return []
 
 
+def is_of_part(run: Run) -> bool:
+    """Tell whether a run was trained on a part of the training images (``--data.train_size``)."""
+    return (run.config.get("data") or {}).get("train_size") is not None
+
+
 def _uses_all_images(run: Run) -> bool:
-    return run.split.get("val") == 0 and (run.config.get("data") or {}).get("train_size") is None
+    return run.split.get("val") == 0 and not is_of_part(run)
 
 
 def _difference(what: str, values: Mapping[RunResult, str]) -> str:

@@ -71,7 +71,8 @@ def write_page(
     metric = over.metric if searched is None else searched.metric
     best = next((e for e in ordered if e.state == "finished" and e.result is not None), None)
     groups = groups_of(repeated)
-    if repeated and searched is None:  # the best of several seeds or folds says nothing
+    leads_with_mean = searched is None and bool(sentences)
+    if leads_with_mean:  # the best of several seeds or folds says nothing
         ordered, best = list(entries), None
     heading = "All runs" if best is None else f"All {'trials' if searched else 'runs'}, the best first"
     table = trials_table(ordered, heading, metric, folder)
@@ -98,7 +99,7 @@ def write_page(
         command=command,
         groups=groups,
         over=over,
-        repeated_sentences=sentences,
+        repeated_sentences=[] if leads_with_mean else sentences,
         comparison=comparison,
         search=shows_search,
         curves=any(entry.curve for entry in entries),

@@ -87,6 +87,15 @@ def test_the_seeds_are_dots_with_their_mean_and_interval(entries: list[Entry], t
     assert "<p>best: test accuracy 0.9100 ± 0.0100 over 3 seeds, 95 % 0.8852 to 0.9348." in page.read_text()
 
 
+def test_the_mean_of_seeds_leads_and_one_seed_alone_is_named(tmp_path: Path) -> None:
+    runs = [Entry(number, {"seed_everything": number}, "finished", 0.9 + number / 100) for number in (0, 1)]
+    for few in (runs, runs[:1]):
+        sentences = spreads_of(groups_of(few))
+        text = write_page(tmp_path, "few", "again", few, repeated=few, sentences=sentences).read_text()
+        assert text.count("Test accuracy 0.9050") == len(sentences) == len(few) - 1
+        assert ("The best run is number 0" in text) == (not sentences)
+
+
 def test_one_seed_has_no_interval() -> None:
     assert spreads_of({"": [Entry(0, {}, "finished", 0.9)]}) == []
 

@@ -29,16 +29,8 @@ def test_a_compiled_training_that_is_stopped_ends_as_one_left_alone(
     """With batches of two sizes, 150 and 50; the resumed training meets them in another order."""
     if not _compiler_works():
         pytest.skip("no C++ compiler works on this machine")
-    flags = [
-        "--data.batch_size",
-        "150",
-        "--trainer.max_epochs",
-        "3",
-        "--ema",
-        "0.9",
-        "--model.compile",
-        "true",
-    ]
+    flags = ["--data.batch_size", "150", "--trainer.max_epochs", "3", "--ema", "0.9"]
+    flags += ["--model.compile", "true"]
     whole = train(*flags)
     cut = interrupted("training_step", 6, signal.SIGTERM, *flags)
     torch.compiler.reset()
