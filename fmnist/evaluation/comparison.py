@@ -245,7 +245,7 @@ def _pictures(images: np.ndarray | None, groups: Sequence[SeedGroup], rows: np.n
     for row in rows:
         votes = np.bincount(predicted[:, row], minlength=len(CLASSES))
         votes[test.labels[row]] = 0
-        wrong = f"{votes.max()} of {len(groups)}: {CLASSES[votes.argmax()]}"
+        wrong = f"{votes.max()} of {len(groups)} say {CLASSES[votes.argmax()]}"
         index = test.indices[row]
         pictures.append(page.embed_image(images[index], CLASSES[test.labels[row]], wrong, f"no. {index}"))
     return pictures

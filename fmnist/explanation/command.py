@@ -69,6 +69,11 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
     with results.Output(run, options.output) as output:
         answering = predictors if drawing else []
         answers = [panels.answer_images(predictor, images, options.root) for predictor in answering]
+        for predictor, own in zip(answering, answers, strict=True):
+            for answer in own:
+                if answer.unsure:
+                    name = f"{predictor.run.record['name']} about {answer.picture.file}"
+                    print(f"{name}: unsure, {'; '.join(answer.unsure)}")
         for explainer in drawn:
             if drawing:
                 shared = options.scale == "shared"

@@ -92,19 +92,23 @@ def _conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel_size=3, stride=stride, padding=1, bias=False)
 
 
+def _two_convolutions(inputs: int, outputs: int, stride: int, dropout: float) -> list[nn.Module]:
+    return [
+        _conv3x3(inputs, outputs, stride),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
+        nn.Dropout(dropout) if dropout else nn.Identity(),
+        _conv3x3(outputs, outputs),
+    ]
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut (He et al. 2015, arXiv 1512.03385, fig. 2)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, dropout: float) -> None:
         super().__init__()
-        self.residual = nn.Sequential(
-            _conv3x3(inputs, outputs, stride),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(),
-            nn.Dropout(dropout) if dropout else nn.Identity(),
-            _conv3x3(outputs, outputs),
-            nn.BatchNorm2d(outputs),
-        )
+        convolutions = _two_convolutions(inputs, outputs, stride, dropout)
+        self.residual = nn.Sequential(*convolutions, nn.BatchNorm2d(outputs))
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or inputs != outputs:
             self.shortcut = nn.Sequential(
@@ -175,13 +179,7 @@ class PreactivationBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, dropout: float) -> None:
         super().__init__()
         self.activate = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU())
-        self.residual = nn.Sequential(
-            _conv3x3(inputs, outputs, stride),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(),
-            nn.Dropout(dropout) if dropout else nn.Identity(),
-            _conv3x3(outputs, outputs),
-        )
+        self.residual = nn.Sequential(*_two_convolutions(inputs, outputs, stride, dropout))
         self.shortcut: nn.Module | None = None
         if stride > 1 or inputs != outputs:
             self.shortcut = nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False)

@@ -13,6 +13,7 @@ from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.studies import finish as finishing
 from fmnist.studies.entries import Entry, groups_of, spreads_of
+from fmnist.studies.search import Search
 from fmnist.studies.study_page import Searched, write_page
 from tests.evaluation.made import make_run, on_data
 from tests.evaluation.test_browser import browser
@@ -174,6 +175,29 @@ def test_the_end_of_a_search_compares_the_best_with_the_default(
     assert (quick.folder / "comparison" / "compare.html").exists()
     assert call(["--resume", str(quick.folder), "--trials", "3"]) == 0
     assert "Difference over seeds" in (quick.folder / "study.html").read_text()
+
+
+def test_a_search_that_cannot_be_finished_says_why(
+    quick: QuickStudy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reason(*flags: object) -> str:
+        assert call(quick.arguments("--finish", 2, *flags)) == 1
+        return capsys.readouterr().err
+
+    assert reason("--trials", 2, "--fail", 0) == "--finish: no trial is finished\n"
+    monkeypatch.setattr(finishing, "run_jobs", lambda jobs, *rest: [None for job in jobs])
+    again = "--finish: a run failed; the same command goes on from here\n"
+    assert reason("--trials", 1, "--study", "runs-fail") == again
+    begin = Search.run
+
+    def beside_another_process(search: Search) -> None:
+        begin(search)
+        search.study.ask()
+
+    monkeypatch.setattr(Search, "run", beside_another_process)
+    assert reason("--trials", 1, "--study", "shared") == (
+        "--finish: other processes still run trials; repeat the command when they are done\n"
+    )
 
 
 def test_a_run_without_a_test_accuracy_ends_the_finish(tmp_path: Path) -> None:
