@@ -25,7 +25,7 @@ def build_classifier(spec: Any, seed: int) -> BaseEstimator:
     if not (isinstance(spec, dict) and "class_path" in spec):
         raise InputError("--estimator: names no class_path, like sklearn.svm.SVC")
     estimator = build(spec, seed, "--estimator")
-    if not is_classifier(estimator):
+    if not (isinstance(estimator, BaseEstimator) and is_classifier(estimator)):
         raise InputError(f"--estimator {spec['class_path']}: is no classifier of scikit-learn")
     return estimator
 
@@ -64,6 +64,18 @@ def _build_transformer(step: Any, seed: int) -> BaseEstimator:
     return transformer
 
 
+def validating_argument(estimator: BaseEstimator) -> str | None:
+    """Return the argument by which an estimator holds out some of the images that it is given, or None."""
+    arguments = estimator.get_params()
+    for name, value in arguments.items():
+        last = name.rpartition("__")[2]
+        prefix = name.removesuffix(last)
+        stops_early = last == "n_iter_no_change" and f"{prefix}early_stopping" not in arguments
+        if last == "cv" or (value and (last in ("early_stopping", "oob_score") or stops_early)):
+            return f"{type(estimator).__name__}'s {name}"
+    return None
+
+
 def build(spec: Any, seed: int, flag: str) -> Any:
     """Build the objects in nested mappings and lists; values without ``class_path`` stay as they are.
 
@@ -79,7 +91,9 @@ def build(spec: Any, seed: int, flag: str) -> Any:
     if "class_path" not in spec:
         return {key: build(value, seed, f"{flag}.{key}") for key, value in spec.items()}
     if unknown := spec.keys() - {"class_path", "init_args"}:
-        raise InputError(f"{flag}.{min(unknown)}: is no key here, only class_path and init_args are")
+        raise InputError(
+            f"{flag}.{min(map(str, unknown))}: is no key here, only class_path and init_args are"
+        )
     kind = _find_class(spec["class_path"], flag)
     given = spec.get("init_args") or {}
     if not isinstance(given, dict):
@@ -140,7 +154,7 @@ def _construct(kind: type, arguments: dict[str, Any], flag: str) -> Any:
         instance = kind(**arguments)
         if isinstance(instance, BaseEstimator):
             instance._validate_params()  # scikit-learn has no public way
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:  # the last of base classes
         reason = one_line(error)
         name = re.match(r"The '(\w+)' parameter", reason)
         where = f"{flag}.{name[1]} {arguments.get(name[1])!r:.40}" if name else f"{flag} {kind.__name__}"

@@ -121,7 +121,7 @@ def configure(args: Sequence[str] | None) -> Config:
 
 
 def _parse_flags(args: list[str]) -> list[tuple[str, Any]]:
-    """Return key and value of ``--key value`` and ``--key=value``; values are YAML."""
+    """Return key and value of ``--key value`` and ``--key=value``: names and folders as text, else YAML."""
     pairs = []
     remaining = iter(args)
     for argument in remaining:
@@ -131,6 +131,9 @@ def _parse_flags(args: list[str]) -> list[tuple[str, Any]]:
         value = text if equals else next(remaining, None)
         if value is None:
             raise InputError(f"{flag}: expected one argument")
+        if flag[2:] in ("name", "logs", "data.root"):
+            pairs.append((flag[2:], value))
+            continue
         try:
             pairs.append((flag[2:], with_numbers(as_written(yaml.safe_load(value)))))
         except yaml.YAMLError:
@@ -159,7 +162,9 @@ def _update(config: dict[str, Any], content: dict[str, Any], where: str) -> None
         if key not in DEFAULTS:
             raise InputError(f"{where}{key}: no such key{_hint(str(key), [*DEFAULTS, 'config'], where)}")
         if key == "data":
-            for name in value if isinstance(value, dict) else [value]:
+            if not isinstance(value, dict):
+                raise InputError(f"{where}data {value!r:.40}: must hold keys by name, like val_size")
+            for name in value:
                 if name not in DEFAULTS["data"]:
                     close = _hint(f"data.{name}", [f"data.{known}" for known in DEFAULTS["data"]], where)
                     raise InputError(f"{where}data.{name}: no such key{close}")
@@ -207,6 +212,8 @@ def _check(config: dict[str, Any]) -> Config:
     if config["blend"] and config["data"]["copies"]:
         raise InputError(f"--data.copies {config['data']['copies']}: a blend is not fitted to images")
     _check_augmentation(config["data"])
+    if config["blend"] and config["features"]:
+        raise InputError(f"--features {config['features']}: a blend has none; each run has its own")
     if config["estimator"] and config["blend"]:
         raise InputError("--estimator or --blend: choose one of them")
     if not (config["estimator"] or config["blend"]):
@@ -236,19 +243,22 @@ def _check_augmentation(data: dict[str, Any]) -> None:
         return
     from fmnist.data.augmentation import Augmentation
 
-    known = [declared.name for declared in fields(Augmentation)]
-    for name in settings if isinstance(settings, dict) else [settings]:
-        if name not in known:
-            close = _hint(f"data.augmentation.{name}", [f"data.augmentation.{each}" for each in known], "--")
-            raise InputError(f"--data.augmentation.{name}: no such key{close}")
-    try:
-        augmentation = Augmentation(**settings)
-    except TypeError:
-        raise InputError(
-            f"--data.augmentation {settings}: its values must be numbers, true or false"
-        ) from None
-    if not isinstance(augmentation.shift, int):
-        raise InputError(f"--data.augmentation.shift {augmentation.shift}: must be a whole number")
+    if not isinstance(settings, dict):
+        raise InputError(f"--data.augmentation {settings}: must hold settings by name, like shift")
+    kinds = {declared.name: type(declared.default) for declared in fields(Augmentation)}
+    for name, value in settings.items():
+        flag = f"--data.augmentation.{name}"
+        if name not in kinds:
+            raise InputError(
+                f"{flag}: no such key{_hint(flag[2:], [f'data.augmentation.{k}' for k in kinds], '--')}"
+            )
+        if kinds[name] is bool and not isinstance(value, bool):
+            raise InputError(f"{flag} {value}: must be true or false")
+        if kinds[name] is not bool and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise InputError(f"{flag} {value}: must be a number")
+        if kinds[name] is int and not isinstance(value, int):
+            raise InputError(f"{flag} {value}: must be a whole number")
+    augmentation = Augmentation(**settings)
     if augmentation.mixup or augmentation.cutmix:
         raise InputError("--data.augmentation: mixup and cutmix make targets that no classifier here takes")
     if not data["copies"]:

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 from fmnist.baselines import fitting, report
 from fmnist.baselines.blend import MEMBERS, Blend, load_members
-from fmnist.baselines.building import build_classifier, build_transformers
+from fmnist.baselines.building import build_classifier, build_transformers, validating_argument
 from fmnist.baselines.config import Config
 from fmnist.baselines.estimator import NETWORK, FittedEstimator
 from fmnist.baselines.features import ImageFunction, load_extractor
@@ -91,6 +91,12 @@ def _check(
     flag = "--blend" if config.blend else "--features embedding"
     for run in members:
         check_member(run, flag, data.data.sha256, data.split)
+    held_out = [name for step in steps if (name := validating_argument(step))]
+    if config.data["copies"] and held_out:
+        raise InputError(
+            f"--data.copies {config.data['copies']}: {held_out[0]} validates on some of the images to fit, "
+            "whose copies the estimator would know; leave out one of the two"
+        )
     fitting.check_memory(steps, size)
 
 

@@ -21,7 +21,9 @@ def find_members(config: Config) -> tuple[Config, list[Run]]:
     """
     if config.blend:
         members = [_find_member(path, "--blend") for path in config.blend]
-        for run in members:
+        for place, run in enumerate(members):
+            if run.path.resolve() in [earlier.path.resolve() for earlier in members[:place]]:
+                raise InputError(f"--blend {quoted(config.blend[place])}: is listed twice")
             if run.config.get("blend"):
                 raise InputError(
                     f"--blend {quoted(run.path)}: is a blend itself; name the runs of its config.yaml"

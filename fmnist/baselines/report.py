@@ -14,6 +14,7 @@ from fmnist.baselines.estimator import ScoreType
 from fmnist.core.calibration import calibrated_probabilities
 from fmnist.core.constants import CLASSES
 from fmnist.core.files import write_file
+from fmnist.core.metrics import logged_metrics
 from fmnist.core.predictions import Predictions
 from fmnist.core.runs import Run
 from fmnist.core.tables import Table
@@ -27,6 +28,8 @@ def measure(predictions: Predictions, score_type: ScoreType) -> dict[str, Any]:
     """
     logits, labels = torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels)
     metrics = {"loss": F.cross_entropy(logits, labels), **classification_metrics()(logits, labels)}
+    more = logged_metrics(predictions.logits, predictions.labels, known=metrics)
+    metrics |= {name: torch.tensor(value) for name, value in more.items()}
     if score_type != "log-probabilities":
         del metrics["loss"], metrics["calibration_error"]
     if score_type == "decisions":

@@ -46,9 +46,9 @@ def _earlier(path: Path) -> dict[str, Any]:
         return {}
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            part: {**results[part], "rows": list(results[part]["rows"])} for part in TITLES if part in results
-        }
+        if not isinstance(results, dict) or results.keys() - TITLES:
+            raise ValueError("it holds other keys")
+        return {part: {**result, "rows": list(result["rows"])} for part, result in results.items()}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"--output {quoted(path)}: holds no results of a benchmark ({one_line(error)}); move it away"

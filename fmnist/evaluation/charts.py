@@ -134,7 +134,7 @@ def accuracy_gaps(curves: Mapping[str, Curves], colour: Mapping[str, str]) -> Ch
         points = [(epoch, value) for epoch, value in validation if epoch in training]
         traces.append(
             scatter(
-                "lines",
+                "lines" if len(points) > 1 else "markers",
                 [int(epoch) + 1 for epoch, _ in points],
                 rounded(100 * (training[epoch] - value) for epoch, value in points),
                 name=escape(model),

@@ -31,7 +31,7 @@ def summarise(
     temperature = None if val is None else calibration.fit_temperature(val.logits, val.labels)
     raw = softmax(test.logits) if score_type in PROBABILISTIC else None
     scaled = None if temperature is None else softmax(test.logits, temperature)
-    best = raw if scaled is None else scaled
+    best = None if score_type == "decisions" else raw if scaled is None else scaled
     return {
         "images": len(labels),
         **{

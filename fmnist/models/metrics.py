@@ -7,7 +7,6 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
-    MulticlassCalibrationError,
     MulticlassConfusionMatrix,
     MulticlassF1Score,
     MulticlassPrecision,
@@ -19,7 +18,7 @@ from fmnist.core.metrics import METRICS
 
 
 def classification_metrics() -> MetricCollection:
-    """Return the metrics of an epoch, each of logits (N, 10) and labels (N,).
+    """Return the metrics of an epoch, each of logits (N, 10) and labels (N,), beside ``logged_metrics``.
 
     They get whole epochs, already gathered from all processes, so they never synchronise.
     """
@@ -27,12 +26,10 @@ def classification_metrics() -> MetricCollection:
     return MetricCollection(
         {
             "accuracy": MulticlassAccuracy(average="micro", **kwargs),
-            "top2_accuracy": MulticlassAccuracy(average="micro", top_k=2, **kwargs),
             "precision": MulticlassPrecision(average="macro", **kwargs),
             "recall": MulticlassRecall(average="macro", **kwargs),
             "f1": MulticlassF1Score(average="macro", **kwargs),
             "class_accuracy": MulticlassAccuracy(average="none", **kwargs),
-            "calibration_error": MulticlassCalibrationError(n_bins=15, **kwargs),
             "confusion_matrix": MulticlassConfusionMatrix(**kwargs),
         }
     )

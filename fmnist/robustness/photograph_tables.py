@@ -27,7 +27,7 @@ def folder_table(measured: Measured) -> Table:
         Column("right classes", "classes"),
         Column("photographs", "photographs"),
         Column("accuracy", "accuracy", _percent("accuracy"), "no answer counts as wrong"),
-        Column("95 % interval", "accuracy_low", _interval, "bootstrap over the photographs"),
+        Column("95 % interval", "accuracy_low", _interval, "by Wilson (1927)"),
         Column("refused", "refused", _percent("refused"), "unsure, or without an answer"),
         Column("right where sure", "sure_accuracy", _percent("sure_accuracy")),
         Column("no answer", "unanswered", note="nothing found, or not readable"),

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from fmnist.baselines.building import build, build_classifier, build_transformers
+from fmnist.baselines.building import build, build_classifier, build_transformers, validating_argument
 from fmnist.baselines.features import load_extractor
 from fmnist.baselines.hog import hog
 from fmnist.core.errors import InputError
@@ -48,6 +48,12 @@ def test_arguments_may_be_objects() -> None:
 @pytest.mark.parametrize("features", [[], ["pixels"], [{"pca": 3}], [NYSTROEM]])
 def test_without_another_extractor_there_are_pixels(features: list[Any]) -> None:
     assert load_extractor(features, Path("none")) is as_pixels
+
+
+def test_pixels_take_a_power() -> None:
+    roots = load_extractor([{"pixels": {"power": 0.5}}, {"pca": 3}], Path())(IMAGES)
+    assert roots.dtype == np.float32
+    assert np.allclose(roots, np.sqrt(IMAGES.reshape(len(IMAGES), -1) / 255))
 
 
 def test_hog_takes_arguments() -> None:
@@ -104,6 +110,9 @@ WRONG_CLASSIFIERS = [
     ({**spec("svm.SVC"), "args": {}}, ".args: is no key here, only class_path and init_args are"),
     (spec("ensemble.BaggingClassifier", estimator=spec("svm.SVC", C="x")), ".estimator.C 'x': The 'C' param"),
     (spec("ensemble.VotingClassifier"), " VotingClassifier: "),
+    ({"class_path": "sklearn.base.BaseEstimator"}, " BaseEstimator: "),
+    ({"class_path": "sklearn.base.ClassifierMixin"}, " sklearn.base.ClassifierMixin: is no classifier"),
+    ({**spec("svm.SVC"), "x": 1, 2: 3}, ".2: is no key here"),
 ]
 WRONG_STEPS = [
     ("hog", " 'hog': must be a list of steps"),
@@ -112,7 +121,9 @@ WRONG_STEPS = [
     ([3], " 3: a step is a name, or {name: value}"),
     ([{"pca": 3, "hog": 1}], " {'pca': 3, 'hog': 1}: a step is a name"),
     (["embedding"], " embedding: needs the RUN of a network, like {embedding: logs/cnn}"),
-    ([{"pixels": 3}], " pixels 3: takes no arguments"),
+    ([{"pixels": 3}], " pixels 3: takes one argument, by name: power"),
+    ([{"pixels": {"power": True}}], " pixels power True: must be a number above 0, at most 10"),
+    ([{"pixels": {"power": 0}}], " pixels power 0: must be a number above 0, at most 10"),
     ([{"hog": 3}], " hog 3: takes arguments by name: orientations, cell, block"),
     ([{"hog": {"cell": "x"}}], " hog cell 'x': must be a whole number"),
     ([{"standardize": 3}], " standardize 3: takes arguments by name only"),
@@ -133,3 +144,24 @@ def test_what_cannot_be_built_is_refused_in_one_line(function: Any, content: Any
         function(content, 0)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("classifier", "argument"),
+    [
+        (spec("svm.SVC"), None),
+        (spec("neural_network.MLPClassifier"), None),
+        (spec("neural_network.MLPClassifier", early_stopping=True), "MLPClassifier's early_stopping"),
+        (spec("ensemble.HistGradientBoostingClassifier", early_stopping=False), None),
+        (spec("ensemble.GradientBoostingClassifier"), None),
+        (spec("ensemble.GradientBoostingClassifier", n_iter_no_change=5), "n_iter_no_change"),
+        (spec("ensemble.RandomForestClassifier", oob_score=True), "RandomForestClassifier's oob_score"),
+        (
+            spec("ensemble.BaggingClassifier", estimator=spec("linear_model.RidgeClassifierCV")),
+            "BaggingClassifier's estimator__cv",
+        ),
+    ],
+)
+def test_what_validates_itself_on_its_training_images(classifier: Any, argument: str | None) -> None:
+    found = validating_argument(build_classifier(classifier, 0))
+    assert found is None if argument is None else str(found).endswith(argument)

@@ -24,6 +24,7 @@ from fmnist.core.predictions import Predictions
 from fmnist.core.runs import Run
 from fmnist.data.arrays import images_of
 from fmnist.data.datamodule import FashionMNISTDataModule
+from fmnist.evaluation.summary import summarise
 from fmnist.inference.predictor import load_logits
 from fmnist.models.loading import in_batches, load_classifier
 from scripts import evaluate, explain, predict
@@ -151,6 +152,19 @@ def test_augmented_copies_are_fitted_too(fit: Fit, capsys: pytest.CaptureFixture
     assert model.pipeline[-1].n_samples_fit_ == 1500
 
 
+def test_a_search_is_fitted_to_no_copies(fit: Fit) -> None:
+    search = ["--estimator", "sklearn.linear_model.LogisticRegressionCV"]
+    copies = ["--data.copies", "1", "--data.augmentation.flip", "true"]
+    with pytest.raises(InputError, match=r"--data\.copies 1: LogisticRegressionCV's cv validates on some"):
+        fit(*search, *copies)
+
+
+def test_tied_scores_count_alike_in_the_record_and_in_the_report(fit: Fit) -> None:
+    run = fit("--estimator", "sklearn.tree.DecisionTreeClassifier", "--estimator.max_depth", "4")
+    reported = summarise(run.predictions("test"), run.predictions("val"), run.score_type)
+    assert run.record["metrics"]["test"]["top2_accuracy"] == pytest.approx(reported["top2_accuracy"]["value"])
+
+
 def test_without_validation(fit: Fit) -> None:
     run = fit(*LOGISTIC, "--data.val_size", "0")
     assert run.record["split"]["train"] == 600
@@ -186,6 +200,8 @@ def test_a_blend_is_weighted_on_validation(fit: Fit, network: Run, data: Fashion
     with pytest.raises(InputError, match=r"is a blend itself; name the runs of its config.yaml"):
         fit("--name", "again", "--blend", f"[{run.path}, {logistic.path}]")
     assert not (run.path.parents[1] / "again").exists()
+    with pytest.raises(InputError, match=r"^--blend '?\S+logistic/version_0'?: is listed twice"):
+        fit("--name", "again", "--blend", f"[{logistic.path}, {logistic.path.parent}, {logistic.path}]")
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,7 @@ def test_every_row_is_kept_at_once(
         (["speed"], "PART speed: must be one of loader, step"),
         (["loader", "--turns", "0"], "--turns 0: must be at least 1"),
         (["loader", "--output", "taken"], "taken.json: holds no results of a benchmark"),
+        (["loader", "--output", "run"], "run.json: holds no results of a benchmark (it holds other keys)"),
     ],
 )
 def test_bad_input_is_named(
@@ -125,6 +126,7 @@ def test_bad_input_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("taken.json").write_text("[")
+    Path("run.json").write_text('{"name": "cnn"}')
     with pytest.raises(SystemExit) as stop:
         benchmark.main(arguments)
     assert stop.value.code == 2

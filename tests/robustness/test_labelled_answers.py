@@ -22,6 +22,7 @@ def test_without_an_answer_known_garments_are_wrong_and_all_are_refused() -> Non
     assert values(tops) == (2, 0, 1.0, 0.5, 1.0)
     assert (tops["classes"], hat["classes"]) == (["T-shirt/top", "Shirt"], [])
     assert 0 <= figures["known"]["accuracy"]["low"] < 0.5 < figures["known"]["accuracy"]["high"] <= 1
+    assert tops["accuracy"] == {"value": 1, "low": pytest.approx(1 / (1 + 1.959964**2 / 2)), "high": 1}
     assert figures["without_answer"] == [
         {"file": "dress/3.png", "reason": "nothing found"},
         {"file": "hat/8.png", "reason": "nothing found"},
