@@ -55,7 +55,7 @@ def main(args: Sequence[str] | None = None) -> None:
     add("--photographs", metavar="FOLDER", help=photographs)
     add("--classes", metavar="FILE.yaml", help="maps the subfolders of --photographs to classes, see below")
     options = parser.parse_args(args)
-    if options.classes and options.photographs is None:
+    if options.classes and not options.photographs:
         raise InputError("--classes: maps the subfolders of --photographs FOLDER; name that folder, too")
 
     from fmnist.core.commands import shipped_path
@@ -70,7 +70,7 @@ def main(args: Sequence[str] | None = None) -> None:
     from fmnist.robustness.tables import summary
 
     prepared = None
-    if options.photographs is not None:
+    if options.photographs:
         classes = options.classes and shipped_path(options.classes)
         prepared = prepare_photographs(options.photographs, classes)
     test_set: ShiftedTestSet | None = None

@@ -31,14 +31,16 @@ def main(args: Sequence[str] | None = None) -> None:
     val_size = "training images kept for checking (default: %(default)s)"
     add("--data.val_size", dest="val_size", type=int, default=5000, metavar="N", help=val_size)
     options = parser.parse_args(args)
-    for flag, value, lowest in (
-        ("--scenes", options.scenes, 1),
-        ("--steps", options.steps, 1),
-        ("--seed", options.seed, 0),
-        ("--data.val_size", options.val_size, 1),
+    for flag, value, lowest, highest in (
+        ("--scenes", options.scenes, 1, 1_000_000),
+        ("--steps", options.steps, 1, None),
+        ("--seed", options.seed, 0, 2**32 - 2),
+        ("--data.val_size", options.val_size, 1, None),
     ):
         if value < lowest:
             parser.error(f"{flag} {value}: must be at least {lowest}")
+        if highest is not None and value > highest:
+            parser.error(f"{flag} {value}: must be at most {highest:,}")
 
     from pathlib import Path
 

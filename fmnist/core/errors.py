@@ -3,12 +3,13 @@
 import contextlib
 import errno
 import functools
+import itertools
 import os
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeGuard
 
@@ -75,6 +76,9 @@ def quoted(path: object) -> str:
 def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
     """Make ``main`` end with the documented exit status: 2 after an ``InputError``, 130 after Ctrl-C.
 
+    ``main`` takes the words of a command line, or nothing for those of the process. An empty word, of a shell
+    variable that is not set, is refused: a path of no letters would mean the working folder.
+
     An ``InputError`` is printed to standard error without a traceback. Any other exception is a defect: it
     passes through with its traceback (status 1). What cannot be printed, for example after ``| head -1``, is
     dropped, and the work goes on.
@@ -84,6 +88,7 @@ def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         with lasting_streams():
             try:
+                _refuse_empty(sys.argv[1:] if not args or args[0] is None else args[0])
                 return main(*args, **kwargs)
             except InputError as error:
                 print(f"error: {error}", file=sys.stderr)
@@ -93,6 +98,14 @@ def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
                 sys.exit(INTERRUPTED_STATUS)
 
     return wrapper
+
+
+def _refuse_empty(words: Sequence[str]) -> None:
+    for before, word in itertools.pairwise(["", *words]):
+        flag, equals, value = word.partition("=")
+        if not word or (flag.startswith("--") and equals and not value):
+            place = flag or (before if before.startswith("-") else "an argument")
+            raise InputError(f"{place}: is empty; is a variable of the shell not set?")
 
 
 def is_unwritable(error: BaseException) -> TypeGuard[OSError]:

@@ -30,6 +30,8 @@ def build_page(respondents: Sequence[Respondent], folder: Path, uploads: Path) -
     # comes second finds it gone, and gets the remembered answer. More are remembered than can wait.
     @lru_cache(maxsize=REMEMBERED)
     def answer_upload(path: Path, name: str) -> tuple[str, list[dict[str, Any]]]:
+        if not path.exists():  # an error is not remembered, a failed reading would be
+            raise gr.Error("the upload was removed meanwhile; send it again", print_exception=False)
         answered = answer_picture(respondents, path, name)
         return to_html(answered), answered.rows  # a fraction of the memory of its pictures
 

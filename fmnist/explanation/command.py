@@ -41,7 +41,7 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
     network = models[0][1]
     drawn, measured = [], []
     if drawing or options.average:
-        names = options.method or [default_method(network, options.layer)]
+        names = list(dict.fromkeys(options.method or [default_method(network, options.layer)]))
         drawn = [Explainer(network, name, options.layer) for name in names]
     for other, other_network in models[1:]:
         _check_compared(other, other_network, [explainer.name for explainer in drawn])
@@ -118,7 +118,7 @@ def _choose(
     if options.indices:
         if pair:
             raise InputError("--pair: does not go with --indices, which say already which images")
-        return selection.by_index(test, options.indices)
+        return selection.by_index(test, list(dict.fromkeys(options.indices)))
     if options.worst is not None or pair:
         predictions = run.predictions("test")
         temperature = find_temperature(run) or 1.0

@@ -170,7 +170,6 @@ METHODS = {
         _occlusion,
         25,
         needs_gradients=False,
-        zero_on_black=True,
     ),
 }
 """By name on the command line; the first that suits a run is its default. The CAM methods keep only the

@@ -55,7 +55,8 @@ class Output:
 
     def __exit__(self, *_: object) -> None:
         if self._tensorboard is not None:
-            self._tensorboard.close()
+            with self._reporting():  # the last events are written now
+                self._tensorboard.close()
 
     def figure(self, name: str, figure: Figure, tensorboard: bool = True) -> None:
         """Write ``<name>.png``, and an image of TensorBoard unless that is switched off."""
@@ -85,7 +86,7 @@ class Output:
 def write_faithfulness(run: Run, explainers: list[Explainer], images: Selection, output: Output) -> str:
     """Measure how faithful methods are, and write ``faithfulness.csv``, ``.md``, ``.npz`` and two charts.
 
-    Each image is explained for its predicted class.
+    Each image is explained for its predicted class. The CSV keeps earlier rows of other methods and layers.
 
     Returns:
         The table, as Markdown.
@@ -102,7 +103,9 @@ def write_faithfulness(run: Run, explainers: list[Explainer], images: Selection,
     )
     caveats = [f"- {each.method.title}: {each.method.caveat}.\n" for each in explainers if each.method.caveat]
     text = faithfulness_markdown(rows, title) + "".join(caveats)
-    output.text("faithfulness.csv", Table("faithfulness", title, [], rows).csv())
+    now = {(row["method"], row["layer"]) for row in rows}
+    earlier = [row for row in _recorded(output) if (row["method"], row["layer"]) not in now]
+    output.text("faithfulness.csv", Table("faithfulness", title, [], rows + earlier).csv())
     output.text("faithfulness.md", text)
     output.arrays(
         "faithfulness",
@@ -197,12 +200,7 @@ def _verdict_lines(rows: list[Row]) -> list[str]:
 def known_faithfulness(output: Output, explainer: Explainer) -> str:
     """Say in a line whether a method beats the centre Gaussian, as last measured, or how to measure it."""
     title, layer = explainer.method.title, explainer.layer or ""
-    path, rows = output.folder / "faithfulness.csv", []
-    if path.is_file():
-        with path.open(newline="") as file:
-            rows = [
-                row for row in csv.DictReader(file) if row["method"] == title and row.get("layer") == layer
-            ]
+    rows = [row for row in _recorded(output) if (row["method"], row["layer"]) == (title, layer)]
     if not rows:
         flag = f" --layer {layer}" if explainer.layer else ""
         return (
@@ -213,8 +211,17 @@ def known_faithfulness(output: Output, explainer: Explainer) -> str:
     return (
         f"{title}: better than a Gaussian in the middle of the image in {verdicts.count(BETTER)} of "
         f"{len(MEASURES) - 1} measures and worse in {verdicts.count(WORSE)}, "
-        f"{counted(int(rows[0]['images']), 'test image')} ({quoted(path)})"
+        f"{counted(int(rows[0]['images']), 'test image')} ({quoted(output.folder / 'faithfulness.csv')})"
     )
+
+
+def _recorded(output: Output) -> list[Row]:
+    """Return the rows of ``faithfulness.csv``; none if there is no such file."""
+    path = output.folder / "faithfulness.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if {"method", "layer", "images"} <= row.keys()]
 
 
 def write_sanity(

@@ -196,6 +196,8 @@ def _swap_bytes(args: Any) -> Any:
     """Return a decoder's arguments, whose first is the layout of the pixels, in the other byte order."""
     if isinstance(args, tuple):
         return (_swap_bytes(args[0]), *args[1:])
+    if args == "LA;16B":  # Pillow cannot read grey levels with opacity in the other order
+        return args
     other = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if sys.byteorder == "little" else ";16L"}
     return args[:-4] + other.get(args[-4:], args[-4:]) if isinstance(args, str) else args
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from fmnist import figures
 from fmnist.core.commands import shell_command
-from fmnist.core.errors import InputError, exits_on_sigterm, quoted, reports_unwritable
+from fmnist.core.errors import exits_on_sigterm, quoted, reports_unwritable
 from fmnist.core.files import to_json, write_file
 from fmnist.core.runs import Run
 from fmnist.core.tables import Table, counted
@@ -65,8 +65,6 @@ def prepare_photographs(folder: str, classes: str | None = None) -> PreparedFold
     Raises:
         InputError: The folder or the mapping is not as it should be.
     """
-    if not folder:
-        raise InputError("--photographs '': must name a folder")
     mapping = Path(classes) if classes else None
     labelled = read_labelled_folder(Path(folder), mapping, "--photographs", "--classes")
     left_out = ", ".join(map(quoted, labelled.left_out))

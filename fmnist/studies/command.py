@@ -54,6 +54,14 @@ def run(options: argparse.Namespace, paths: Sequence[str], flags: list[str], arg
     """
     if options.folds:
         _check_folds(options, paths, flags)
+    for option, number, flag in (
+        ("--seeds", options.seeds, SEED),
+        ("--split-seeds", options.split_seeds, SPLIT_SEED),
+    ):
+        if number and (value := _value_of(f"--{flag}", flags)) is not None:
+            raise InputError(f"--{flag} {value}: leave it out, it is given by {option} {number}")
+    if options.compare and _value_of("--test", flags) == "false":
+        raise InputError("--compare: compares runs on the test set, and does not go with --test false")
     if options.search and (paths or options.seeds or options.split_seeds or options.compare):
         raise InputError(
             "--search: goes with --config FILE, and not with PATH, --seeds, --split-seeds or --compare"
@@ -99,6 +107,8 @@ def _many(
     runs = [run for run in outcomes if run is not None]
     failed += dict.fromkeys(job.path for job, run in zip(jobs, outcomes, strict=True) if run is None)
     if runs:
+        if not all(run.is_tested for run in runs):
+            over = over._replace(part="val", metric="validation accuracy")
         values = [job.values for job, run in zip(jobs, outcomes, strict=True) if run is not None]
         print("\n" + table_of(runs, values, over.part).text(), flush=True)
         entries = entries_of_jobs(jobs, outcomes, over.part)
@@ -192,7 +202,10 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
             print(f"--finish: {reason}", file=sys.stderr)
             return 1
         _write_search_page(plan, study, again)
-    elif best is not None:
+    elif best is None:
+        print("no trial is finished", file=sys.stderr)
+        return 1
+    else:
         where = "on another machine" if best.run is None else quoted(best.run.path)
         print(f"best: trial {best.number}, {where}; to test it over seeds: {again} --finish 5")
     return 0

@@ -62,6 +62,11 @@ def find_jobs(paths: Sequence[str], flags: Sequence[str]) -> tuple[list[Job], li
                 file=sys.stderr,
             )
             failed.append(path)
+    names = [job.path.name for job in jobs]
+    jobs = [  # two files of one name are two configurations
+        job._replace(values={"config": str(job.path)}) if names.count(job.path.name) > 1 else job
+        for job in jobs
+    ]
     return sorted(jobs, key=lambda job: (job.needs_runs, job.is_derived)), failed
 
 

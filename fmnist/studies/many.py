@@ -106,8 +106,15 @@ def _shown(values: Mapping[str, Any]) -> list[str]:
 
 
 def finished_run(config: dict[str, Any]) -> Run | None:
-    """Return the newest run of a resolved configuration that has its results, or None."""
-    return next((run for run in _runs_of(config)[::-1] if run.is_scored), None)
+    """Return the newest run of a resolved configuration that has its results, or None.
+
+    One that ``max_time`` has cut short does for the same limit alone.
+    """
+    for run in _runs_of(config)[::-1]:
+        asked, given = ((each.get("trainer") or {}).get("max_time") for each in (config, run.config))
+        if run.status == "finished" or (run.is_scored and asked is not None and asked == given):
+            return run
+    return None
 
 
 def _runs_of(config: dict[str, Any]) -> list[Run]:

@@ -123,10 +123,12 @@ def _baseline(args: list[str]) -> Resolved:
     from fmnist.baselines.members import find_members
 
     config, _ = find_members(configure(args))
+    metrics = _validation_metrics()
     if config.estimator is not None:
         build_transformers(config.features, config.seed)
-        build_classifier(config.estimator, config.seed)
-    return Resolved(yaml.safe_load(config.dump()), _validation_metrics())
+        if not hasattr(build_classifier(config.estimator, config.seed), "predict_proba"):
+            metrics = [name for name in metrics if name not in ("val/loss", "val/calibration_error")]
+    return Resolved(yaml.safe_load(config.dump()), metrics)
 
 
 def _validation_metrics() -> list[str]:

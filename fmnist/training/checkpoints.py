@@ -69,7 +69,8 @@ def restore_last(folder: Path, end_moved: bool = False) -> None:
 
     If it is damaged, a warning is printed and ``previous.ckpt`` takes its place. It does so without a warning
     if training ended within an epoch and goes on beyond that (``end_moved``): then ``last.ckpt`` was written
-    after the validation of that end, and ``previous.ckpt`` before it. Of several processes only the main one
+    after the validation of that end, and ``previous.ckpt`` before it. A training that ended early and goes on
+    beyond that is no longer marked as stopped. Of several processes only the main one
     may call this, before their first barrier; after it all of them load the same file.
 
     Raises:
@@ -96,6 +97,10 @@ def restore_last(folder: Path, end_moved: bool = False) -> None:
             print(f"warning: {reason}; continuing from {path.name}, the checkpoint before")
         if path.name == PREVIOUS:
             write_file(folder / LAST, path.read_bytes())  # a copy, so that damage to one spares the other
+        if end_moved and state.get("should_stop"):  # kept, it would end whatever is resumed later
+            checkpoint = read_checkpoint(folder / LAST)
+            checkpoint["callbacks"]["LastCheckpoint"]["should_stop"] = False
+            AtomicCheckpointIO().save_checkpoint(checkpoint, folder / LAST)
         # also where training was killed between that copy and the checkpoint of its end
         if (path.name == PREVIOUS or not end) and (folder / BEST_BEFORE_END).exists():
             os.replace(folder / BEST_BEFORE_END, folder / BEST)
@@ -126,7 +131,6 @@ class LastCheckpoint(Checkpoint):
         minutes: The longest time between two checkpoints.
         stops: Knows whether the run is asked to stop.
         ending: Knows what ends training.
-        end_moved: A run that had ended goes on beyond that.
 
     Attributes:
         folder: Of the checkpoints; ``None`` keeps none.
@@ -134,10 +138,10 @@ class LastCheckpoint(Checkpoint):
             must discard what they hold, and the ``metrics`` and ``learning_rate`` that belong there.
     """
 
-    def __init__(self, minutes: float, stops: StopSignals, ending: Ending, end_moved: bool = False) -> None:
+    def __init__(self, minutes: float, stops: StopSignals, ending: Ending) -> None:
         if not minutes > 0:
             raise InputError(f"--checkpoint_minutes {minutes}: must be above 0")
-        self.minutes, self.stops, self.ending, self.end_moved = minutes, stops, ending, end_moved
+        self.minutes, self.stops, self.ending = minutes, stops, ending
         self._ended_within_epoch_by: str | None = None
         self.folder: Path | None = None
         self._consensus = StopConsensus()
@@ -209,7 +213,7 @@ class LastCheckpoint(Checkpoint):
         states = checkpoint["callbacks"]
         state = states.get(self.state_key, {})
         self.ending.by = state.get("ended_by")
-        trainer.should_stop = state.get("should_stop", False) and not self.end_moved
+        trainer.should_stop = state.get("should_stop", False)
         states.pop("Timer", None)  # a resumed run has as long again
         for callback in trainer.callbacks:  # the patience of now, not of then
             if isinstance(callback, EarlyStopping) and callback.state_key in states:

@@ -139,7 +139,7 @@ def _parse(args: list[str]) -> Command:
     photographs = config.data.photographs is not None and config.data.photograph_val > 0
     check_parts(vars(cli.config_init.trainer), config.trainer, cli.model, photographs)
     begins_afresh = resumed is None and config.init is not None
-    initial = load_initial_weights(cli.model, config.init) if begins_afresh else None
+    initial = load_initial_weights(cli.model, config) if begins_afresh else None
     teachers = learn_from_teachers(cli.model, config, resumed)
     return Command(
         shell_command("train", *args),
@@ -286,8 +286,10 @@ def _check(config: Any) -> None:
             "as the schedule needs an end"
         )
     for flag in POSITIVE_TRAINER_FLAGS:
-        if trainer[flag] == 0:
-            raise InputError(f"--trainer.{flag} 0: must be above 0")
+        if trainer[flag] is not None and trainer[flag] <= 0:
+            raise InputError(f"--trainer.{flag} {trainer[flag]}: must be above 0")
+    if trainer.gradient_clip_val is not None and trainer.gradient_clip_val < 0:
+        raise InputError(f"--trainer.gradient_clip_val {trainer.gradient_clip_val}: must be 0 or above")
     for flag, refused in (("enable_checkpointing", False), ("barebones", True)):
         if trainer[flag] is refused:
             raise InputError(f"--trainer.{flag} {refused}: a run must leave checkpoints and metrics")

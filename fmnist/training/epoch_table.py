@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.core.files import write_file
 
 
@@ -15,16 +16,27 @@ class EpochTable(Logger):
     """Writes metrics that come with an ``epoch`` to a CSV file, which is complete at every moment.
 
     Args:
-        path: The file; the rows of an earlier part of the same run are kept.
+        path: The file.
+        epochs: Of a resumed run, the number of epochs that it has done; their rows are kept.
+
+    Raises:
+        InputError: The rows cannot be read.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, epochs: int = 0) -> None:
         super().__init__()
         self.path = Path(path)
         self._rows: dict[int, dict[str, Any]] = {}
-        if self.path.exists():
+        if not (epochs and self.path.exists()):
+            return
+        try:
             with self.path.open(newline="") as file:
-                self._rows = {int(row["epoch"]): dict(row) for row in csv.DictReader(file)}
+                rows = {int(row["epoch"]): dict(row) for row in csv.DictReader(file)}
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{quoted(self.path)}: is damaged ({one_line(error)}); move it away to go on without it"
+            ) from None
+        self._rows = {epoch: row for epoch, row in rows.items() if epoch < epochs}
 
     @property
     def name(self) -> str | None:

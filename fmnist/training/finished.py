@@ -2,24 +2,33 @@
 
 import hashlib
 import inspect
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.core.runs import Run, network_file
+from fmnist.core.splits import keeps_apart
 from fmnist.models.classifier import Classifier
 from fmnist.models.loading import load_classifier
 
 
-def finished_network(flag: str, path: str) -> tuple[Run, Classifier]:
+def finished_network(flag: str, path: str, config: Any) -> tuple[Run, Classifier]:
     """Open a finished run and load its network, with the weights of the best epoch, ready to evaluate.
 
     Args:
         flag: Names the run; with its dashes.
         path: A run folder, ``logs/<name>`` for its newest finished run, or the name of a shipped network.
+        config: Of the training that needs it.
 
     Raises:
-        InputError: There is no such run, or it holds no network.
+        InputError: There is no such run, or it holds no network, or it would be another one the next time.
     """
+    if Path(path).resolve() == Path(config.logs, config.name).resolve():
+        raise InputError(
+            f"{flag} {quoted(path)}: this run gets its folder there, and the next one would take it instead; "
+            "name the version, or give this run another --name"
+        )
     try:
         run = Run.find(path)
         if not run.is_scored:
@@ -31,8 +40,15 @@ def finished_network(flag: str, path: str) -> tuple[Run, Classifier]:
         raise InputError(f"{flag} {error}") from None
 
 
-def load_initial_weights(model: Classifier, path: str) -> dict[str, Any]:
+def exact_path(run: Run, path: str) -> str:
+    """Return the folder of a run that ``path`` names, or a shipped network's name: its folder may move."""
+    return path if run.is_shipped else str(run.path)
+
+
+def load_initial_weights(model: Classifier, config: Any) -> dict[str, Any]:
     """Give a model the weights of the best epoch of the run that ``--init`` names; see ``finished_network``.
+
+    The configuration gets the exact folder of the run, so that it describes the same training later.
 
     Returns:
         The ``run_reference`` of the run.
@@ -40,7 +56,7 @@ def load_initial_weights(model: Classifier, path: str) -> dict[str, Any]:
     Raises:
         InputError: There is no such run, it holds no network, or another one than ``model``.
     """
-    run, trained = finished_network("--init", path)
+    run, trained = finished_network("--init", config.init, config)
     if type(trained) is not type(model):
         wanted = f"{type(trained).__module__}.{type(trained).__name__}"
         raise InputError(
@@ -52,6 +68,7 @@ def load_initial_weights(model: Classifier, path: str) -> dict[str, Any]:
         differing = _differences(model, trained)
         reason = "; ".join(differing) or f"its weights do not fit ({one_line(error)})"
         raise InputError(f"--init {quoted(run.path)}: is another network: {reason}") from None
+    config.init = exact_path(run, config.init)
     return run_reference(run)
 
 
@@ -70,11 +87,16 @@ def _differences(model: Classifier, trained: Classifier) -> list[str]:
 
 
 def run_reference(run: Run) -> dict[str, Any]:
-    """Return what ``run.json`` says of such a run: name, version, and the SHA-256 of its checkpoint."""
+    """Return what ``run.json`` says of such a run: its name and version, and of what it was made.
+
+    That is the SHA-256 of its checkpoint and of its data files, and its split.
+    """
     return {
         "run": run.record.get("name"),
         "version": run.version,
         "sha256": hashlib.sha256(network_file(run.path).read_bytes()).hexdigest(),
+        "data_sha256": run.record.get("data_sha256"),
+        "split": run.split,
     }
 
 
@@ -82,3 +104,26 @@ def reference_name(reference: dict[str, Any]) -> str:
     """Return name and version of a run in words, from its ``run_reference``."""
     version = reference["version"]
     return f"{reference['run']}" + (f", version {version}" if version >= 0 else "")
+
+
+def validation_warnings(
+    references: Iterable[dict[str, Any]], data_sha256: dict[str, str], split: dict[str, Any]
+) -> Iterator[str]:
+    """Yield a warning of each run that may have seen validation images of a training that builds on it.
+
+    Args:
+        references: The ``run_reference`` of each run.
+        data_sha256: Of the training's data, as ``run.json`` records it.
+        split: Of the training, as ``run.json`` records it.
+    """
+    for reference in references if split["val"] else ():
+        if reference["data_sha256"] != data_sha256:
+            reason = "was trained on other data files"
+        elif not keeps_apart(reference["split"], split):
+            reason = "was trained with another split, which may use validation images of this run"
+        else:
+            continue
+        yield (
+            f"warning: {reference_name(reference)} {reason}, so the validation accuracy of this run may be "
+            "too high"
+        )

@@ -138,8 +138,8 @@ def trainer_flags() -> str:
 
 def flag_names(model: str | None = None) -> list[str]:
     """Return the names of all flags; of the networks' own, those of one network, or of all."""
-    networks = shipped_networks()
-    kinds = [networks[model]] if model in networks else list(networks.values())
+    kind = _find_model(model)
+    kinds = list(shipped_networks().values()) if kind is None else [kind]
     own = [flag.name for kind in kinds for flag in _own_flags(kind)]
     return [
         "config",

@@ -23,7 +23,7 @@ def explain(message: str) -> str:
     if match := re.match(r"Group '(\w+)' does not accept option '([\w.]+)'", message):
         return _unknown(f"--{match[1]}.{match[2]}")
     if match := re.search(r"Option '(\w+)' is not accepted", message):
-        kind = re.search(r"class_path '[\w.]*?(\w+)'", message)
+        kind = re.search(r"class_path '([\w.]+)'", message)
         key = re.match(r'Parser key "([\w.]+)"', message)
         prefix = f"{key[1]}." if key else "model." if match.start() else ""
         return _unknown(f"--{prefix}{match[1]}", kind[1] if kind else None)

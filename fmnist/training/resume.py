@@ -9,6 +9,7 @@ from typing import Any
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
 from fmnist.core.settings import ADDED, settings_of
+from fmnist.core.tables import counted
 from fmnist.training.checkpoints import LAST
 from fmnist.training.signals import job_id
 
@@ -101,18 +102,29 @@ def check_goes_on(run: Run, earlier_end: dict[str, Any], now: dict[str, Any]) ->
     ``earlier_end`` is what ``check_same_configuration`` returns.
 
     Raises:
-        InputError: The limit is not lifted.
+        InputError: The limit is not lifted, or another one is below what the run has done.
     """
     if run.status != "finished":
         return
+    settings, no_limit = settings_of(now), (None, -1)
     flag = END_FLAGS.get(run.record.get("ended_by") or "")
-    if flag in earlier_end:
-        limit, no_limit = settings_of(now).get(flag), (None, -1)
-        if limit in no_limit or limit > earlier_end[flag]:
+    if flag in earlier_end and (before := earlier_end[flag]) not in no_limit:
+        limit = settings.get(flag)
+        if limit in no_limit or limit > before:
+            _check_other_limits(run, settings)
             return
     anew = f"to train anew: --config {quoted(run.path / 'config.yaml')}"
     longer = f"; to train longer: a larger --{flag}" if flag else ""
     raise InputError(f"--resume {quoted(run.path)}: is finished; {anew}{longer}")
+
+
+def _check_other_limits(run: Run, settings: dict[str, Any]) -> None:
+    for name, unit in (("max_epochs", "epoch"), ("max_steps", "step")):
+        limit, done = settings.get(f"trainer.{name}"), run.record.get(f"{unit}s") or 0
+        if limit not in (None, -1) and limit <= done:
+            raise InputError(
+                f"--trainer.{name} {limit}: {quoted(run.path)} has done {counted(done, unit)}; take more"
+            )
 
 
 def check_same_data(run: Run, data_sha256: Any, split: dict[str, Any]) -> None:

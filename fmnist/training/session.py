@@ -24,7 +24,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from fmnist.core.commands import shell_command
 from fmnist.core.constants import CLASSES
 from fmnist.core.environment import environment
-from fmnist.core.errors import SIGTERM_STATUS, InputError, is_unwritable, quoted, reports_unwritable
+from fmnist.core.errors import SIGTERM_STATUS, InputError, is_unwritable, one_line, quoted, reports_unwritable
 from fmnist.core.files import write_file
 from fmnist.core.runs import Run
 from fmnist.core.tables import counted
@@ -43,10 +43,10 @@ from fmnist.training.checkpoints import (
 )
 from fmnist.training.command_line import Command
 from fmnist.training.epoch_table import EpochTable
-from fmnist.training.finished import reference_name
+from fmnist.training.finished import reference_name, validation_warnings
 from fmnist.training.resume import check_same_data, check_same_photographs, warn_of_other_versions
 from fmnist.training.signals import StopSignals, job_id, slurm_environment
-from fmnist.training.teachers import teacher_lines
+from fmnist.training.teachers import teacher_line
 from fmnist.training.threads import yields
 from fmnist.training.trainer_parts import as_list, raised_by_lightning, trainer_error
 
@@ -103,18 +103,18 @@ class Session:
         config = self.command.config
         callbacks: list[Callback] = [StopAtNonFiniteLoss(), self.clock, EpochLines()]
         if (max_time := self.command.trainer_arguments["max_time"]) is not None:
-            callbacks.append(timer := Timer(max_time))
+            try:
+                callbacks.append(timer := Timer(max_time))
+            except (TypeError, ValueError, MisconfigurationException) as error:
+                raise InputError(f"--trainer.max_time {max_time}: {one_line(error)}") from None
             if not (timer.time_remaining() or 0) > 0:
-                raise InputError(f"--trainer.max_time {config.trainer.max_time}: must be above 0")
+                raise InputError(f"--trainer.max_time {max_time}: must be above 0")
         callbacks.append(self.ending)
         if config.ema is not None:
             callbacks.append(EMA(config.ema))
         if config.early_stopping is not None:
             callbacks.append(EarlyStopping("val/accuracy", mode="max", patience=config.early_stopping))
-        last = LastCheckpoint(
-            config.checkpoint_minutes, self.signals, self.ending, bool(self.command.earlier_end)
-        )
-        callbacks += [self.best, last]
+        callbacks += [self.best, LastCheckpoint(config.checkpoint_minutes, self.signals, self.ending)]
         if show_bar:
             callbacks.append(TQDMProgressBar(refresh_rate=20))  # each refresh waits for the device
         return callbacks
@@ -238,8 +238,11 @@ class Session:
         A resumed run logs again what it had logged after its checkpoint was written.
         """
         logged: dict[str, Any] = {}
+        epochs = 0  # that are logged already
         if self.checkpoint is not None:
-            logged = read_checkpoint(self.checkpoint)["callbacks"]["LastCheckpoint"]
+            checkpoint = read_checkpoint(self.checkpoint)
+            logged = checkpoint["callbacks"]["LastCheckpoint"]
+            epochs = checkpoint["epoch"] + bool(logged.get("metrics"))
         board = TensorBoardLogger(
             run.path.parent.parent,
             name=run.path.parent.name,
@@ -247,7 +250,7 @@ class Session:
             default_hp_metric=False,
             purge_step=logged.get("step"),
         )
-        self.trainer.loggers = [board, EpochTable(run.path / "metrics.csv"), *self.trainer.loggers]
+        self.trainer.loggers = [board, EpochTable(run.path / "metrics.csv", epochs), *self.trainer.loggers]
         for part in ("learning_rate", "metrics"):  # of the end of the epoch; the run may have ended before
             if logged.get(part):
                 for logger in self.trainer.loggers:
@@ -261,9 +264,12 @@ class Session:
         initial, photographs = run.record.get("init"), run.record.get("photographs")
         if initial is not None:
             print(f"begins with the weights of {reference_name(initial)}")
-        if teachers := self.command.teachers:
-            digests = self.command.data.data.sha256
-            print(*teacher_lines(teachers, run.config, digests, split), sep="\n")
+        teachers = self.command.teachers or []
+        if teachers:
+            print(teacher_line(teachers, run.config))
+        built_on = [*teachers, *([self.command.initial] if self.command.initial else [])]
+        for warning in validation_warnings(built_on, self.command.data.data.sha256, split):
+            print(warning)
         print(
             f"{type(network).__name__}, {counted(parameter_count(network), 'parameter')}, on "
             f"{self.trainer.world_size} x {self.trainer.strategy.root_device.type}, "
@@ -338,6 +344,7 @@ def _photographs_line(photographs: dict[str, Any], batch_size: int) -> str:
 
 def _reopen(run: Run, earlier_end: dict[str, Any]) -> None:
     """Restore the last checkpoint of a run and mark the run as running again."""
+    EpochTable(run.path / "metrics.csv", epochs=1)  # refuses a damaged file before anything is changed
     warn_of_other_versions(run, environment()["versions"])
     if earlier_end:
         print("from now on with the schedule of the new length; a run with it from the start would differ")

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from fmnist.core.errors import exits_cleanly, quoted
+from fmnist.core.errors import InputError, exits_cleanly, quoted
 from fmnist.core.predictions import Predictions
 from fmnist.core.runs import Run
 from fmnist.core.tables import counted
@@ -45,6 +46,7 @@ def main(args: Sequence[str] | None = None) -> Run | None:
         data.prepare_data()
         data.setup()
         data.check_processes(session.trainer.world_size)
+        _check_batch(session)
         check_launch(session.trainer, command.config.trainer.strategy)
         with session.run_folder() as run:
             session.trainer.fit(model, data, ckpt_path=session.checkpoint, weights_only=True)
@@ -52,6 +54,19 @@ def main(args: Sequence[str] | None = None) -> Run | None:
             if run is not None:
                 _save(session, run)
     return run
+
+
+def _check_batch(session: Session) -> None:
+    """Refuse batches of one image for a network that normalises over the images of a batch."""
+    data, world_size = session.command.data, session.trainer.world_size
+    size, images = data.batch_size // world_size, len(data.train_indices) // world_size
+    layers = session.command.model.network.modules()
+    normalises = any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in layers)
+    if min(size, images) == 1 and normalises:
+        flag = f"batch_size {data.batch_size}" if size == 1 else f"train_size {len(data.train_indices)}"
+        raise InputError(
+            f"--data.{flag}: leaves each process one image a batch, and batch normalisation needs two"
+        )
 
 
 def _test(session: Session) -> None:

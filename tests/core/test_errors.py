@@ -36,6 +36,19 @@ def test_an_error_of_the_user_or_a_stop_ends_with_its_status_and_no_traceback(
     assert capsys.readouterr() == ("", message)
 
 
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [(["run", ""], "an argument"), (["--sheet", "", "run"], "--sheet"), (["run", "--sheet="], "--sheet")],
+)
+def test_an_empty_word_is_refused(words: list[str], place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main = exits_cleanly(lambda args=None: None)
+    main(["--sheet", "a b", "--x=y"])
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f"error: {place}: is empty; is a variable of the shell not set?\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_sigterm_ends_with_143_and_the_old_handler_comes_back(number: signal.Signals) -> None:
     before = signal.signal(number, signal.SIG_DFL)

@@ -137,7 +137,8 @@ def test_a_file_that_was_not_uploaded_is_neither_read_nor_removed(server: Server
     (folder,) = server.temporary.glob("fmnist-demo-*")
     example = next((folder / "examples").glob("*.png"))
     roundabout = folder / "uploads" / ".." / "examples" / example.name
-    for path in (secret, example, roundabout, None):
+    gone = folder / "uploads" / "gone.png"  # its failed reading would be remembered
+    for path in (secret, example, roundabout, gone, None):
         file = {"path": path and str(path), "meta": {"_type": "gradio.FileData"}}
         call = urllib.request.Request(
             f"{server.address}gradio_api/call/predict",

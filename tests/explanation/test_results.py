@@ -104,6 +104,17 @@ def test_faithfulness_is_written(
             assert float(row["mean"]) == pytest.approx(values.mean())
 
 
+def test_faithfulness_of_other_methods_is_kept(
+    run: Run, explainers: list[Explainer], test_set: Selection, tmp_path: Path
+) -> None:
+    with Output(run, tmp_path / "out") as output:
+        results.write_faithfulness(run, explainers[:1], test_set.subset(range(3)), output)
+        results.write_faithfulness(run, explainers[1:], test_set.subset(range(IMAGES)), output)
+    images = {row["method"]: row["images"] for row in read_csv(output.folder / "faithfulness.csv")}
+    assert images == {"Occlusion": "4", RANDOM: "4", CENTRE: "4", "Grad-CAM": "3"}
+    assert ", 3 test images (" in results.known_faithfulness(output, explainers[0])
+
+
 def test_sanity_is_written(
     run: Run, explainers: list[Explainer], test_set: Selection, tmp_path: Path
 ) -> None:
@@ -113,7 +124,10 @@ def test_sanity_is_written(
     assert len(rows) == 2 * 6
     assert [row["randomised_down_to"] for row in rows[:2]] == ["head", "stages.1.4"]
     assert all(float(row["low"]) <= float(row["rank_correlation"]) <= float(row["high"]) for row in rows)
-    first, *_, last = text.splitlines()
-    assert first.startswith("Maps of Occlusion are 0 where the image is black")
+    *_, last = text.splitlines()
     assert last.startswith("- Occlusion: rank correlation ")
     assert f"{float(rows[-1]['rank_correlation']):.2f} [{float(rows[-1]['low']):.2f}" in last
+    integrated = [Explainer(explainers[0].network, "integrated-gradients")]
+    with Output(run, tmp_path / "out") as output:
+        text = results.write_sanity(run, integrated, test_set.subset(range(2)), None, output)
+    assert text.startswith("Maps of Integrated gradients are 0 where the image is black")

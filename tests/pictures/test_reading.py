@@ -3,6 +3,7 @@
 import os
 import re
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,26 @@ def test_colours_of_sixteen_bits_are_scaled_by_the_white_that_they_fit(
     assert cv2.imwrite(str(tmp_path / name), levels[..., ::-1], options)
     picture = read_picture(tmp_path / name)
     assert np.abs(picture.astype(int) - COLOURS).max() <= (1 if bits == 16 else 0)
+
+
+@pytest.mark.parametrize("factor", [16, 257])
+def test_grey_levels_of_sixteen_bits_with_opacity_are_read(tmp_path: Path, factor: int) -> None:
+    levels = np.stack([RAMP.astype(np.uint16) * factor, np.full(RAMP.shape, 65_535)], axis=2).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in levels)  # unfiltered
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", COLUMNS, ROWS, 16, 4, 0, 0, 0),
+        b"IDAT": zlib.compress(rows),
+        b"IEND": b"",
+    }
+    (tmp_path / "a.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+            for name, data in chunks.items()
+        )
+    )
+    picture = read_picture(tmp_path / "a.png")
+    assert np.array_equal(picture[..., 0], RAMP.astype(int) * factor // 256)
 
 
 def test_a_format_that_states_its_white_is_scaled_by_that(tmp_path: Path) -> None:

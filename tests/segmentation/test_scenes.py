@@ -70,3 +70,6 @@ def test_sizes_that_make_no_sense_are_refused(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit, match="2"):
         main(["--scenes", "0"])
     assert "--scenes 0: must be at least 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["--seed", str(2**32)])
+    assert f"--seed {2**32}: must be at most 4,294,967,294" in capsys.readouterr().err

@@ -43,7 +43,7 @@ if name == "endless":
 path = Path(logs, name, f"version_{len(list(Path(logs, name).glob('*')))}")
 path.mkdir(parents=True)
 (path / "config.yaml").write_text(yaml.safe_dump(config))
-metrics = {"test": {"accuracy": 0.91234, "f1": 0.9}}
+metrics = {"test": {"accuracy": 0.91234, "f1": 0.9}, "val": {"accuracy": 0.81234, "f1": 0.8}}
 record = {"name": name, "status": "finished", "started": "now", "train_seconds": 125.0, "metrics": metrics}
 (path / "run.json").write_text(json.dumps(record))
 """
@@ -194,6 +194,45 @@ def test_the_finished_runs_are_compared(run: Call, folder: Path) -> None:
     assert "trains" not in printed
     assert printed.splitlines()[-1] == f"{output / 'compare.html'}: 2 runs"
     assert (output / "compare.html").exists()
+
+
+def test_files_of_one_name_are_two_configurations(run: Call, folder: Path) -> None:
+    other = folder / "other"
+    other.mkdir()
+    paths = [folder / "cnn.yaml", folder / "mlp.yaml", write(other, "cnn")]
+    jobs, _ = find_jobs([str(path) for path in paths], [])
+    assert [job.values["config"] for job in jobs] == [str(paths[0]), "mlp.yaml", str(paths[2])]
+
+
+def test_runs_that_are_not_tested_are_compared_by_validation(run: Call, folder: Path) -> None:
+    path = write(folder, "cnn", "test: false\n")
+    status, printed, _ = run("--config", path, "--seeds", 2)
+    assert status == 0
+    assert "Validation accuracy 0.8123 ± 0.0000 over 2 seeds" in printed
+
+
+def test_what_a_study_sets_itself_is_refused(run: Call, folder: Path) -> None:
+    config = ["--config", folder / "cnn.yaml"]
+    for flags, message in (
+        (
+            ["--seeds", 2, "--seed_everything", 5],
+            "--seed_everything 5: leave it out, it is given by --seeds 2",
+        ),
+        (["--split-seeds", 2, "--data.split_seed=1"], "--data.split_seed 1: leave it out, it is given by"),
+        (["--seeds", 2, "--test", "false", "--compare", "page"], "--compare: compares runs on the test set"),
+    ):
+        status, _, errors = run(*config, *flags)
+        assert (status, errors[: len(f"error: {message}")]) == (2, f"error: {message}")
+
+
+@pytest.mark.parametrize("limit", [None, "00:01:00:00", "00:02:00:00"])
+def test_a_run_that_its_time_cut_short_counts_for_the_same_time(tmp_path: Path, limit: str | None) -> None:
+    made = make_run(tmp_path, "cnn")
+    config = {"name": "cnn", "logs": str(tmp_path), "trainer": {"max_time": "00:01:00:00"}}
+    (made.path / "config.yaml").write_text(yaml.safe_dump(config))
+    made.update(status="stopped", ended_by="max_time")
+    found = many.finished_run({**config, "trainer": {"max_time": limit}})
+    assert (found is not None) == (limit == "00:01:00:00")
 
 
 @pytest.mark.parametrize("change", ["flag", "file", "status", "damage"])

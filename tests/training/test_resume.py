@@ -133,6 +133,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(
     [
         (7, [], True),
         (3, [], False),  # before the first validation
+        (3, ["--trainer.check_val_every_n_epoch", "2"], False),  # in an epoch without one
         (10, [], False),  # with the last step of an epoch
         (13, ["--trainer.val_check_interval", "0.4"], True),
         (5, ["--trainer.accumulate_grad_batches", "2"], True),
@@ -410,6 +411,35 @@ def test_a_run_that_stopped_early_stays_stopped(
     main(["--resume", str(cut.path)])
     assert Run(cut.path).record["epochs"] == wanted.record["epochs"] == 2
     assert Run(cut.path).record["ended_by"] == "early_stopping"
+
+
+def test_a_run_that_goes_on_and_is_killed_at_once_still_goes_on(
+    train: Callable[..., Run],
+) -> None:
+    run = train("--early_stopping", "1", *STILL)
+    assert run.record["epochs"] == 2
+    with interruption("training_step", 11, None, 1):
+        main(["--resume", str(run.path), "--early_stopping", "3"])
+    main(["--resume", str(run.path)])
+    assert Run(run.path).record["epochs"] == 4
+
+
+def test_a_later_end_is_beyond_what_is_done(train: Callable[..., Run], refusal: Callable[..., str]) -> None:
+    run = train("--trainer.max_epochs", "2")
+    longer = ["--trainer.max_epochs", "4", "--trainer.max_steps", "5"]
+    refused = refusal("--resume", run.path, *longer)
+    assert refused.startswith(f"error: --trainer.max_steps 5: {run.path} has done 10 steps")
+    assert Run(run.path).record["status"] == "finished"
+
+
+def test_a_damaged_table_is_refused_before_anything_changes(
+    train: Callable[..., Run], refusal: Callable[..., str]
+) -> None:
+    run = train("--trainer.max_epochs", "1")
+    (run.path / "metrics.csv").write_text("garbage\n1,2\n")
+    refused = refusal("--resume", run.path, "--trainer.max_epochs", "2")
+    assert f"{run.path}/metrics.csv: is damaged" in refused
+    assert Run(run.path).record["status"] == "finished"
 
 
 def test_a_run_without_validation_batches_is_resumed_after_its_end(interrupted: Callable[..., Run]) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from fmnist.core.runs import Run
 from fmnist.models.loading import load_classifier
-from fmnist.training.teachers import teacher_lines
+from fmnist.training.finished import validation_warnings
 from fmnist.training.train import main
 from tests.synthetic import write_photographs
 from tests.training.folder import assert_same_checkpoints, checkpoint, equal, rows
@@ -81,21 +81,20 @@ def test_a_teacher_that_may_have_seen_validation_images_is_named(
     split: dict[str, int], digest: str, reason: str | None
 ) -> None:
     teacher = {"run": "first", "version": 0, "split": SPLIT | split, "data_sha256": {"images": digest}}
-    config = {"teacher_weight": 0.9, "teacher_temperature": 1.0}
-    _, *warnings = teacher_lines([teacher], config, {"images": "1"}, SPLIT)
+    warnings = list(validation_warnings([teacher], {"images": "1"}, SPLIT))
     too_high = "so the validation accuracy of this run may be too high"
     expected = [] if reason is None else [f"warning: first, version 0 was trained {reason}, {too_high}"]
     assert warnings == expected
-    _, *warnings = teacher_lines([teacher], config, {"images": "1"}, SPLIT | {"val": 0})
-    assert not warnings
+    assert not list(validation_warnings([teacher], {"images": "1"}, SPLIT | {"val": 0}))
 
 
-def test_a_training_warns_of_its_teachers(
-    train: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("flag", ["--teachers", "--init"])
+def test_a_training_warns_of_the_runs_that_it_builds_on(
+    train: Callable[..., Run], capsys: pytest.CaptureFixture[str], flag: str
 ) -> None:
     first = train("--name", "first", "--trainer.max_epochs", "1", "--data.fold", "1")
     capsys.readouterr()
-    train("--teachers", str(first.path), "--trainer.max_epochs", "1")
+    train(flag, str(first.path), "--trainer.max_epochs", "1")
     assert f"warning: first, version 0 was trained {OTHER_SPLIT}, so " in capsys.readouterr().out
 
 
