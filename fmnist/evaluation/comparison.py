@@ -275,13 +275,16 @@ def opening(
     paragraphs = [answer(first, second, tables["pairs"]) for first, second in questions]
     best, pairs = groups[0], tables["pairs"].rows
     beaten = [pair for pair in pairs if pair["better"] == best.label and pair["p_holm"] < LEVEL]
+    basis = ", by the first seeds" if any(len(group.results) > 1 for group in groups) else ""
     if len(groups) == 1:
         paragraphs.append(_seeds_of(best))
     elif len(groups) == 2:
-        rest = f"It is {'' if beaten else 'not '}significantly better than {groups[1].label}."
+        rest = f"It is {'' if beaten else 'not '}significantly better than {groups[1].label}{basis}."
         paragraphs.append((f"The more accurate model is {best.label}, with {best.accuracy:.4f}.", rest))
     else:
-        rest = f"It is significantly better than {len(beaten) or 'none'} of the {len(groups) - 1} others."
+        rest = (
+            f"It is significantly better than {len(beaten) or 'none'} of the {len(groups) - 1} others{basis}."
+        )
         paragraphs.append((f"The most accurate model is {best.label}, with {best.accuracy:.4f}.", rest))
     lists = {"reports": "published {} of the three reports", "records": "best credible {} known"}
     for name, text in lists.items():
