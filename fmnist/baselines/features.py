@@ -34,23 +34,14 @@ class Extractor:
 # The functions import what they need themselves: the help text must not wait for torch.
 
 
-def _pixels(images: np.ndarray, power: float = 1) -> np.ndarray:
-    """Return levels in [0, 1] to a power; 0.5 brings out dark cloth, and weak edges."""
-    return as_pixels(images) ** np.float32(power)
+def _roots(images: np.ndarray) -> np.ndarray:
+    """Return the square roots of the pixels: weak edges count more beside strong ones."""
+    return np.sqrt(as_pixels(images))
 
 
 def _check_pixels(arguments: Any) -> None:
-    if arguments is None:
-        return
-    if not (isinstance(arguments, dict) and arguments.keys() == {"power"}):
-        raise InputError(f"--features pixels {arguments!r:.40}: takes one argument, by name: power")
-    power = arguments["power"]
-    if not isinstance(power, int | float) or isinstance(power, bool) or not 0 < power <= 10:
-        raise InputError(f"--features pixels power {power!r:.40}: must be a number above 0, at most 10")
-
-
-def _load_pixels(arguments: Any, network: Path) -> ImageFunction:
-    return partial(_pixels, **arguments) if arguments else as_pixels
+    if arguments not in (None, "roots"):
+        raise InputError(f"--features pixels {arguments!r:.40}: takes no arguments but roots")
 
 
 def _check_hog(arguments: Any) -> None:
@@ -86,7 +77,9 @@ def _load_embedding(arguments: Any, network: Path) -> ImageFunction:
 
 
 EXTRACTORS = {
-    "pixels": Extractor("pixels", _check_pixels, _load_pixels),
+    "pixels": Extractor(
+        "pixels, {pixels: roots}", _check_pixels, lambda arguments, _: _roots if arguments else as_pixels
+    ),
     "hog": Extractor("hog", _check_hog, _load_hog),
     "embedding": Extractor("{embedding: RUN}", _check_embedding, _load_embedding),
 }

@@ -12,6 +12,23 @@ from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.core.files import write_file
 
 
+def read_rows(path: Path) -> dict[int, dict[str, Any]]:
+    """Return the rows of such a file by epoch; none if there is no file.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    if not path.exists():
+        return {}
+    try:
+        with path.open(newline="") as file:
+            return {int(row["epoch"]): dict(row) for row in csv.DictReader(file)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{quoted(path)}: is damaged ({one_line(error)}); move it away to go on without it"
+        ) from None
+
+
 class EpochTable(Logger):
     """Writes metrics that come with an ``epoch`` to a CSV file, which is complete at every moment.
 
@@ -27,16 +44,8 @@ class EpochTable(Logger):
         super().__init__()
         self.path = Path(path)
         self._rows: dict[int, dict[str, Any]] = {}
-        if not (epochs and self.path.exists()):
-            return
-        try:
-            with self.path.open(newline="") as file:
-                rows = {int(row["epoch"]): dict(row) for row in csv.DictReader(file)}
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{quoted(self.path)}: is damaged ({one_line(error)}); move it away to go on without it"
-            ) from None
-        self._rows = {epoch: row for epoch, row in rows.items() if epoch < epochs}
+        if epochs:
+            self._rows = {epoch: row for epoch, row in read_rows(self.path).items() if epoch < epochs}
 
     @property
     def name(self) -> str | None:

@@ -42,7 +42,7 @@ from fmnist.training.checkpoints import (
     restore_last,
 )
 from fmnist.training.command_line import Command
-from fmnist.training.epoch_table import EpochTable
+from fmnist.training.epoch_table import EpochTable, read_rows
 from fmnist.training.finished import reference_name, validation_warnings
 from fmnist.training.resume import check_same_data, check_same_photographs, warn_of_other_versions
 from fmnist.training.signals import StopSignals, job_id, slurm_environment
@@ -344,7 +344,7 @@ def _photographs_line(photographs: dict[str, Any], batch_size: int) -> str:
 
 def _reopen(run: Run, earlier_end: dict[str, Any]) -> None:
     """Restore the last checkpoint of a run and mark the run as running again."""
-    EpochTable(run.path / "metrics.csv", epochs=1)  # refuses a damaged file before anything is changed
+    read_rows(run.path / "metrics.csv")  # refuses a damaged file before anything is changed
     warn_of_other_versions(run, environment()["versions"])
     if earlier_end:
         print("from now on with the schedule of the new length; a run with it from the start would differ")

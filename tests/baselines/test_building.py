@@ -50,8 +50,8 @@ def test_without_another_extractor_there_are_pixels(features: list[Any]) -> None
     assert load_extractor(features, Path("none")) is as_pixels
 
 
-def test_pixels_take_a_power() -> None:
-    roots = load_extractor([{"pixels": {"power": 0.5}}, {"pca": 3}], Path())(IMAGES)
+def test_pixels_may_be_square_roots() -> None:
+    roots = load_extractor([{"pixels": "roots"}, {"pca": 3}], Path())(IMAGES)
     assert roots.dtype == np.float32
     assert np.allclose(roots, np.sqrt(IMAGES.reshape(len(IMAGES), -1) / 255))
 
@@ -121,9 +121,7 @@ WRONG_STEPS = [
     ([3], " 3: a step is a name, or {name: value}"),
     ([{"pca": 3, "hog": 1}], " {'pca': 3, 'hog': 1}: a step is a name"),
     (["embedding"], " embedding: needs the RUN of a network, like {embedding: logs/cnn}"),
-    ([{"pixels": 3}], " pixels 3: takes one argument, by name: power"),
-    ([{"pixels": {"power": True}}], " pixels power True: must be a number above 0, at most 10"),
-    ([{"pixels": {"power": 0}}], " pixels power 0: must be a number above 0, at most 10"),
+    ([{"pixels": 3}], " pixels 3: takes no arguments but roots"),
     ([{"hog": 3}], " hog 3: takes arguments by name: orientations, cell, block"),
     ([{"hog": {"cell": "x"}}], " hog cell 'x': must be a whole number"),
     ([{"standardize": 3}], " standardize 3: takes arguments by name only"),
