@@ -18,11 +18,7 @@ INCIDENTAL = frozenset(
 """Settings that say where files are, what is shown, which device computes: none changes what is learned, so
 they may differ between the seeds of one model, and change when a run is resumed. Only the number of processes
 has a small effect: each draws its own dropout."""
-ADDED: dict[str, Any] = {
-    "data.fold": 0,
-    "model.init_args.residual": False,
-    "model.init_args.roots": False,
-}
+ADDED: dict[str, Any] = {"data.fold": 0, "model.init_args.residual": False}
 """Settings that older configurations lack, with the value that their runs had, where that is not null.
 ``settings_of`` leaves them out at that value, so that an older configuration equals a newer one."""
 INCIDENTAL_CALLBACK = re.compile(r"(ProgressBar|Summary|Monitor|ModelCheckpoint)$")

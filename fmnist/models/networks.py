@@ -18,7 +18,6 @@ class MLP(nn.Module):
         dropout: Probability that a hidden unit is dropped.
         batch_norm: Normalise before each ReLU (Ioffe and Szegedy 2015, arXiv 1502.03167).
         num_classes: Number of logits.
-        roots: See ``Normalize``.
     """
 
     def __init__(
@@ -27,11 +26,10 @@ class MLP(nn.Module):
         dropout: float = 0.0,
         batch_norm: bool = False,
         num_classes: int = 10,
-        roots: bool = False,
     ) -> None:
         super().__init__()
         check_widths("widths", widths)
-        layers: list[nn.Module] = [Normalize(roots), nn.Flatten()]
+        layers: list[nn.Module] = [Normalize(), nn.Flatten()]
         inputs = IMAGE_SIZE**2
         for width in widths:
             layers.append(nn.Linear(inputs, width, bias=not batch_norm))
@@ -59,15 +57,14 @@ class LeNet5(nn.Module):
 
     Args:
         num_classes: Number of logits.
-        roots: See ``Normalize``.
     """
 
     cam_layer = "body.5"  # (N, 16, 10, 10), after the ReLU of the second convolution
 
-    def __init__(self, num_classes: int = 10, roots: bool = False) -> None:
+    def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            Normalize(roots),
+            Normalize(),
             nn.Conv2d(1, 6, kernel_size=5, padding=2),  # (N, 6, 28, 28)
             nn.ReLU(),
             nn.AvgPool2d(2),
