@@ -69,9 +69,10 @@ def validating_argument(estimator: BaseEstimator) -> str | None:
     arguments = estimator.get_params()
     for name, value in arguments.items():
         last = name.rpartition("__")[2]
-        prefix = name.removesuffix(last)
-        stops_early = last == "n_iter_no_change" and f"{prefix}early_stopping" not in arguments
-        if last == "cv" or (value and (last in ("early_stopping", "oob_score") or stops_early)):
+        stops_early = last == "n_iter_no_change" and name.replace(last, "early_stopping") not in arguments
+        holds_out = last in ("early_stopping", "oob_score") or stops_early
+        # SVC's probability is text by default
+        if last == "cv" or (holds_out and value) or (last == "probability" and value is True):
             return f"{type(estimator).__name__}'s {name}"
     return None
 

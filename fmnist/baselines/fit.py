@@ -49,6 +49,11 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
     if config.estimator is not None:
         steps = build_transformers(config.features, config.seed)
         steps.append(build_classifier(config.estimator, config.seed))
+        if config.data["copies"] and (held_out := [*filter(None, map(validating_argument, steps))]):
+            raise InputError(
+                f"--data.copies {config.data['copies']}: {held_out[0]} validates on some of the images to "
+                "fit, whose copies the estimator would know; leave out one of the two"
+            )
     arguments = {name: value for name, value in config.data.items() if name != "copies"}
     arguments["augmentation"] = Augmentation(**arguments["augmentation"] or {})
     data = FashionMNISTDataModule(**arguments, seed=config.seed)
@@ -91,12 +96,6 @@ def _check(
     flag = "--blend" if config.blend else "--features embedding"
     for run in members:
         check_member(run, flag, data.data.sha256, data.split)
-    held_out = [name for step in steps if (name := validating_argument(step))]
-    if config.data["copies"] and held_out:
-        raise InputError(
-            f"--data.copies {config.data['copies']}: {held_out[0]} validates on some of the images to fit, "
-            "whose copies the estimator would know; leave out one of the two"
-        )
     fitting.check_memory(steps, size)
 
 

@@ -103,8 +103,10 @@ def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
 def _refuse_empty(words: Sequence[str]) -> None:
     for before, word in itertools.pairwise(["", *words]):
         flag, equals, value = word.partition("=")
+        if (before if not word else flag).startswith("--trainer."):  # Lightning knows what it means
+            continue
         if not word or (flag.startswith("--") and equals and not value):
-            place = flag or (before if before.startswith("-") else "an argument")
+            place = word or ("an argument" + f" after {before}" * bool(before))
             raise InputError(f"{place}: is empty; is a variable of the shell not set?")
 
 

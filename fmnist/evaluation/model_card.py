@@ -14,8 +14,8 @@ OTHERS = (
 )
 SHIFTS = " Intervals for corruptions and rendered photographs are 1.96 standard errors to each side."
 PHOTOGRAPHS = (
-    " Real photographs are phone pictures of a public set. `configs/photographs/` says where to get it, and "
-    "has the mapping that each row names."
+    " Real photographs are phone pictures of a public set, with intervals by Wilson (1927). "
+    "`configs/photographs/` says where to get it, and has the mapping that each row names."
 )
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md"
 

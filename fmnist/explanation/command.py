@@ -48,7 +48,7 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
     if options.sanity is not None and not layers_from_head(network):
         raise InputError(f"--sanity: {quoted(run.path)} has no layers whose weights could be drawn again")
     if measuring:
-        names = options.method or applicable_methods(network)
+        names = list(dict.fromkeys(options.method or applicable_methods(network)))
         measured = [Explainer(network, name, options.layer) for name in names]
     if options.layer and not any(explainer.layer for explainer in drawn + measured):
         raise InputError(f"--layer {options.layer}: {(drawn + measured)[0].name} uses no layer")

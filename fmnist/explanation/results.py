@@ -32,7 +32,8 @@ BETTER, WORSE, ALIKE = "better", "worse", "alike"
 class Output:
     """Writes figures, arrays and tables, each complete or not at all; to be used in ``with``.
 
-    ``replaced`` counts the figures that took the place of an earlier one of that name.
+    ``is_of_run`` says whether the folder is in the run; ``replaced`` counts the figures that took the place
+    of an earlier one of that name.
 
     Args:
         run: The run that is explained.
@@ -44,7 +45,7 @@ class Output:
 
     def __init__(self, run: Run, folder: str | Path | None = None) -> None:
         self.folder = run.path / "figures" / "explanations" if folder is None else Path(folder)
-        self.replaced = 0
+        self.is_of_run, self.replaced = folder is None, 0
         with self._reporting():
             self.folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.folder).close()  # finds a read-only folder before maps are made
@@ -104,7 +105,8 @@ def write_faithfulness(run: Run, explainers: list[Explainer], images: Selection,
     caveats = [f"- {each.method.title}: {each.method.caveat}.\n" for each in explainers if each.method.caveat]
     text = faithfulness_markdown(rows, title) + "".join(caveats)
     now = {(row["method"], row["layer"]) for row in rows}
-    earlier = [row for row in _recorded(output) if (row["method"], row["layer"]) not in now]
+    kept = _recorded(output) if output.is_of_run else []  # another folder may hold another run's
+    earlier = [row for row in kept if (row["method"], row["layer"]) not in now]
     output.text("faithfulness.csv", Table("faithfulness", title, [], rows + earlier).csv())
     output.text("faithfulness.md", text)
     output.arrays(
@@ -221,7 +223,11 @@ def _recorded(output: Output) -> list[Row]:
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if {"method", "layer", "images"} <= row.keys()]
+        return [
+            row
+            for row in csv.DictReader(file)
+            if {"method", "layer", "images"} <= row.keys() and None not in row
+        ]
 
 
 def write_sanity(

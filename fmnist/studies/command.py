@@ -54,13 +54,14 @@ def run(options: argparse.Namespace, paths: Sequence[str], flags: list[str], arg
     """
     if options.folds:
         _check_folds(options, paths, flags)
-    for option, number, flag in (
-        ("--seeds", options.seeds, SEED),
-        ("--split-seeds", options.split_seeds, SPLIT_SEED),
+    for option, number, own in (
+        ("--seeds", options.seeds, (SEED, "seed")),
+        ("--split-seeds", options.split_seeds, (SPLIT_SEED,)),
     ):
-        if number and (value := _value_of(f"--{flag}", flags)) is not None:
-            raise InputError(f"--{flag} {value}: leave it out, it is given by {option} {number}")
-    if options.compare and _value_of("--test", flags) == "false":
+        for flag in own if number else ():
+            if (value := _value_of(f"--{flag}", flags)) is not None:
+                raise InputError(f"--{flag} {value}: leave it out, it is given by {option} {number}")
+    if options.compare and str(_value_of("--test", flags)).lower() == "false":
         raise InputError("--compare: compares runs on the test set, and does not go with --test false")
     if options.search and (paths or options.seeds or options.split_seeds or options.compare):
         raise InputError(
@@ -108,6 +109,8 @@ def _many(
     failed += dict.fromkeys(job.path for job, run in zip(jobs, outcomes, strict=True) if run is None)
     if runs:
         if not all(run.is_tested for run in runs):
+            if any(run.is_tested for run in runs):
+                print("not all runs are tested, so the accuracies are those of validation")
             over = over._replace(part="val", metric="validation accuracy")
         values = [job.values for job, run in zip(jobs, outcomes, strict=True) if run is not None]
         print("\n" + table_of(runs, values, over.part).text(), flush=True)
@@ -170,6 +173,7 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
     """Search for good settings, and finish with them if that is asked for."""
     try:
         from optuna.exceptions import StorageInternalError
+        from optuna.trial import TrialState
 
         from fmnist.studies.finish import finish
         from fmnist.studies.search import Search, open_study
@@ -203,6 +207,9 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
             return 1
         _write_search_page(plan, study, again)
     elif best is None:
+        if study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+            print("other processes still run trials")
+            return 0
         print("no trial is finished", file=sys.stderr)
         return 1
     else:

@@ -87,7 +87,7 @@ def _begin(
             return LostChild(lock_path)
         command = job.command
         for run in _runs_of(config)[::-1]:
-            if run.is_scored or run.status not in ("stopped", "running"):
+            if run.status not in ("stopped", "running"):
                 continue
             own_lock = run.path / LOCK
             if own_lock.exists() and is_locked(own_lock):  # begun by hand or by another study
@@ -96,6 +96,8 @@ def _begin(
             if can_go_on(run):
                 print(f"continues {quoted(run.path)}", flush=True)
                 command = [command[0], "--resume", str(run.path)]
+                if (limit := _time_limit(config)) != _time_limit(run.config):
+                    command += ["--trainer.max_time", "null" if limit is None else str(limit)]
                 break
         return Child(command, record, log, descriptor)
 
@@ -111,10 +113,16 @@ def finished_run(config: dict[str, Any]) -> Run | None:
     One that ``max_time`` has cut short does for the same limit alone.
     """
     for run in _runs_of(config)[::-1]:
-        asked, given = ((each.get("trainer") or {}).get("max_time") for each in (config, run.config))
-        if run.status == "finished" or (run.is_scored and asked is not None and asked == given):
+        limit = _time_limit(config)
+        if run.status == "finished" or (
+            run.is_scored and limit is not None and limit == _time_limit(run.config)
+        ):
             return run
     return None
+
+
+def _time_limit(config: dict[str, Any]) -> Any:
+    return (config.get("trainer") or {}).get("max_time")
 
 
 def _runs_of(config: dict[str, Any]) -> list[Run]:

@@ -126,7 +126,9 @@ def _baseline(args: list[str]) -> Resolved:
     metrics = _validation_metrics()
     if config.estimator is not None:
         build_transformers(config.features, config.seed)
-        if not hasattr(build_classifier(config.estimator, config.seed), "predict_proba"):
+        classifier = build_classifier(config.estimator, config.seed)
+        # stacking has what its final estimator has, once it is fitted
+        if not hasattr(classifier, "predict_proba") and not hasattr(classifier, "final_estimator"):
             metrics = [name for name in metrics if name not in ("val/loss", "val/calibration_error")]
     return Resolved(yaml.safe_load(config.dump()), metrics)
 

@@ -86,10 +86,11 @@ def restore_last(folder: Path, end_moved: bool = False) -> None:
     reasons = []
     for path in candidates:
         try:
-            state = read_checkpoint(path).get("callbacks", {}).get("LastCheckpoint", {})
+            checkpoint = read_checkpoint(path)
         except InputError as error:
             reasons.append(str(error))
             continue
+        state = checkpoint.get("callbacks", {}).get("LastCheckpoint", {})
         end = state.get("ended_within_epoch_by")
         if path.name == LAST and (end == "max_time" or (end and end_moved)) and path != candidates[-1]:
             continue
@@ -98,8 +99,7 @@ def restore_last(folder: Path, end_moved: bool = False) -> None:
         if path.name == PREVIOUS:
             write_file(folder / LAST, path.read_bytes())  # a copy, so that damage to one spares the other
         if end_moved and state.get("should_stop"):  # kept, it would end whatever is resumed later
-            checkpoint = read_checkpoint(folder / LAST)
-            checkpoint["callbacks"]["LastCheckpoint"]["should_stop"] = False
+            state["should_stop"] = False
             AtomicCheckpointIO().save_checkpoint(checkpoint, folder / LAST)
         # also where training was killed between that copy and the checkpoint of its end
         if (path.name == PREVIOUS or not end) and (folder / BEST_BEFORE_END).exists():

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,16 @@ def read_rows(path: Path) -> dict[int, dict[str, Any]]:
     """Return the rows of such a file by epoch; none if there is no file.
 
     Raises:
-        InputError: It is damaged.
+        InputError: It is damaged, or cannot be read.
     """
     if not path.exists():
         return {}
     try:
         with path.open(newline="") as file:
-            return {int(row["epoch"]): dict(row) for row in csv.DictReader(file)}
-    except (ValueError, KeyError, TypeError) as error:
+            return {int(row["epoch"]): row | {"step": int(row["step"])} for row in csv.DictReader(file)}
+    except (OSError, csv.Error, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{quoted(path)}: is damaged ({one_line(error)}); move it away to go on without it"
+            f"{quoted(path)}: cannot be read ({one_line(error)}); move it away to go on without it"
         ) from None
 
 
@@ -34,18 +35,12 @@ class EpochTable(Logger):
 
     Args:
         path: The file.
-        epochs: Of a resumed run, the number of epochs that it has done; their rows are kept.
-
-    Raises:
-        InputError: The rows cannot be read.
+        rows: Of an earlier part of the same run, by epoch.
     """
 
-    def __init__(self, path: str | Path, epochs: int = 0) -> None:
+    def __init__(self, path: str | Path, rows: Mapping[int, dict[str, Any]] | None = None) -> None:
         super().__init__()
-        self.path = Path(path)
-        self._rows: dict[int, dict[str, Any]] = {}
-        if epochs:
-            self._rows = {epoch: row for epoch, row in read_rows(self.path).items() if epoch < epochs}
+        self.path, self._rows = Path(path), dict(rows or {})
 
     @property
     def name(self) -> str | None:

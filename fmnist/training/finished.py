@@ -40,15 +40,8 @@ def finished_network(flag: str, path: str, config: Any) -> tuple[Run, Classifier
         raise InputError(f"{flag} {error}") from None
 
 
-def exact_path(run: Run, path: str) -> str:
-    """Return the folder of a run that ``path`` names, or a shipped network's name: its folder may move."""
-    return path if run.is_shipped else str(run.path)
-
-
 def load_initial_weights(model: Classifier, config: Any) -> dict[str, Any]:
-    """Give a model the weights of the best epoch of the run that ``--init`` names; see ``finished_network``.
-
-    The configuration gets the exact folder of the run, so that it describes the same training later.
+    """Give a model the weights of the best epoch of the run that ``--init`` names, see ``finished_network``.
 
     Returns:
         The ``run_reference`` of the run.
@@ -68,7 +61,6 @@ def load_initial_weights(model: Classifier, config: Any) -> dict[str, Any]:
         differing = _differences(model, trained)
         reason = "; ".join(differing) or f"its weights do not fit ({one_line(error)})"
         raise InputError(f"--init {quoted(run.path)}: is another network: {reason}") from None
-    config.init = exact_path(run, config.init)
     return run_reference(run)
 
 

@@ -139,7 +139,8 @@ def trainer_flags() -> str:
 def flag_names(model: str | None = None) -> list[str]:
     """Return the names of all flags; of the networks' own, those of one network, or of all."""
     kind = _find_model(model)
-    kinds = list(shipped_networks().values()) if kind is None else [kind]
+    is_network = kind is not None and issubclass(kind, Classifier)  # it may be a callback's
+    kinds = [kind] if kind is not None and is_network else list(shipped_networks().values())
     own = [flag.name for kind in kinds for flag in _own_flags(kind)]
     return [
         "config",

@@ -119,11 +119,12 @@ def check_goes_on(run: Run, earlier_end: dict[str, Any], now: dict[str, Any]) ->
 
 
 def _check_other_limits(run: Run, settings: dict[str, Any]) -> None:
-    for name, unit in (("max_epochs", "epoch"), ("max_steps", "step")):
-        limit, done = settings.get(f"trainer.{name}"), run.record.get(f"{unit}s") or 0
-        if limit not in (None, -1) and limit <= done:
+    epochs, steps = run.record.get("epochs") or 1, run.record.get("steps") or 0
+    for name, done in (("max_epochs", epochs - 1), ("max_steps", steps)):  # the last epoch may be unfinished
+        if (limit := settings.get(f"trainer.{name}")) not in (None, -1) and limit <= done:
             raise InputError(
-                f"--trainer.{name} {limit}: {quoted(run.path)} has done {counted(done, unit)}; take more"
+                f"--trainer.{name} {limit}: {quoted(run.path)} has done {counted(steps, 'step')} in "
+                f"{counted(epochs, 'epoch')}; take more"
             )
 
 

@@ -142,8 +142,8 @@ class Session:
                 _reopen(run, self.command.earlier_end)
             try:
                 if run is not None:
-                    tests = self.command.config.test
-                    if resumed is None or self.command.earlier_end or resumed.is_tested != tests:
+                    config = self.command.config
+                    if resumed is None or self.command.earlier_end or _differs(resumed, config):
                         write_file(run.path / "config.yaml", self.command.config_yaml)
                     self._open_loggers(run)
                 yield run
@@ -238,11 +238,17 @@ class Session:
         A resumed run logs again what it had logged after its checkpoint was written.
         """
         logged: dict[str, Any] = {}
-        epochs = 0  # that are logged already
+        rows: dict[int, dict[str, Any]] = {}
         if self.checkpoint is not None:
             checkpoint = read_checkpoint(self.checkpoint)
             logged = checkpoint["callbacks"]["LastCheckpoint"]
-            epochs = checkpoint["epoch"] + bool(logged.get("metrics"))
+            epochs = checkpoint["epoch"] + bool(logged.get("metrics"))  # that are done
+            # a later row is of before the checkpoint, or of an end within the epoch that is undone
+            rows = {
+                epoch: row
+                for epoch, row in read_rows(run.path / "metrics.csv").items()
+                if epoch < epochs or row["step"] < logged["step"]
+            }
         board = TensorBoardLogger(
             run.path.parent.parent,
             name=run.path.parent.name,
@@ -250,7 +256,7 @@ class Session:
             default_hp_metric=False,
             purge_step=logged.get("step"),
         )
-        self.trainer.loggers = [board, EpochTable(run.path / "metrics.csv", epochs), *self.trainer.loggers]
+        self.trainer.loggers = [board, EpochTable(run.path / "metrics.csv", rows), *self.trainer.loggers]
         for part in ("learning_rate", "metrics"):  # of the end of the epoch; the run may have ended before
             if logged.get(part):
                 for logger in self.trainer.loggers:
@@ -267,7 +273,7 @@ class Session:
         teachers = self.command.teachers or []
         if teachers:
             print(teacher_line(teachers, run.config))
-        built_on = [*teachers, *([self.command.initial] if self.command.initial else [])]
+        built_on = [run for run in [*teachers, initial] if run and "split" in run]
         for warning in validation_warnings(built_on, self.command.data.data.sha256, split):
             print(warning)
         print(
@@ -340,6 +346,12 @@ def _photographs_line(photographs: dict[str, Any], batch_size: int) -> str:
     if folders := photographs["left_out_folders"]:
         line += f"; subfolders left out: {', '.join(map(quoted, folders))}"
     return line
+
+
+def _differs(resumed: Run, config: Any) -> bool:
+    """Tell whether a run is resumed with another time limit, or is to be tested after all."""
+    limit = (resumed.config.get("trainer") or {}).get("max_time")
+    return bool(resumed.is_tested != config.test or limit != config.trainer.max_time)
 
 
 def _reopen(run: Run, earlier_end: dict[str, Any]) -> None:

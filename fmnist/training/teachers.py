@@ -8,7 +8,7 @@ from fmnist.core.runs import Run
 from fmnist.models.classifier import Classifier
 from fmnist.models.distillation import TEMPERATURE, WEIGHT, Teacher, Teachers
 from fmnist.models.layers import multiply_adds
-from fmnist.training.finished import exact_path, finished_network, reference_name, run_reference
+from fmnist.training.finished import finished_network, reference_name, run_reference
 
 TEACHER_FLAGS = {"teacher_weight": WEIGHT, "teacher_temperature": TEMPERATURE}
 """Flags that need teachers, with the values that null stands for."""
@@ -36,7 +36,8 @@ def learn_from_teachers(model: Classifier, config: Any, resumed: Run | None) -> 
             raise InputError(f"--{name} {value}: needs --teachers RUN")
         return None
     found = [finished_network("--teachers", path, config) for path in paths]
-    folders = [exact_path(run, path) for path, (run, _) in zip(paths, found, strict=True)]
+    # the folder of a shipped network depends on the machine
+    folders = [path if run.is_shipped else str(run.path) for path, (run, _) in zip(paths, found, strict=True)]
     records = [_record(run, classifier) for run, classifier in found]
     if resumed is not None:
         _check_same(resumed, folders, records)

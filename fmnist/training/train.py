@@ -57,16 +57,14 @@ def main(args: Sequence[str] | None = None) -> Run | None:
 
 
 def _check_batch(session: Session) -> None:
-    """Refuse batches of one image for a network that normalises over the images of a batch."""
+    """Refuse batches of one image for a network that normalises vectors over the images of a batch."""
     data, world_size = session.command.data, session.trainer.world_size
-    size, images = data.batch_size // world_size, len(data.train_indices) // world_size
+    images = len(data.train_indices) + data.photographs_per_batch
     layers = session.command.model.network.modules()
-    normalises = any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in layers)
-    if min(size, images) == 1 and normalises:
-        flag = f"batch_size {data.batch_size}" if size == 1 else f"train_size {len(data.train_indices)}"
-        raise InputError(
-            f"--data.{flag}: leaves each process one image a batch, and batch normalisation needs two"
-        )
+    if min(data.batch_size, images) // world_size == 1 and any(isinstance(m, nn.BatchNorm1d) for m in layers):
+        small = data.batch_size < 2 * world_size
+        flag = f"batch_size {data.batch_size}" if small else f"train_size {len(data.train_indices)}"
+        raise InputError(f"--data.{flag}: leaves one image a step, and --model.batch_norm needs two")
 
 
 def _test(session: Session) -> None:

@@ -154,6 +154,7 @@ def test_what_cannot_be_built_is_refused_in_one_line(function: Any, content: Any
         (spec("ensemble.GradientBoostingClassifier"), None),
         (spec("ensemble.GradientBoostingClassifier", n_iter_no_change=5), "n_iter_no_change"),
         (spec("ensemble.RandomForestClassifier", oob_score=True), "RandomForestClassifier's oob_score"),
+        (spec("svm.SVC", probability=True), "SVC's probability"),
         (
             spec("ensemble.BaggingClassifier", estimator=spec("linear_model.RidgeClassifierCV")),
             "BaggingClassifier's estimator__cv",

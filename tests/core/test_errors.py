@@ -38,11 +38,15 @@ def test_an_error_of_the_user_or_a_stop_ends_with_its_status_and_no_traceback(
 
 @pytest.mark.parametrize(
     ("words", "place"),
-    [(["run", ""], "an argument"), (["--sheet", "", "run"], "--sheet"), (["run", "--sheet="], "--sheet")],
+    [
+        ([""], "an argument"),
+        (["--sheet", "", "run"], "an argument after --sheet"),
+        (["run", "--sheet="], "--sheet="),
+    ],
 )
 def test_an_empty_word_is_refused(words: list[str], place: str, capsys: pytest.CaptureFixture[str]) -> None:
     main = exits_cleanly(lambda args=None: None)
-    main(["--sheet", "a b", "--x=y"])
+    main(["--sheet", "a b", "--x=y", "--trainer.logger.version="])
     with pytest.raises(SystemExit) as stop:
         main(words)
     assert stop.value.code == 2

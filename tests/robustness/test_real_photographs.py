@@ -99,7 +99,10 @@ def test_runs_are_measured_on_photographs_that_are_prepared_once(
     ("args", "said"),
     [
         (["--photographs", "nowhere"], "--photographs nowhere: cannot be read"),
-        (["--photographs", ""], "--photographs: is empty; is a variable of the shell not set?"),
+        (
+            ["--photographs", ""],
+            "an argument after --photographs: is empty; is a variable of the shell not set?",
+        ),
         (["--classes", "mapping.yaml"], "--classes: maps the subfolders of --photographs FOLDER"),
         (["--photographs", "{folder}", "--classes", "none.yaml"], "--classes none.yaml: cannot be read"),
         (["--photographs", "{folder}"], "no class is known for shoes"),

@@ -218,6 +218,7 @@ def test_what_a_study_sets_itself_is_refused(run: Call, folder: Path) -> None:
             ["--seeds", 2, "--seed_everything", 5],
             "--seed_everything 5: leave it out, it is given by --seeds 2",
         ),
+        (["--seeds", 2, "--seed", 5], "--seed 5: leave it out, it is given by --seeds 2"),
         (["--split-seeds", 2, "--data.split_seed=1"], "--data.split_seed 1: leave it out, it is given by"),
         (["--seeds", 2, "--test", "false", "--compare", "page"], "--compare: compares runs on the test set"),
     ):

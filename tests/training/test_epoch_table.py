@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.training.epoch_table import EpochTable
+from fmnist.training.epoch_table import EpochTable, read_rows
 from tests.training.folder import table_rows
 
 
@@ -25,7 +25,7 @@ def test_a_resumed_run_keeps_the_earlier_rows(tmp_path: Path) -> None:
     before = EpochTable(path)
     for epoch in (1, 10, 0, 2):  # they are sorted by number
         before.log_metrics({"epoch": epoch, "loss": epoch + 0.5, "old": 1}, step=epoch)
-    after = EpochTable(path)
+    after = EpochTable(path, read_rows(path))
     after.log_metrics({"epoch": 2, "loss": 9.0}, step=2)
     after.log_metrics({"epoch": 3, "loss": 3.5, "new": 2}, step=3)
     assert [(row["epoch"], row["loss"], row["old"], row["new"]) for row in table_rows(path)] == [

@@ -110,6 +110,7 @@ def assert_same_end(found: Run, wanted: Run) -> None:
         ("training_step", 8, signal.SIGTERM, ["--trainer.accumulate_grad_batches", "2"]),
         ("training_step", 12, signal.SIGTERM, ["--model.optimizer", "adamw", "--data.val_size", "0"]),
         ("training_step", 10, None, ["--trainer.max_steps", "18", "--trainer.max_epochs", "-1"]),
+        ("training_step", 8, signal.SIGTERM, ["--trainer.val_check_interval", "0.6"]),  # after a validation
     ],
 )
 def test_a_resumed_run_ends_as_one_that_was_never_stopped(
@@ -183,6 +184,7 @@ def test_a_run_that_is_cut_by_its_time_is_scored_and_goes_on_exactly(
         ([], ["--trainer.max_epochs", "6"], 30),
         (["--trainer.max_steps", "8"], ["--trainer.max_steps", "13"], 13),
         (["--trainer.max_steps", "8"], ["--trainer.max_steps", "-1"], 20),
+        (["--trainer.max_steps", "18"], ["--trainer.max_steps", "20"], 20),  # in the last epoch
         ([*STILL, "--early_stopping", "1"], ["--early_stopping", "null"], 30),
         ([*STILL, "--early_stopping", "1"], ["--early_stopping", "3"], 20),
     ],
@@ -428,7 +430,7 @@ def test_a_later_end_is_beyond_what_is_done(train: Callable[..., Run], refusal: 
     run = train("--trainer.max_epochs", "2")
     longer = ["--trainer.max_epochs", "4", "--trainer.max_steps", "5"]
     refused = refusal("--resume", run.path, *longer)
-    assert refused.startswith(f"error: --trainer.max_steps 5: {run.path} has done 10 steps")
+    assert refused.startswith(f"error: --trainer.max_steps 5: {run.path} has done 10 steps in 2 epochs; ")
     assert Run(run.path).record["status"] == "finished"
 
 
@@ -438,7 +440,7 @@ def test_a_damaged_table_is_refused_before_anything_changes(
     run = train("--trainer.max_epochs", "1")
     (run.path / "metrics.csv").write_text("garbage\n1,2\n")
     refused = refusal("--resume", run.path, "--trainer.max_epochs", "2")
-    assert f"{run.path}/metrics.csv: is damaged" in refused
+    assert f"{run.path}/metrics.csv: cannot be read (" in refused
     assert Run(run.path).record["status"] == "finished"
 
 
