@@ -13,6 +13,7 @@ import torch
 import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
 from fmnist import __version__
 from fmnist.core.constants import CLASSES
@@ -115,6 +116,8 @@ def test_every_metric_can_be_recomputed_from_the_predictions(finished: tuple[Run
     logits, labels = torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels)
     expected = plain_metrics(classification_metrics()(logits, labels))  # tests/models compares these
     expected |= {"images": len(labels), "loss": float(torch.nn.functional.cross_entropy(logits, labels))}
+    expected["top2_accuracy"] = float(MulticlassAccuracy(10, top_k=2, average="micro")(logits, labels))
+    expected["calibration_error"] = float(MulticlassCalibrationError(10, n_bins=15)(logits, labels))
     assert found.keys() == expected.keys()
     assert found["confusion_matrix"] == expected.pop("confusion_matrix")
     for name, value in expected.items():
