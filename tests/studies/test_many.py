@@ -16,7 +16,7 @@ from fmnist.core.runs import Run
 from fmnist.core.shipped import FOLDER, shipped_names
 from fmnist.studies import many
 from fmnist.studies.entries import Entry, groups_of
-from fmnist.studies.jobs import find_jobs
+from fmnist.studies.jobs import Job, find_jobs
 from fmnist.studies.many import is_same, run_jobs, table_of
 from fmnist.studies.processes import LostChild, lock
 from fmnist.studies.resolver import Resolver
@@ -227,13 +227,23 @@ def test_what_a_study_sets_itself_is_refused(run: Call, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [None, "00:01:00:00", "00:02:00:00"])
-def test_a_run_that_its_time_cut_short_counts_for_the_same_time(tmp_path: Path, limit: str | None) -> None:
+def test_a_run_that_its_time_cut_short_counts_for_that_time_and_continues_with_another(
+    tmp_path: Path, limit: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = make_run(tmp_path, "cnn")
     config = {"name": "cnn", "logs": str(tmp_path), "trainer": {"max_time": "00:01:00:00"}}
     (made.path / "config.yaml").write_text(yaml.safe_dump(config))
     made.update(status="stopped", ended_by="max_time")
-    found = many.finished_run({**config, "trainer": {"max_time": limit}})
-    assert (found is not None) == (limit == "00:01:00:00")
+    asked = {**config, "trainer": {"max_time": limit}}
+    assert (many.finished_run(asked) is not None) == (limit == "00:01:00:00")
+
+    begun: list[list[str]] = []
+    monkeypatch.setattr(many, "Child", lambda command, *_: begun.append(command))
+    (made.path / "checkpoints" / "last.ckpt").touch()
+    job = Job(tmp_path, ["train.py", "--config", "x.yaml"], False, False, {})
+    many._begin(job, asked, {}, tmp_path / "lock", None)
+    longer = [] if limit == "00:01:00:00" else ["--trainer.max_time", limit or "null"]
+    assert begun == [["train.py", "--resume", str(made.path), *longer]]
 
 
 @pytest.mark.parametrize("change", ["flag", "file", "status", "damage"])
