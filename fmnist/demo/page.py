@@ -37,9 +37,9 @@ def build_page(respondents: Sequence[Respondent], folder: Path, uploads: Path) -
 
     def answer(upload: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
         """Return what the page shows, and what ``/predict`` returns."""
-        path = _uploaded(upload.get("path"), uploads)
+        path = _uploaded(upload, uploads)
         try:
-            return answer_upload(path, upload.get("orig_name") or path.name)
+            return answer_upload(path, str(upload.get("orig_name") or path.name))
         finally:
             path.unlink(missing_ok=True)
 
@@ -88,10 +88,13 @@ def build_page(respondents: Sequence[Respondent], folder: Path, uploads: Path) -
     return page.queue(max_size=WAITING)
 
 
-def _uploaded(path: Any, uploads: Path) -> Path:
+def _uploaded(upload: Any, uploads: Path) -> Path:
     """Return the path of an upload; refuse any other, which a client may name and the server would read."""
-    if isinstance(path, str) and Path(path).resolve().is_relative_to(uploads.resolve()):
-        return Path(path)
+    named = upload.get("path") if isinstance(upload, dict) else None
+    if isinstance(named, str) and "\0" not in named:
+        path = Path(named)
+        if path.resolve().is_relative_to(uploads.resolve()) and not path.is_dir():
+            return path
     raise gr.Error("this is no uploaded picture", print_exception=False)
 
 

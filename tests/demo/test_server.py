@@ -138,8 +138,8 @@ def test_a_file_that_was_not_uploaded_is_neither_read_nor_removed(server: Server
     example = next((folder / "examples").glob("*.png"))
     roundabout = folder / "uploads" / ".." / "examples" / example.name
     gone = folder / "uploads" / "gone.png"  # its failed reading would be remembered
-    for path in (secret, example, roundabout, gone, None):
-        file = {"path": path and str(path), "meta": {"_type": "gradio.FileData"}}
+    named = [*map(str, (secret, example, roundabout, gone, folder / "uploads")), None, 3, "a\0b"]
+    for file in ("text", *({"path": path, "meta": {"_type": "gradio.FileData"}} for path in named)):
         call = urllib.request.Request(
             f"{server.address}gradio_api/call/predict",
             json.dumps({"data": [file]}).encode(),
