@@ -28,12 +28,10 @@ def measure(predictions: Predictions, score_type: ScoreType) -> dict[str, Any]:
     """
     logits, labels = torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels)
     metrics = {"loss": F.cross_entropy(logits, labels), **classification_metrics()(logits, labels)}
-    more = logged_metrics(predictions.logits, predictions.labels, known=metrics)
+    more = logged_metrics(predictions.logits, predictions.labels, metrics, score_type)
     metrics |= {name: torch.tensor(value) for name, value in more.items()}
     if score_type != "log-probabilities":
-        del metrics["loss"], metrics["calibration_error"]
-    if score_type == "decisions":
-        del metrics["top2_accuracy"]
+        del metrics["loss"]
     return {"images": len(labels), **plain_metrics(metrics)}
 
 

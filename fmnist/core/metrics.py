@@ -147,10 +147,15 @@ def of_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> dict[str,
     }
 
 
-def logged_metrics(logits: np.ndarray, labels: np.ndarray, known: Container[str] = ()) -> dict[str, float]:
-    """Return the metrics that are logged after each epoch, by name; not those that are known already."""
+def logged_metrics(
+    logits: np.ndarray, labels: np.ndarray, known: Container[str] = (), score_type: str = "logits"
+) -> dict[str, float]:
+    """Return the metrics that are logged after each epoch, by name; not those that are known already.
+
+    Those that scores of this type have not are left out, too.
+    """
     return {
         metric.name: metric.value(logits, labels)
         for metric in METRICS
-        if metric.logged and metric.name not in known
+        if metric.logged and metric.name not in known and metric.applies_to(score_type)
     }

@@ -39,16 +39,17 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
     predictors = [Predictor(each) for each in (run, *map(Run.find, options.compare))]
     models = [(predictor.run, network_of(predictor)) for predictor in predictors]
     network = models[0][1]
+    methods = list(dict.fromkeys(options.method or []))
     drawn, measured = [], []
     if drawing or options.average:
-        names = list(dict.fromkeys(options.method or [default_method(network, options.layer)]))
+        names = methods or [default_method(network, options.layer)]
         drawn = [Explainer(network, name, options.layer) for name in names]
     for other, other_network in models[1:]:
         _check_compared(other, other_network, [explainer.name for explainer in drawn])
     if options.sanity is not None and not layers_from_head(network):
         raise InputError(f"--sanity: {quoted(run.path)} has no layers whose weights could be drawn again")
     if measuring:
-        names = list(dict.fromkeys(options.method or applicable_methods(network)))
+        names = methods or applicable_methods(network)
         measured = [Explainer(network, name, options.layer) for name in names]
     if options.layer and not any(explainer.layer for explainer in drawn + measured):
         raise InputError(f"--layer {options.layer}: {(drawn + measured)[0].name} uses no layer")
@@ -70,10 +71,9 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
         answering = predictors if drawing else []
         answers = [panels.answer_images(predictor, images, options.root) for predictor in answering]
         for predictor, own in zip(answering, answers, strict=True):
-            for answer in own:
-                if answer.unsure:
-                    name = f"{predictor.run.record['name']} about {answer.picture.file}"
-                    print(f"{name}: unsure, {'; '.join(answer.unsure)}")
+            for answer in [each for each in own if each.unsure]:
+                reasons = "; ".join(answer.unsure)
+                print(f"{predictor.run.record['name']} about {answer.picture.file}: unsure, {reasons}")
         for explainer in drawn:
             if drawing:
                 shared = options.scale == "shared"

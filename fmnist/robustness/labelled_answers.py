@@ -124,8 +124,8 @@ class LabelledAnswers:
     def measure(self) -> dict[str, Any]:
         """Return all figures, ready for JSON.
 
-        Shares have ``value``, ``low`` and ``high``, the 95 % interval by Wilson; the
-        share of no photographs is None.
+        Shares have ``value``, ``low`` and ``high``, the 95 % interval by Wilson; the share of no photographs
+        is None.
         """
         known = self.known
         confusion = [

@@ -54,13 +54,10 @@ def run(options: argparse.Namespace, paths: Sequence[str], flags: list[str], arg
     """
     if options.folds:
         _check_folds(options, paths, flags)
-    for option, number, own in (
-        ("--seeds", options.seeds, (SEED, "seed")),
-        ("--split-seeds", options.split_seeds, (SPLIT_SEED,)),
-    ):
-        for flag in own if number else ():
-            if (value := _value_of(f"--{flag}", flags)) is not None:
-                raise InputError(f"--{flag} {value}: leave it out, it is given by {option} {number}")
+    if options.seeds:
+        _check_free((SEED, "seed"), flags, f"--seeds {options.seeds}")
+    if options.split_seeds:
+        _check_free((SPLIT_SEED,), flags, f"--split-seeds {options.split_seeds}")
     if options.compare and str(_value_of("--test", flags)).lower() == "false":
         raise InputError("--compare: compares runs on the test set, and does not go with --test false")
     if options.search and (paths or options.seeds or options.split_seeds or options.compare):
@@ -145,9 +142,14 @@ def _check_folds(options: argparse.Namespace, paths: Sequence[str], flags: Seque
     }
     if given := [name for name, value in others.items() if value]:
         raise InputError(f"--folds {options.folds}: goes with --config FILE, and not with {given[0]}")
-    for flag in ("--data.val_size", f"--{FOLD}"):
-        if (value := _value_of(flag, flags)) is not None:
-            raise InputError(f"{flag} {value}: leave it out, it is given by --folds {options.folds}")
+    _check_free(("data.val_size", FOLD), flags, f"--folds {options.folds}")
+
+
+def _check_free(names: Sequence[str], flags: Sequence[str], by: str) -> None:
+    """Refuse flags that a study itself gives to each run, because of its option ``by``."""
+    for name in names:
+        if (value := _value_of(f"--{name}", flags)) is not None:
+            raise InputError(f"--{name} {value}: leave it out, it is given by {by}")
 
 
 def _value_of(flag: str, words: Sequence[str]) -> str | None:
@@ -173,10 +175,10 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
     """Search for good settings, and finish with them if that is asked for."""
     try:
         from optuna.exceptions import StorageInternalError
-        from optuna.trial import TrialState
 
         from fmnist.studies.finish import finish
         from fmnist.studies.search import Search, open_study
+        from fmnist.studies.trials import others_run
     except ImportError as error:
         raise InputError(
             f"--search: needs {error.name}, which is not installed: pip install -e '.[study]'"
@@ -207,7 +209,7 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
             return 1
         _write_search_page(plan, study, again)
     elif best is None:
-        if study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+        if others_run(study):
             print("other processes still run trials")
             return 0
         print("no trial is finished", file=sys.stderr)

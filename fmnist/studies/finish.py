@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
 
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.files import to_json, write_file
@@ -20,7 +19,7 @@ from fmnist.studies.many import run_jobs
 from fmnist.studies.resolver import Resolver
 from fmnist.studies.search import Plan
 from fmnist.studies.space import as_flags
-from fmnist.studies.trials import best_trial
+from fmnist.studies.trials import best_trial, others_run
 
 RECORD = "finish.json"
 COMPARISON = "comparison"
@@ -57,7 +56,7 @@ def finish(plan: Plan, study: optuna.Study, seeds: int, resolver: Resolver, para
     Raises:
         InputError: A run holds no test accuracy.
     """
-    if study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+    if others_run(study):
         return "other processes still run trials; repeat the command when they are done"
     if (trial := best_trial(study)) is None:
         return "no trial is finished"

@@ -112,8 +112,8 @@ def finished_run(config: dict[str, Any]) -> Run | None:
 
     One that ``max_time`` has cut short does for the same limit alone.
     """
+    limit = _time_limit(config)
     for run in _runs_of(config)[::-1]:
-        limit = _time_limit(config)
         if run.status == "finished" or (
             run.is_scored and limit is not None and limit == _time_limit(run.config)
         ):

@@ -121,6 +121,7 @@ def _baseline(args: list[str]) -> Resolved:
     from fmnist.baselines.building import build_classifier, build_transformers
     from fmnist.baselines.config import configure
     from fmnist.baselines.members import find_members
+    from fmnist.core.metrics import METRICS
 
     config, _ = find_members(configure(args))
     metrics = _validation_metrics()
@@ -129,7 +130,11 @@ def _baseline(args: list[str]) -> Resolved:
         classifier = build_classifier(config.estimator, config.seed)
         # stacking has what its final estimator has, once it is fitted
         if not hasattr(classifier, "predict_proba") and not hasattr(classifier, "final_estimator"):
-            metrics = [name for name in metrics if name not in ("val/loss", "val/calibration_error")]
+            lacking = {
+                "loss",
+                *(metric.name for metric in METRICS if not metric.applies_to("decision scores")),
+            }
+            metrics = [name for name in metrics if name.removeprefix("val/") not in lacking]
     return Resolved(yaml.safe_load(config.dump()), metrics)
 
 

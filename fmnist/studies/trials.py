@@ -35,6 +35,11 @@ def best_trial(study: optuna.Study) -> FrozenTrial | None:
     return study.best_trial if finished else None
 
 
+def others_run(study: optuna.Study) -> bool:
+    """Tell whether other processes still run trials, after this one has ended its own."""
+    return bool(study.get_trials(deepcopy=False, states=[TrialState.RUNNING]))
+
+
 def entries_of_trials(study: optuna.Study, runs: Path) -> list[Entry]:
     """Return the trials of a search, each with its newest run in a folder of this machine."""
     by_trial = {}

@@ -70,8 +70,8 @@ def restore_last(folder: Path, end_moved: bool = False) -> None:
     If it is damaged, a warning is printed and ``previous.ckpt`` takes its place. It does so without a warning
     if training ended within an epoch and goes on beyond that (``end_moved``): then ``last.ckpt`` was written
     after the validation of that end, and ``previous.ckpt`` before it. A training that ended early and goes on
-    beyond that is no longer marked as stopped. Of several processes only the main one
-    may call this, before their first barrier; after it all of them load the same file.
+    beyond that is no longer marked as stopped. Of several processes only the main one may call this, before
+    their first barrier; after it all of them load the same file.
 
     Raises:
         InputError: There is none, or both are damaged.

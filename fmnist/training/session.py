@@ -273,7 +273,7 @@ class Session:
         teachers = self.command.teachers or []
         if teachers:
             print(teacher_line(teachers, run.config))
-        built_on = [run for run in [*teachers, initial] if run and "split" in run]
+        built_on = [each for each in [*teachers, initial] if each and "split" in each]  # older runs lack it
         for warning in validation_warnings(built_on, self.command.data.data.sha256, split):
             print(warning)
         print(

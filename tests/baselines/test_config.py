@@ -109,6 +109,7 @@ def test_what_is_dumped_is_read_again(tmp_path: Path, flags: list[str]) -> None:
             ["--data.augmentation.flp", "true"],
             "--data.augmentation.flp: no such key; did you mean --data.augmentation.flip?",
         ),
+        (["--data.augmentation.flip", "left"], "--data.augmentation.flip left: must be true or false"),
         (["--data.augmentation.flip", "0.5"], "--data.augmentation.flip 0.5: must be true or false"),
         (["--data.augmentation.rotate", "true"], "--data.augmentation.rotate True: must be a number"),
         (["--data.augmentation", "flip"], "--data.augmentation flip: must hold settings by name"),

@@ -36,6 +36,7 @@ def test_what_the_scores_do_not_allow_is_none() -> None:
     assert scaled["raw"] is None
     assert scaled["scaled"]["calibration_error"] < 0.1
     assert scaled["top2_accuracy"] is not None
+    assert summarise(TEST, None, "decisions")["top2_accuracy"] is None
     decided = summarise(TEST, VAL, "decisions")
     assert [decided[key] for key in ("top2_accuracy", "risk_coverage", "likely_label_errors")] == [None] * 3
 
