@@ -5,11 +5,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tensorboard.summary.writer import event_file_writer
 
 from fmnist.core.runs import Run
 from fmnist.training import outputs
 from fmnist.training.train import main
 from tests.training.folder import interruption
+
+
+@pytest.fixture(autouse=True)
+def event_files_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Number TensorBoard's files with as many digits; of one second it reads them by name, 100 before 99."""
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(1_000))
 
 
 @pytest.fixture(autouse=True)
