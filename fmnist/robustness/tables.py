@@ -152,7 +152,7 @@ def comparison_tables(
         "plain": "photographs in colour",
         "cluttered": "photographs in colour",
     }
-    mce = Column("mCE", "mce", fixed("mce", 1), f"errors relative to {reference}, per cent")
+    mce = Column("mCE", "mce", fixed("mce", 1), f"errors relative to {reference} on the same images, per cent")
     columns = [
         Column("model", "model"),
         *(Column(key, key, fixed(key, 3), notes.get(key, "")) for key in shown),
@@ -164,6 +164,7 @@ def comparison_tables(
 
 def _comparison_row(model: str, shifts: Shifts, reference: Shifts | None) -> Row:
     mean = shifts["mean_corruption_accuracy"]
+    is_same_size = reference is not None and reference["images"] == shifts["images"]
     return {
         "model": model,
         "clean": shifts["clean"]["accuracy"],
@@ -172,7 +173,7 @@ def _comparison_row(model: str, shifts: Shifts, reference: Shifts | None) -> Row
         **{family: measured["accuracy"] for family, measured in shifts["families"].items()},
         "flips": shifts["mean_flip_accuracy"]["accuracy"],
         **{kind: measured["accuracy"] for kind, measured in shifts["photographs"]["kinds"].items()},
-        "mce": relative_error(shifts, reference) if reference else None,
+        "mce": relative_error(shifts, reference) if reference and is_same_size else None,
         "images": shifts["images"],
     }
 

@@ -18,7 +18,7 @@ from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.studies.jobs import Job
 from fmnist.studies.processes import Child, LostChild, TrialRun, lock, locked, stops_children
 from fmnist.studies.space import Parameter, as_flags, plain
-from fmnist.studies.storage import open_storage, pruner, sampler
+from fmnist.studies.storage import open_database, open_journal, pruner, sampler
 from fmnist.studies.trials import LOST, REASON, Progress, counted_trials
 
 POLL_SECONDS = 0.2
@@ -74,9 +74,10 @@ def open_study(plan: Plan) -> tuple[optuna.Study, BaseStorage]:
         InputError: The folder cannot be written, or the storage cannot be reached or holds a study of this
             name with another plan.
     """
+    database = None if plan.storage is None else open_database(plan.storage)  # before there is a folder
     with reports_unwritable(f"--logs {quoted(plan.folder.parents[1])}"):
         (plan.folder / "trials").mkdir(parents=True, exist_ok=True)
-    storage = open_storage(plan.folder, plan.storage)
+    storage = database or open_journal(plan.folder)
     rule = pruner(plan.prune, plan.epochs)
     with locked(plan.folder / ".lock", wait=True):
         study = optuna.create_study(

@@ -34,20 +34,27 @@ class _FlockOfJournal:
         self._held.close()
 
 
-def open_storage(folder: Path, url: str | None) -> BaseStorage:
-    """Open the storage of a study, or create it: the database at an SQLAlchemy URL, else the journal file.
+def open_journal(folder: Path) -> BaseStorage:
+    """Open the journal file in the folder of a study, or create it.
 
     Raises:
-        InputError: It cannot be reached, or is damaged.
+        InputError: It is damaged.
     """
-    if url is None:
-        path = folder / JOURNAL
-        _cut_torn_line(path)
-        journal_lock: Any = _FlockOfJournal(folder / ".journal.lock")
-        try:
-            return JournalStorage(JournalFileBackend(str(path), lock_obj=journal_lock))
-        except (ValueError, KeyError) as error:
-            raise InputError(f"{quoted(path)}: is damaged ({one_line(error)})") from None
+    path = folder / JOURNAL
+    _cut_torn_line(path)
+    journal_lock: Any = _FlockOfJournal(folder / ".journal.lock")
+    try:
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=journal_lock))
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{quoted(path)}: is damaged ({one_line(error)})") from None
+
+
+def open_database(url: str) -> BaseStorage:
+    """Open the database at an SQLAlchemy URL, or create what is missing there.
+
+    Raises:
+        InputError: It cannot be reached.
+    """
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import SQLAlchemyError
 

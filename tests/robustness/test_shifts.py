@@ -95,6 +95,9 @@ def test_models_are_compared_the_best_first_and_relative_to_a_reference() -> Non
     assert [row["model"] for row in table.rows] == ["cnn", "mlp"]
     assert [row["mce"] for row in table.rows] == pytest.approx([50, 100])  # errors 0.3 and 0.6
     assert "mCE" not in tables.comparison_tables(by_model)[0].markdown()
+    by_model["cnn"]["images"] += 1
+    (table,) = tables.comparison_tables(by_model, "mlp")  # not of the same images
+    assert [row["mce"] for row in table.rows] == [None, pytest.approx(100)]
     heat = tables.comparison_heat_map(by_model)
     assert heat["columns"] == ["mlp", "cnn"]
     assert heat["values"][0] == pytest.approx([0.4, 0.7])

@@ -258,7 +258,7 @@ def test_a_wrong_command_is_refused(
     assert errors.startswith(f"error: {REFUSED[flags]}")
     assert "secret" not in errors
     assert len(errors.splitlines()) == 1
-    assert not list(quick.folder.glob("quick/*"))
+    assert not quick.folder.exists()
 
 
 def test_a_refused_command_is_not_kept(quick: QuickStudy) -> None:

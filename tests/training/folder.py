@@ -15,6 +15,17 @@ from torch import Tensor
 from fmnist.core.runs import Run
 from fmnist.models.classifier import Classifier
 
+# flags beside those of conftest's tiny trainings
+WHOLE = [
+    *("--trainer.max_epochs", "4", "--ema", "0.8", "--data.augmentation.flip", "true"),
+    *("--trainer.log_every_n_steps", "3"),
+]
+
+STILL = [
+    *("--model.optimizer", "sgd", "--model.learning_rate", "1e-20", "--model.batch_norm", "false"),
+    *("--trainer.max_epochs", "6", "--model.schedule", "constant"),
+]  # learns nothing, so that it is stopped early
+
 
 def checkpoint(run: Run, name: str = "best") -> dict[str, Tensor]:
     return torch.load(run.path / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]

@@ -6,11 +6,9 @@ import signal
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from filelock import FileLock
 from lightning.pytorch.callbacks import Timer
@@ -19,19 +17,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fmnist.core.runs import Run
 from fmnist.models.classifier import Classifier
 from fmnist.training.train import main
-from tests.training.folder import assert_same_checkpoints, interruption, rows
+from tests.training.folder import STILL, WHOLE, assert_same_checkpoints, interruption, rows
 
 TIMES = {"seconds", "images_per_second"}  # a clock's, never the same twice
 STEPS = 5  # in an epoch
-WHOLE = [
-    *("--trainer.max_epochs", "4", "--ema", "0.8", "--data.augmentation.flip", "true"),
-    *("--trainer.log_every_n_steps", "3"),
-]
-
-STILL = [
-    *("--model.optimizer", "sgd", "--model.learning_rate", "1e-20", "--model.batch_norm", "false"),
-    *("--trainer.max_epochs", "6", "--model.schedule", "constant"),
-]  # learns nothing, so that it is stopped early
 
 
 @pytest.fixture
@@ -65,14 +54,6 @@ def scalars(run: Run) -> dict[str, list[tuple[int, float]]]:
     events = EventAccumulator(str(run.path), size_guidance={"scalars": 0}).Reload()
     names = [name for name in events.Tags()["scalars"] if name not in TIMES]
     return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in names}
-
-
-def run_value(run: Run, flag: str) -> object:
-    """Return the value of a flag in the configuration of a run."""
-    config: Any = run.config
-    for key in flag.removeprefix("--").split("."):
-        config = config[key]
-    return config
 
 
 def assert_same_end(found: Run, wanted: Run) -> None:
@@ -178,38 +159,6 @@ def test_a_run_that_is_cut_by_its_time_is_scored_and_goes_on_exactly(
     )
 
 
-@pytest.mark.parametrize(
-    ("flags", "more", "steps"),
-    [
-        ([], ["--trainer.max_epochs", "6"], 30),
-        (["--trainer.max_steps", "8"], ["--trainer.max_steps", "13"], 13),
-        (["--trainer.max_steps", "8"], ["--trainer.max_steps", "-1"], 20),
-        (["--trainer.max_steps", "18"], ["--trainer.max_steps", "20"], 20),  # in the last epoch
-        ([*STILL, "--early_stopping", "1"], ["--early_stopping", "null"], 30),
-        ([*STILL, "--early_stopping", "1"], ["--early_stopping", "3"], 20),
-    ],
-)
-def test_a_finished_run_goes_on_beyond_what_ended_it(
-    train: Callable[..., Run], flags: list[str], more: list[str], steps: int
-) -> None:
-    first = train("--name", "long", *flags)
-    assert first.record["steps"] < steps
-    earlier = run_value(first, more[0])
-    main(["--resume", str(first.path), *more])
-    run = Run(first.path)
-    assert (run.status, run.record["steps"], run.record["resumed"]) == ("finished", steps, 1)
-    assert run.record["earlier_ends"] == [{more[0].removeprefix("--"): earlier}]
-    state = torch.load(run.path / "checkpoints" / "last.ckpt", weights_only=True)
-    assert state["global_step"] == steps
-    if "--model.schedule" not in flags:
-        assert state["lr_schedulers"][0]["_last_lr"] == pytest.approx([0, 0], abs=1e-12)
-    table = [int(row["step"]) for row in rows(run)]
-    assert table == sorted(table)
-    again = main(["--config", str(run.path / "config.yaml"), "--name", "anew"])
-    assert again is not None
-    assert again.record["steps"] == steps
-
-
 def test_a_run_may_be_tested_after_all_and_says_so(
     whole: Callable[..., Run], interrupted: Callable[..., Run]
 ) -> None:
@@ -235,16 +184,6 @@ def test_an_older_run_goes_on_in_fold_0_alone_and_with_what_new_runs_are_refused
     assert f"error: --data.fold 1: {cut.path} was started with 0; " in refused
     main(["--resume", str(cut.path)])
     assert_same_end(Run(cut.path), whole())
-
-
-def test_a_run_that_goes_on_untested_keeps_no_old_predictions(train: Callable[..., Run]) -> None:
-    first = train("--name", "long")
-    main(["--resume", str(first.path), "--trainer.max_epochs", "5", "--test", "false"])
-    run = Run(first.path)
-    assert not run.is_tested
-    assert run.record["metrics"].keys() == {"val"}
-    assert run.has_predictions("val")
-    assert not run.has_predictions("test")
 
 
 def test_a_run_killed_in_the_validation_of_its_end_validates_it_again(
@@ -413,35 +352,6 @@ def test_a_run_that_stopped_early_stays_stopped(
     main(["--resume", str(cut.path)])
     assert Run(cut.path).record["epochs"] == wanted.record["epochs"] == 2
     assert Run(cut.path).record["ended_by"] == "early_stopping"
-
-
-def test_a_run_that_goes_on_and_is_killed_at_once_still_goes_on(
-    train: Callable[..., Run],
-) -> None:
-    run = train("--early_stopping", "1", *STILL)
-    assert run.record["epochs"] == 2
-    with interruption("training_step", 11, None, 1):
-        main(["--resume", str(run.path), "--early_stopping", "3"])
-    main(["--resume", str(run.path)])
-    assert Run(run.path).record["epochs"] == 4
-
-
-def test_a_later_end_is_beyond_what_is_done(train: Callable[..., Run], refusal: Callable[..., str]) -> None:
-    run = train("--trainer.max_epochs", "2")
-    longer = ["--trainer.max_epochs", "4", "--trainer.max_steps", "5"]
-    refused = refusal("--resume", run.path, *longer)
-    assert refused.startswith(f"error: --trainer.max_steps 5: {run.path} has done 10 steps in 2 epochs; ")
-    assert Run(run.path).record["status"] == "finished"
-
-
-def test_a_damaged_table_is_refused_before_anything_changes(
-    train: Callable[..., Run], refusal: Callable[..., str]
-) -> None:
-    run = train("--trainer.max_epochs", "1")
-    (run.path / "metrics.csv").write_text("garbage\n1,2\n")
-    refused = refusal("--resume", run.path, "--trainer.max_epochs", "2")
-    assert f"{run.path}/metrics.csv: cannot be read (" in refused
-    assert Run(run.path).record["status"] == "finished"
 
 
 def test_a_run_without_validation_batches_is_resumed_after_its_end(interrupted: Callable[..., Run]) -> None:
