@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, map_coordinates
 
 from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError
@@ -159,18 +159,10 @@ def _warp(pixels: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     The matrices (2, 2, N) map (x, y) about the centre from the result to the source.
     """
     y, x = np.indices((IMAGE_SIZE, IMAGE_SIZE)).reshape(2, -1) - CENTRE
-    source = np.einsum("ijn,jp->inp", matrices, np.stack([x, y])) + CENTRE  # (2, N, 784)
-    whole = np.floor(source)
-    part = source - whole
-    padded = np.pad(pixels, ((0, 0), (2, 2), (2, 2)))  # a place outside lies between two black pixels
-    left, top = np.clip(whole, -2, IMAGE_SIZE).astype(int) + 2
-    images = np.arange(len(pixels))[:, None]
-    warped = np.zeros(left.shape)
-    for right in (0, 1):
-        for below in (0, 1):
-            weight = np.abs(1 - right - part[0]) * np.abs(1 - below - part[1])
-            warped += weight * padded[images, top + below, left + right]
-    return warped.reshape(pixels.shape)
+    source_x, source_y = np.einsum("ijn,jp->inp", matrices, np.stack([x, y])) + CENTRE  # (N, 784) each
+    images = np.broadcast_to(np.arange(len(pixels))[:, None], source_x.shape)
+    places = [images, source_y, source_x]
+    return map_coordinates(pixels, places, order=1, mode="grid-constant").reshape(pixels.shape)
 
 
 def brightness(pixels: np.ndarray, added: float, generators: Generators) -> np.ndarray:

@@ -152,7 +152,7 @@ def comparison_tables(
         "plain": "photographs in colour",
         "cluttered": "photographs in colour",
     }
-    mce = Column("mCE", "mce", fixed("mce", 1), f"errors relative to {reference} on the same images, per cent")
+    mce = Column("mCE", "mce", fixed("mce", 1), f"errors in % of those of {reference}, on the same images")
     columns = [
         Column("model", "model"),
         *(Column(key, key, fixed(key, 3), notes.get(key, "")) for key in shown),
