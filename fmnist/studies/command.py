@@ -21,9 +21,11 @@ from fmnist.studies.entries import (
     SEED,
     SPLIT_SEED,
     Entry,
+    accuracy,
     entries_of_jobs,
     entries_of_runs,
     groups_of,
+    spread,
     spreads_of,
 )
 from fmnist.studies.folder import RECORD, save_command, study_folder
@@ -122,6 +124,9 @@ def _many(
                 f"Accuracy {predictions.accuracy:.4f} on all {len(predictions.labels):,} out-of-fold "
                 f"predictions, which {FILE} holds."
             )
+            tested = [value for run in runs if (value := accuracy(run)) is not None]
+            if len(tested) == len(runs):
+                sentences.append(f"Test accuracy {spread(tested, over)}.")
         path = write_page(folder, name, again, entries, repeated=shown, sentences=sentences, over=over)
         print(*sentences, f"{quoted(path)}: open it in a browser", sep="\n", flush=True)
     if failed:

@@ -88,7 +88,7 @@ def test_folds_are_summed_up_by_their_validation(call: Call, config: Path, tmp_p
     assert "run                validation accuracy" in printed
     assert "\nValidation accuracy 0.9000 ± 0.0500 over 3 folds.\n" in printed
     sentence = "Accuracy 0.9000 on all 600 out-of-fold predictions, which out_of_fold.npz holds."
-    assert f"{sentence}\n" in printed
+    assert f"{sentence}\nTest accuracy 0.1250 ± 0.0000 over 3 folds.\n" in printed
     folder = tmp_path / "logs" / "studies" / "quick-folds"
     pooled = read(folder)
     np.testing.assert_array_equal(pooled.indices, np.arange(600))
