@@ -164,7 +164,9 @@ def comparison_tables(
 
 def _comparison_row(model: str, shifts: Shifts, reference: Shifts | None) -> Row:
     mean = shifts["mean_corruption_accuracy"]
-    is_same_size = reference is not None and reference["images"] == shifts["images"]
+    mce = None
+    if reference is not None and reference["images"] == shifts["images"]:
+        mce = relative_error(shifts, reference)
     return {
         "model": model,
         "clean": shifts["clean"]["accuracy"],
@@ -173,7 +175,7 @@ def _comparison_row(model: str, shifts: Shifts, reference: Shifts | None) -> Row
         **{family: measured["accuracy"] for family, measured in shifts["families"].items()},
         "flips": shifts["mean_flip_accuracy"]["accuracy"],
         **{kind: measured["accuracy"] for kind, measured in shifts["photographs"]["kinds"].items()},
-        "mce": relative_error(shifts, reference) if reference and is_same_size else None,
+        "mce": mce,
         "images": shifts["images"],
     }
 

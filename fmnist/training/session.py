@@ -138,14 +138,15 @@ class Session:
         if self.trainer.is_global_zero:
             run = self._create_run() if resumed is None else resumed
         with contextlib.nullcontext() if run is None else run.locked():
+            rows = {}
             if run is not None and resumed is not None:
-                _reopen(run, self.command.earlier_end)
+                rows = _reopen(run, self.command.earlier_end)
             try:
                 if run is not None:
                     config = self.command.config
                     if resumed is None or self.command.earlier_end or _differs(resumed, config):
                         write_file(run.path / "config.yaml", self.command.config_yaml)
-                    self._open_loggers(run)
+                    self._open_loggers(run, rows)
                 yield run
             except BaseException as error:
                 if run is not None:
@@ -232,22 +233,20 @@ class Session:
             error=None,
         )
 
-    def _open_loggers(self, run: Run) -> None:
+    def _open_loggers(self, run: Run, rows: dict[int, dict[str, Any]]) -> None:
         """Log to TensorBoard and ``metrics.csv`` in the run folder, and print what is trained.
 
-        A resumed run logs again what it had logged after its checkpoint was written.
+        A resumed run logs again what it had logged after its checkpoint was written; ``rows`` are those of
+        its ``metrics.csv`` so far, by epoch.
         """
         logged: dict[str, Any] = {}
-        rows: dict[int, dict[str, Any]] = {}
         if self.checkpoint is not None:
             checkpoint = read_checkpoint(self.checkpoint)
             logged = checkpoint["callbacks"]["LastCheckpoint"]
             epochs = checkpoint["epoch"] + bool(logged.get("metrics"))  # that are done
             # a later row is of before the checkpoint, or of an end within the epoch that is undone
             rows = {
-                epoch: row
-                for epoch, row in read_rows(run.path / "metrics.csv").items()
-                if epoch < epochs or row["step"] < logged["step"]
+                epoch: row for epoch, row in rows.items() if epoch < epochs or row["step"] < logged["step"]
             }
         board = TensorBoardLogger(
             run.path.parent.parent,
@@ -354,9 +353,13 @@ def _differs(resumed: Run, config: Any) -> bool:
     return bool(resumed.is_tested != config.test or limit != config.trainer.max_time)
 
 
-def _reopen(run: Run, earlier_end: dict[str, Any]) -> None:
-    """Restore the last checkpoint of a run and mark the run as running again."""
-    read_rows(run.path / "metrics.csv")  # refuses a damaged file before anything is changed
+def _reopen(run: Run, earlier_end: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """Restore the last checkpoint of a run and mark the run as running again.
+
+    Returns:
+        The rows of its ``metrics.csv``, by epoch.
+    """
+    rows = read_rows(run.path / "metrics.csv")  # refuses a damaged file before anything is changed
     warn_of_other_versions(run, environment()["versions"])
     if earlier_end:
         print("from now on with the schedule of the new length; a run with it from the start would differ")
@@ -366,6 +369,7 @@ def _reopen(run: Run, earlier_end: dict[str, Any]) -> None:
         restore_last(run.path / "checkpoints", bool(earlier_end))
         run.remove_derived()
         run.update(status="running", finished=None, ended_by=None, error=None, resumed=resumed, **earlier_end)
+    return rows
 
 
 def _device_name(device: torch.device) -> str:

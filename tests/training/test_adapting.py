@@ -37,6 +37,7 @@ def test_a_training_begins_with_the_weights_of_a_run(
     assert equal(weights, expected)  # of network and average
     assert again.record["init"].keys() == {"run", "version", "sha256", "data_sha256", "split"}
     assert (again.record["init"]["run"], again.record["init"]["version"]) == ("first", 0)
+    assert again.config["init"] == str(first.path.parent)  # as written
     assert "begins with the weights of first, version 0" in capsys.readouterr().out
     assert first.record["init"] is None
 
