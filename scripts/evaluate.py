@@ -12,11 +12,11 @@ Writes report.html, metrics.json, classification_report.txt and .csv, and PNG fi
 missing or damaged are computed again with the trained model. The time per image is measured on the CPU, on
 1,000 images. A run that cannot be evaluated is named and stops no other; the exit status is 2 then.
 
---shifts also measures the accuracy on shifted test images: on the corruptions of Fashion-MNIST-C, each on its
-own in five severities, and, for a quarter of the images, on photographs of them on plain paper and in front
-of five backgrounds. It also measures how well OOD images are told from test images. This writes shifts.json,
-shifts.csv and a heat map, and adds a section to the report. No accuracies were published for that grid of
-corruptions.
+--shifts also measures the accuracy on shifted test images: on eleven corruptions of Fashion-MNIST-C, each on
+its own, ten of them in five severities, and, for a quarter of the images, on photographs of them on plain
+paper and in front of five backgrounds. It also measures how well OOD images are told from test images. This
+writes shifts.json, shifts.csv and a heat map, and adds a section to the report. No accuracies were published
+for that grid of corruptions.
 
 --photographs FOLDER also measures the run on labelled photographs, whose subfolders are classes: named as
 those of the data set, or "foreign" for garments of no class, or mapped by --classes FILE.yaml in lines like

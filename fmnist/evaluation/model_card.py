@@ -9,8 +9,8 @@ from fmnist.evaluation.summary import summarise
 from fmnist.inference.detection import NEIGHBOUR
 
 OTHERS = (
-    " Rows below the distance were measured on the run before it was cut down: with float32 weights, and "
-    "more images that the distance compares with."
+    " The rows after the AUROC were measured on the run before it was cut down: with float32 weights, and "
+    "with more training images to compare the distance with."
 )
 SHIFTS = " Intervals for corruptions and rendered photographs are 1.96 standard errors to each side."
 PHOTOGRAPHS = (
@@ -56,7 +56,7 @@ def model_card(run: Run, agreement: float, shifts: dict[str, Any]) -> str:
         photographs_data=" Labelled photographs, too, see `run.json`." if record.get("photographs") else "",
         figures="\n".join(f"| {what} | {figure} |" for what, figure in rows),
         notes=notes,
-        agreement=agreement,
+        agreement=100 * agreement,
         command=record.get("command"),
         seconds=record.get("train_seconds", 0),
         processor=hardware.get("processor"),
@@ -95,8 +95,13 @@ def _shift_rows(shifts: dict[str, Any]) -> list[tuple[str, str]]:
     figures = {
         f"accuracy under corruptions, {shifts['images']:,} test images": shifts["mean_corruption_accuracy"]
     }
-    for kind in ("product", "plain", "cluttered"):
-        what = f"accuracy on {photographs['images']:,} rendered photographs, {kind}"
+    kinds = {
+        "product": "dark on light paper",
+        "plain": "in colour on a plain background",
+        "cluttered": "in colour on a cluttered background",
+    }
+    for kind, words in kinds.items():
+        what = f"accuracy on {photographs['images']:,} rendered photographs, {words}"
         figures[what] = photographs["kinds"][kind]
     return [(what, _with_error(figure)) for what, figure in figures.items()]
 
@@ -109,6 +114,6 @@ def _photograph_rows(measured: dict[str, Any]) -> list[tuple[str, str]]:
         ("right where sure", _interval(known["sure_accuracy"])),
     ]
     if foreign["photographs"]:
-        what = f"unsure, of {foreign['photographs']} photographs of other things"
+        what = f"unsure, of {foreign['photographs']} foreign photographs (of no class)"
         rows.append((what, _interval(foreign["refused"])))
     return rows

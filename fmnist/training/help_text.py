@@ -41,13 +41,13 @@ RUN_FLAGS = (
     Flag("logs", "Folder of all runs.", "logs"),
     Flag(
         "init",
-        "Folder of a finished run of the same network; training begins with its weights.",
+        "Finished run of the same network: folder, logs/NAME or shipped NAME; begin with its weights.",
         None,
         str | None,
     ),
     Flag(
         "teachers",
-        "Folders of finished runs of networks that teach this one, e.g. [logs/A, logs/B].",
+        "Finished runs of networks that teach this one, e.g. cnn or [logs/A, logs/B].",
         None,
         list[str] | str | None,
     ),
@@ -66,7 +66,7 @@ RUN_FLAGS = (
     Flag("test", "Whether to test the best epoch.", True, bool),
     Flag(
         "resume",
-        "Folder of a stopped run; it continues exactly as if it had not been stopped.",
+        "Folder of a stopped run, which continues exactly; of a finished one, with a larger limit.",
         None,
         str | None,
     ),
@@ -74,7 +74,7 @@ RUN_FLAGS = (
 """The project's own flags that belong to neither model, data nor trainer."""
 
 OTHER_FLAGS = (
-    Flag("config FILE", "YAML file of flags; several stack. configs/ holds one for each shipped network."),
+    Flag("config FILE", "YAML file of flags; several stack. configs/ holds one for each model."),
     Flag("print_config", "Print the resolved configuration and stop."),
     Flag("help", "Show this text; with --config or --model, the flags of that network, too."),
     Flag("trainer.help", "Show all flags of Lightning's Trainer."),
