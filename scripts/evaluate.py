@@ -66,8 +66,8 @@ def main(args: Sequence[str] | None = None) -> None:
     from fmnist.robustness import photograph_tables
     from fmnist.robustness.measure import ShiftedTestSet
     from fmnist.robustness.real_photographs import prepare_photographs, write_photographs
+    from fmnist.robustness.shift_tables import summary
     from fmnist.robustness.shifts import write_shifts
-    from fmnist.robustness.tables import summary
 
     prepared = None
     if options.photographs:

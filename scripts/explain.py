@@ -1,14 +1,17 @@
 """Draw which pixels a run's answers depend on, and measure whether the drawings can be believed."""
 
 import argparse
+from collections.abc import Sequence
 
 from fmnist.core.errors import exits_cleanly
 from fmnist.explanation.methods import METHODS, describe_methods
 
 
-def parse(args: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
+@exits_cleanly
+def main(args: Sequence[str] | None = None) -> None:
+    """Explain as the command line says."""
     parser = argparse.ArgumentParser(
+        prog="python scripts/explain.py",
         description=__doc__,
         epilog=f"methods:\n{describe_methods()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -34,13 +37,8 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     add("--scale", choices=["image", "shared"], default="image", help="colour scale by image, or one for all")
     add("--output", metavar="DIR", help="instead of figures/explanations/ in the run, and its TensorBoard")
     add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
-    return parser.parse_args(args)
+    options = parser.parse_args(args)
 
-
-@exits_cleanly
-def main(args: list[str] | None = None) -> None:
-    """Explain as the command line says."""
-    options = parse(args)
     from fmnist.core.runs import Run
 
     run = Run.find(options.run, writes=not options.output)  # before the imports below, which take seconds

@@ -57,6 +57,7 @@ class Metric:
         card: Whether the report shows it as a card.
         compared: Whether it is a column of the comparison in page and Markdown; the CSV always holds it.
         logged: Whether it is one of `logged_metrics`, which a training logs after each epoch.
+        lower_is_better: What a search makes of it.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Metric:
     card: bool = True
     compared: bool = True
     logged: bool = False
+    lower_is_better: bool = False
 
     def applies_to(self, score_type: str) -> bool:
         """Return whether the metric can be computed of the scores of a run, without temperature scaling."""
@@ -96,7 +98,7 @@ class Metric:
     @property
     def column(self) -> Column:
         """The column of a table whose rows hold the value under the metric's name."""
-        return Column(self.heading, self.name, lambda row: self.text(row[self.name]), self.note)
+        return Column(self.heading, self.name, self.format, self.note)
 
 
 METRICS = [
@@ -112,22 +114,22 @@ METRICS = [
         "top2_accuracy", "top-2 accuracy", "logits", in_top, "the label is among the two highest scores",
         score_types=RANKED, logged=True,
     ),
-    Metric("log_loss", "log loss", "probabilities", log_loss, "in nats"),
+    Metric("log_loss", "log loss", "probabilities", log_loss, "in nats", lower_is_better=True),
     Metric(
         "brier_score", "Brier score", "probabilities", brier_score, "summed over the classes, 0 to 2",
-        compared=False,
+        compared=False, lower_is_better=True,
     ),
     Metric(
         "calibration_error", "calibration error", "probabilities",
         lambda probabilities, labels: calibration_error(*confidences(probabilities, labels)),
         "expected calibration error (ECE), 15 bins of equal width",
-        logged=True,
+        logged=True, lower_is_better=True,
     ),
     Metric(
         "debiased_calibration_error", "debiased calibration error", "probabilities",
         lambda probabilities, labels: debiased_calibration_error(*confidences(probabilities, labels)),
         "ECE less what comes from the finite number of images (Kumar et al. 2019)",
-        card=False, compared=False,
+        card=False, compared=False, lower_is_better=True,
     ),
     Metric(
         "mean_confidence", "mean confidence", "probabilities",

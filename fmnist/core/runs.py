@@ -344,7 +344,7 @@ def describe(error: BaseException) -> str:
     return text if isinstance(error, InputError) or text == kind else f"{kind}: {text}"
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, flag: str = "--name") -> None:
     """Refuse a run name that is not one plain folder name.
 
     Raises:
@@ -352,10 +352,10 @@ def check_name(name: str) -> None:
     """
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
         raise InputError(
-            f"--name {name!r}: must be letters, digits, '.', '_' and '-', and not begin with '.'"
+            f"{flag} {name!r}: must be letters, digits, '.', '_' and '-', and not begin with '.'"
         )
     if name in RESERVED:
-        raise InputError(f"--name {name}: is the name of another folder of --logs; take another name")
+        raise InputError(f"{flag} {name}: is the name of another folder of --logs; take another name")
 
 
 def _now() -> str:

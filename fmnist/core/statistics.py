@@ -108,20 +108,31 @@ def mean_share(rights: Sequence[np.ndarray]) -> dict[str, float]:
     return estimate(float(counts @ shares), resampled(counts) @ shares)
 
 
-def mean_interval(values: Sequence[float]) -> dict[str, float | None]:
-    """Return the mean of repeated measurements with its 95 % interval by Student's t distribution.
+class Spread(NamedTuple):
+    """The mean of repeated measurements, and how much they vary.
 
-    Returns:
-        ``mean``, and ``sd`` (of one value), ``low`` and ``high``, which are None for a single value.
+    Attributes:
+        mean: Their mean.
+        sd: Standard deviation of one of them; NaN for a single one, as are the limits.
+        low: Lower limit of the 95 % interval of the mean, by Student's t; ``high`` is the upper one.
     """
-    mean = float(np.mean(values))
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+def spread_of(values: Sequence[float]) -> Spread:
+    """Return mean, standard deviation and interval of repeated measurements."""
+    mean, nothing = float(np.mean(values)), float("nan")
     if len(values) < 2:
-        return {"mean": mean, "sd": None, "low": None, "high": None}
+        return Spread(mean, nothing, nothing, nothing)
     from scipy.stats import t  # half a second that not every command needs
 
     sd = float(np.std(values, ddof=1))
     half = float(t.ppf(0.975, len(values) - 1)) * sd / len(values) ** 0.5
-    return {"mean": mean, "sd": sd, "low": mean - half, "high": mean + half}
+    return Spread(mean, sd, mean - half, mean + half)
 
 
 class Paired(NamedTuple):

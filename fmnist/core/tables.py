@@ -21,7 +21,7 @@ class Column:
     Attributes:
         heading: Its name.
         key: The value of a row that it sorts by.
-        text: The whole row in, the cell's text out; by default the value as it is.
+        text: The format of the value, or a function of the whole row.
         note: What the column means, where the heading does not say it.
         long: Whether its texts need several lines.
         link: The value of a row that is the address which the cell leads to in a page.
@@ -29,7 +29,7 @@ class Column:
 
     heading: str
     key: str
-    text: Callable[[Row], str] | None = None
+    text: str | Callable[[Row], str] = "{}"
     note: str = ""
     long: bool = False
     link: str = ""
@@ -39,7 +39,7 @@ class Column:
         value = row.get(self.key)
         if value is None:
             return NOTHING
-        return self.text(row) if self.text else str(value)
+        return self.text.format(value) if isinstance(self.text, str) else self.text(row)
 
 
 @dataclass(frozen=True)
@@ -104,19 +104,9 @@ class Table:
         write_file(folder / f"{self.name}.md", self.markdown())
 
 
-def fixed(key: str, digits: int = 4) -> Callable[[Row], str]:
-    """Return the text of a number with so many decimals."""
-    return lambda row: f"{row[key]:.{digits}f}"
-
-
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number and what it counts: ``1 epoch``, ``2,000 images``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
-def grouped(key: str) -> Callable[[Row], str]:
-    """Return the text of a whole number, its thousands apart."""
-    return lambda row: f"{row[key]:,.0f}"
 
 
 def time_text(seconds: float) -> str:

@@ -10,7 +10,7 @@ from fmnist.core.commands import shell_command
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.core.files import write_file
-from fmnist.core.statistics import confusion_counts, paired, paired_classes
+from fmnist.core.statistics import confusion_counts, paired_classes
 from fmnist.core.tables import Table, counted
 from fmnist.evaluation import charts, page
 from fmnist.evaluation.comparison_tables import (
@@ -27,8 +27,7 @@ from fmnist.evaluation.comparison_tables import (
 from fmnist.evaluation.groups import SeedGroup, collect, nothing_found
 from fmnist.evaluation.published import table_key
 from fmnist.evaluation.results import CONVOLUTIONAL, DENSE, runs_table
-from fmnist.robustness import photograph_tables
-from fmnist.robustness import tables as robustness_tables
+from fmnist.robustness import photograph_tables, shift_tables
 from fmnist.robustness.real_photographs import read_photographs
 from fmnist.robustness.shifts import read_shifts
 
@@ -75,7 +74,7 @@ def write_comparison(
     photographs, damaged_photographs = _read_photographs(groups)
     skipped = [*skipped, *damaged, *damaged_photographs]
     photographs_tables = photograph_tables.comparison_tables(photographs)
-    shift_matrices = {"shifts": robustness_tables.comparison_heat_map(shifted)} if shifted else {}
+    shift_matrices = {"shifts": shift_tables.comparison_heat_map(shifted)} if shifted else {}
     tables = {
         table.name: table
         for table in (
@@ -85,7 +84,7 @@ def write_comparison(
             class_f1_table(groups),
             published_table(groups),
             runs_table((group.label, result) for group in groups for result in group.results),
-            *robustness_tables.comparison_tables(shifted, reference, unmeasured),
+            *shift_tables.comparison_tables(shifted, reference, unmeasured),
             *photographs_tables,
         )
     }
@@ -203,7 +202,6 @@ def _context(
         if several
         else "each model is one run",
         "compared": len(shared) > 1,
-        "curves": any(group.first_seed.curves for group in groups),
         "classes": CLASSES,
         "models": [group.label for group in groups],
         "versus": [group.label for group in (questions[0] if questions else groups[:2])][::-1],
@@ -270,7 +268,8 @@ def opening(
 ) -> list[tuple[str, str]]:
     """Return the main results as paragraphs, each as its first sentence and the rest.
 
-    The first ones say whether a convolutional model beats a fully connected one, the question of report C.
+    The first ones say whether a convolutional model beats a fully connected one, as report C asks
+    (`fmnist.evaluation.published`).
     """
     paragraphs = [answer(first, second, tables["pairs"]) for first, second in questions]
     best, pairs = groups[0], tables["pairs"].rows
@@ -316,16 +315,18 @@ def answer(first: SeedGroup, second: SeedGroup, pairs: Table) -> tuple[str, str]
     """Return whether one model beats another, by how much, and on which classes."""
     one, other = first.first_seed, second.first_seed
     labels = {first.label, second.label}
-    p_holm = next(row["p_holm"] for row in pairs.rows if {row["better"], row["worse"]} == labels)
-    result = paired(one.right, other.right)
+    row = next(row for row in pairs.rows if {row["better"], row["worse"]} == labels)
+    difference, low, high = row["difference"], row["low"], row["high"]
+    if row["better"] != first.label:
+        difference, low, high = -difference, -high, -low
     seeds = f"seed {one.seed} of both" if one.seed == other.seed else f"seeds {one.seed} and {other.seed}"
     shares = (
         f"{first.label} gets {100 * one.right.mean():.2f} % of the test images right and {second.label} "
-        f"{100 * other.right.mean():.2f} % ({seeds}): {points(result.difference)} "
-        f"points, 95 % {points(result.low)} to {points(result.high)}, {p_text(p_holm)}."
+        f"{100 * other.right.mean():.2f} % ({seeds}): {points(difference)} "
+        f"points, 95 % {points(low)} to {points(high)}, {p_text(row['p_holm'])}."
     )
-    verdict = "Yes:" if result.difference > 0 else "No:"
-    if p_holm >= LEVEL:
+    verdict = "Yes:" if difference > 0 else "No:"
+    if row["p_holm"] >= LEVEL:
         verdict = "The difference is not significant:"
     head = f"Does {first.label} beat {second.label}? {verdict}"
     return head, f"{shares} {class_sentence(first, second)}"

@@ -35,7 +35,7 @@ def results_table(groups: Sequence[SeedGroup]) -> Table:
             "bootstrap over the test images",
         ),
         *(metric.column for metric in METRICS if metric.compared and metric.name != "accuracy"),
-        Column("parameters", "parameters", tables.grouped("parameters")),
+        Column("parameters", "parameters", "{:,.0f}"),
         Column(
             "multiply-adds",
             "multiply_adds",
@@ -49,9 +49,7 @@ def results_table(groups: Sequence[SeedGroup]) -> Table:
             "multiply-adds: three forward passes for each image",
         ),
         Column("training", "train_seconds", tables.duration("train_seconds"), "on the machine listed below"),
-        Column(
-            "ms/image", "ms_per_image", tables.fixed("ms_per_image", 3), "measured by scripts/evaluate.py"
-        ),
+        Column("ms/image", "ms_per_image", "{:.3f}", "measured by scripts/evaluate.py"),
         Column("file", "size_bytes", tables.size("size_bytes"), "checkpoint, or fitted estimator"),
         Column("seeds", "seeds"),
     ]
@@ -111,7 +109,7 @@ def class_f1_table(groups: Sequence[SeedGroup]) -> Table:
         )
         f1 = statistics.class_scores(counts).f1.mean(0)
         rows.append({"model": group.label, **dict(zip(CLASSES, f1.tolist(), strict=True))})
-    columns = [Column("model", "model"), *(Column(name, name, tables.fixed(name, 3)) for name in CLASSES)]
+    columns = [Column("model", "model"), *(Column(name, name, "{:.3f}") for name in CLASSES)]
     return Table("class_f1", "F1 by class", columns, rows)
 
 
@@ -128,8 +126,8 @@ def pairs_table(groups: Sequence[SeedGroup]) -> Table:
             lambda row: f"{points(row['low'])} to {points(row['high'])}",
             "paired bootstrap over the test images",
         ),
-        Column("only first right", "only_first", tables.grouped("only_first")),
-        Column("only second right", "only_second", tables.grouped("only_second")),
+        Column("only first right", "only_first", "{:,.0f}"),
+        Column("only second right", "only_second", "{:,.0f}"),
         Column(
             "p (Holm)", "p_holm", lambda row: p_text(row["p_holm"]).removeprefix("p = ").removeprefix("p ")
         ),
@@ -165,10 +163,10 @@ def gaps_table(groups: Sequence[SeedGroup]) -> Table:
     columns = [
         Column("model", "model"),
         Column("epoch", "epoch", note="the best by validation accuracy"),
-        Column("training", "train", tables.fixed("train"), "on augmented images where there is augmentation"),
-        Column("validation", "val", tables.fixed("val")),
+        Column("training", "train", "{:.4f}", "on augmented images where there is augmentation"),
+        Column("validation", "val", "{:.4f}"),
         Column("gap", "gap", lambda row: points(row["gap"]), "training less validation, percentage points"),
-        Column("test", "test", tables.fixed("test")),
+        Column("test", "test", "{:.4f}"),
     ]
     rows = [row for group in groups if (row := _gap_row(group)) is not None]
     return Table("gaps", "Training against validation accuracy, one seed", columns, rows)
@@ -223,7 +221,7 @@ def published_table(groups: Sequence[SeedGroup]) -> Table:
         Column("system", "system"),
         Column("source", "source"),
         Column("published", "stated"),
-        Column("ours", "ours", tables.fixed("ours")),
+        Column("ours", "ours", "{:.4f}"),
         Column("verdict", "verdict"),
     ]
     return Table("published", "Published accuracies beside ours", columns, rows)

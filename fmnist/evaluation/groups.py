@@ -74,7 +74,8 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[Run], list[str]]:
             except InputError as error:
                 skipped.append(f"skipped {error}; train it again, or remove the folder")
                 continue
-            if run.status != "finished":
+            # one that max_time has cut short is compared where it is named, as a debug run is
+            if not (run.is_scored if folder == path else run.status == "finished"):
                 resume = shell_command("train", "--resume", str(folder))
                 can_continue = run.kind == "lightning" and run.status in ("stopped", "running")
                 remedy = f"; to continue: {resume}" if can_continue else ""

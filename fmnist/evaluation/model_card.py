@@ -8,7 +8,7 @@ from fmnist.core.runs import Run
 from fmnist.evaluation.summary import summarise
 from fmnist.inference.detection import NEIGHBOUR
 
-OTHERS = (
+BEFORE_CUTTING_DOWN = (
     " The rows after the AUROC were measured on the run before it was cut down: with float32 weights, and "
     "with more training images to compare the distance with."
 )
@@ -39,7 +39,7 @@ def model_card(run: Run, agreement: float, shifts: dict[str, Any]) -> str:
         ("AUROC of the distance that `predict.py` warns by", ", ".join(aurocs)),
     ]
     photographs = sorted((run.path / "photographs").glob("*.json"))
-    notes = OTHERS if "clean" in shifts or photographs else ""
+    notes = BEFORE_CUTTING_DOWN if "clean" in shifts or photographs else ""
     if "clean" in shifts:
         rows += _shift_rows(shifts)
         notes += SHIFTS

@@ -20,8 +20,7 @@ from fmnist.evaluation import charts, page, rerun
 from fmnist.evaluation import report_content as content
 from fmnist.evaluation.results import RunResult, runs_table
 from fmnist.evaluation.summary import summarise
-from fmnist.robustness import photograph_tables
-from fmnist.robustness import tables as robustness_tables
+from fmnist.robustness import photograph_tables, shift_tables
 from fmnist.robustness.real_photographs import find_sheets, read_photographs
 from fmnist.robustness.shifts import read_shifts
 
@@ -150,7 +149,7 @@ def _save_page(
     photographs: Sequence[dict[str, Any]],
 ) -> None:
     run, summary = evaluation.result.run, evaluation.summary
-    name, curves = evaluation.result.name, evaluation.result.curves
+    name = evaluation.result.name
     confusion = {"rows": CLASSES, "columns": CLASSES, "values": summary["confusion_matrix"], "unit": "images"}
     matrices: dict[str, Any] = {"confusion": confusion}
     tables = [
@@ -160,8 +159,8 @@ def _save_page(
         runs_table([(name, evaluation.result)]),
     ]
     if shifted:
-        matrices["shifts"] = robustness_tables.heat_map(shifted)
-        tables += robustness_tables.run_tables(shifted)
+        matrices["shifts"] = shift_tables.heat_map(shifted)
+        tables += shift_tables.run_tables(shifted)
     for measured in photographs:
         matrices[f"photographs-{measured['name']}"] = photograph_tables.confusion(measured)
         tables += photograph_tables.run_tables(measured)
@@ -189,9 +188,8 @@ def _save_page(
         errors=_pictures(evaluation, content.worst_errors(evaluation.test, evaluation.probabilities)),
         label_errors_sentence=content.label_error_sentence(summary),
         label_errors=_pictures(evaluation, _label_error_rows(evaluation)),
-        curves=bool({"train/accuracy", "val/accuracy"} & curves.keys()),
         pictures_note=pictures_note,
-        shifts=robustness_tables.summary(shifted) if shifted else [],
+        shifts=shift_tables.summary(shifted) if shifted else [],
         photographed=f"{shifted['photographs']['images']:,}" if shifted else "",
         photographs=[
             {

@@ -146,10 +146,10 @@ def classification_table(summary: Summary) -> Table:
     ]
     columns = [
         Column("class", "class"),
-        Column("precision", "precision", tables.fixed("precision")),
-        Column("recall", "recall", tables.fixed("recall")),
-        Column("F1", "f1", tables.fixed("f1")),
-        Column("images", "support", tables.grouped("support")),
+        Column("precision", "precision", "{:.4f}"),
+        Column("recall", "recall", "{:.4f}"),
+        Column("F1", "f1", "{:.4f}"),
+        Column("images", "support", "{:,.0f}"),
     ]
     return Table("classification_report", "Precision, recall and F1 by class", columns, rows)
 
@@ -195,6 +195,6 @@ def errors_table(test: Predictions, probabilities: np.ndarray) -> Table:
         Column("true class", "true"),
         Column("predicted", "predicted"),
         Column("its probability", "probability", lambda row: rounded_down(row["probability"])),
-        Column("of the true class", "probability_of_true", tables.fixed("probability_of_true")),
+        Column("of the true class", "probability_of_true", "{:.4f}"),
     ]
     return Table("worst_errors", "The most confident errors", columns, rows)

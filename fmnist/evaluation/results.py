@@ -14,7 +14,7 @@ from fmnist.core.errors import quoted
 from fmnist.core.predictions import Predictions
 from fmnist.core.runs import Run, network_file
 from fmnist.core.settings import settings_of
-from fmnist.core.tables import Column, Row, Table, counted, fixed
+from fmnist.core.tables import Column, Row, Table, counted
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 """Epochs (n,) and values (n,) of each logged metric, such as ``val/accuracy``."""
@@ -142,7 +142,7 @@ def runs_table(results: Iterable[tuple[str, RunResult]]) -> Table:
         Column("model", "model"),
         Column("run", "folder", lambda row: quoted(row["folder"])),
         Column("seed", "seed"),
-        Column("accuracy", "accuracy", fixed("accuracy")),
+        Column("accuracy", "accuracy", "{:.4f}"),
         Column("images", "split", note="training + validation"),
         Column(
             "commit", "commit", lambda row: row["commit"][:10] + "-dirty" * row["commit"].endswith("-dirty")

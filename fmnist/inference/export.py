@@ -20,7 +20,7 @@ from fmnist.core.errors import InputError, one_line, quoted, reports_unwritable
 from fmnist.core.files import replacing
 from fmnist.core.images import to_float
 from fmnist.core.runs import Run
-from fmnist.core.tables import Column, Table, counted, fixed
+from fmnist.core.tables import Column, Table, counted
 from fmnist.data import source
 from fmnist.inference.formats import FORMATS, Format, NetworkFunction, map_of_onnx, on_arrays
 from fmnist.inference.predictor import Predictor
@@ -276,7 +276,7 @@ def _speeds(functions: dict[str, NetworkFunction], images: np.ndarray) -> list[s
         for name, function in functions.items()
     ]  # fmt: skip
     sizes = [f"batch {size}" for size in TIMED]
-    columns = [Column("ms per image", "runtime"), *(Column(size, size, fixed(size, 3)) for size in sizes)]
+    columns = [Column("ms per image", "runtime"), *(Column(size, size, "{:.3f}") for size in sizes)]
     threads = torch.get_num_threads()
     table = Table("speed", "Speed", columns, rows)
     return [*table.text().splitlines(), f"on {counted(threads, 'thread')} of the CPU"]

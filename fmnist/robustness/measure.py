@@ -24,7 +24,7 @@ from fmnist.robustness.photographs import POLARITIES, Photographs, prepared_phot
 
 PHOTOGRAPHED = 4  # one image of so many, in all kinds: preparing a photograph takes a hundred times as long
 SEED = 0  # of the choice of images and of the corruptions
-PHOTOGRAPH_SEED = 1_000_000  # of test image 0, the next one's is 1 more: seeds that no choice was made with
+PHOTOGRAPH_SEED = 1_000_000  # test image i has this + i; smaller ones were used to choose the method
 OOD_COUNT = 2_000  # OOD images of each kind
 OOD_SEED = 1  # not 0, with which the score that `predict.py` uses was chosen
 

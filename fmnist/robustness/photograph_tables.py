@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.core.tables import Column, Row, Table, counted, fixed, percent
+from fmnist.core.tables import Column, Row, Table, counted, percent
 from fmnist.robustness.labelled_answers import PREDICTIONS
 
 Measured = Mapping[str, Any]
@@ -184,7 +184,7 @@ def _comparison_table(name: str, models: Mapping[str, Sequence[Measured]]) -> Ta
         Column("known refused", "refused", _percent("refused"), "unsure, or without an answer"),
         Column("right where sure", "sure_accuracy", _percent("sure_accuracy")),
         Column("foreign refused", "foreign_refused", _percent("foreign_refused")),
-        Column("AUROC", "auroc", fixed("auroc", 3), "of foreign garments, by probability"),
+        Column("AUROC", "auroc", "{:.3f}", "of foreign garments, by probability"),
         Column("seeds", "seeds"),
     ]
     known, foreign = first["known"]["photographs"], first["foreign"]["photographs"]

@@ -27,7 +27,7 @@ POLARITIES = {PRODUCT: "dark-on-light", NEGATIVE: "light-on-dark"}
 SIDES = (200, 800)  # shortest and longest side of a photograph, pixels
 OPENING = 8  # pixels: a larger hole in a garment is a handle's or a strap's, and the background shows
 SPECK = 3  # pixels: smaller parts are dirt
-COVERED = 0.8  # a pixel on the outline that is this share as dark as the darkest beside it is all cloth
+COVERED = 0.8  # share of its darkest neighbour's darkness from which a pixel on the outline is all cloth
 CLOTH = 4  # grey level from which a pixel can be cloth: the whitest cloth is hardly darker than white paper
 CONTRAST = 0.22  # least distance between the mean colours of garment and background, RGB in [0, 1]
 FRAME = 2  # pixels added around an image, so that its edges can be smoothed
@@ -148,9 +148,7 @@ def _layout(generator: np.random.Generator, smallest: float) -> tuple[int, int, 
     width = int(np.clip(height * generator.uniform(0.7, 1.35), low, high))
     side = int(min(height, width) * generator.uniform(smallest, 0.92))
     margin = int(0.03 * min(height, width))
-    top, left = (
-        int(generator.integers(margin, max(length - side - margin, margin) + 1)) for length in (height, width)
-    )
+    top, left = (int(generator.integers(margin, length - side - margin + 1)) for length in (height, width))
     return height, width, side, top, left
 
 

@@ -29,7 +29,7 @@ from fmnist.pictures import (
     read_labelled_folder,
     read_picture,
 )
-from fmnist.robustness import photograph_tables as tables
+from fmnist.robustness import photograph_tables
 from fmnist.robustness.labelled_answers import LabelledAnswers
 
 FOLDER = "photographs"  # in the run folder
@@ -160,9 +160,12 @@ def read_photographs(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
             content = json.loads(path.read_bytes())
             if content["name"] != path.stem:
                 raise ValueError(f"is of {content['name']}")
-            for table in [*tables.run_tables(content), *tables.comparison_tables({"": [content]})]:
+            for table in [
+                *photograph_tables.run_tables(content),
+                *photograph_tables.comparison_tables({"": [content]}),
+            ]:
                 table.text()  # these use all that must be there
-            tables.summary(content), tables.cards(content), content["confusion"]
+            photograph_tables.summary(content), photograph_tables.cards(content), content["confusion"]
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             again = shell_command("evaluate", str(run.path), "--photographs", "FOLDER")
             damaged.append(

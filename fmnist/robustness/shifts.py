@@ -12,7 +12,7 @@ from fmnist.core.files import to_json, write_file
 from fmnist.core.runs import Run
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.inference.predictor import Predictor
-from fmnist.robustness import tables
+from fmnist.robustness import shift_tables
 from fmnist.robustness.corruptions import CORRUPTIONS, SEVERITIES
 from fmnist.robustness.measure import ShiftedTestSet, measure_detection, measure_shifts
 
@@ -38,7 +38,7 @@ def write_shifts(run: Run, data: FashionMNISTDataModule, test_set: ShiftedTestSe
     shifts["detection"] = measure_detection(predictor, data)
     with reports_unwritable(quoted(run.path)):
         write_file(run.path / FILE, to_json(shifts))
-        write_file(run.path / "shifts.csv", tables.corruption_table(shifts).csv())
+        write_file(run.path / "shifts.csv", shift_tables.corruption_table(shifts).csv())
         heat_map = draw_corruptions(shifts, str(run.record.get("name")))
         figures.save(heat_map, run.path / "figures" / "shifts.png")
     return shifts
@@ -53,8 +53,8 @@ def read_shifts(run: Run) -> dict[str, Any] | None:
     path = run.path / FILE
     try:
         shifts: dict[str, Any] = json.loads(path.read_bytes())
-        tables.run_tables(shifts)  # these two use all that must be there
-        tables.summary(shifts)
+        shift_tables.run_tables(shifts)  # these two use all that must be there
+        shift_tables.summary(shifts)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -68,7 +68,7 @@ def draw_corruptions(shifts: dict[str, Any], name: str) -> Figure:
     levels = shifts["corruptions"] | {flip: [value] for flip, value in shifts["flips"].items()}
     mean, clean = shifts["mean_corruption_accuracy"]["accuracy"], shifts["clean"]["accuracy"]
     return figures.heat_map(
-        {tables.readable(corruption): values for corruption, values in levels.items()},
+        {shift_tables.readable(corruption): values for corruption, values in levels.items()},
         columns=[str(severity) for severity in SEVERITIES],
         gap_before=len(CORRUPTIONS),
         title=f"{name} on {shifts['images']:,} corrupted test images: mean accuracy {mean:.3f}, "

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmnist.core.commands import shell_command, shipped_path
-from fmnist.core.errors import InputError, one_line, quoted
+from fmnist.core.errors import InputError, one_line, quoted, reports_unwritable
 from fmnist.core.predictions import write_predictions
 from fmnist.core.runs import Run
 from fmnist.core.settings import settings_of
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     from fmnist.studies.search import Plan
 
+NOT_COMPARED = "--compare: compares runs on the test set, and does not go with --test false"
+
 
 def run(options: argparse.Namespace, paths: Sequence[str], flags: list[str], args: Sequence[str]) -> int:
     """Run a study, and return the exit status.
@@ -61,7 +63,7 @@ def run(options: argparse.Namespace, paths: Sequence[str], flags: list[str], arg
     if options.split_seeds:
         _check_free((SPLIT_SEED,), flags, f"--split-seeds {options.split_seeds}")
     if options.compare and str(_value_of("--test", flags)).lower() == "false":
-        raise InputError("--compare: compares runs on the test set, and does not go with --test false")
+        raise InputError(NOT_COMPARED)
     if options.search and (paths or options.seeds or options.split_seeds or options.compare):
         raise InputError(
             "--search: goes with --config FILE, and not with PATH, --seeds, --split-seeds or --compare"
@@ -95,12 +97,17 @@ def _many(
     else:
         job = job_of(options.config, flags)
         config = resolver.resolve(job.command).config
+        if options.compare and config.get("test") is False:
+            raise InputError(NOT_COMPARED)
         jobs, failed = [with_fold_size(job, options.folds, config) if options.folds else job], []
         kind = f"{over.unit}s" if is_repeated else "runs"
         name, logs = f"{config['name'].removesuffix(f'-{kind}')}-{kind}", config["logs"]
     jobs = repeated(jobs, ranges)
     name = options.study or name
     folder = study_folder(logs, name, options.resume)
+    if options.compare:
+        with reports_unwritable(f"--compare {quoted(options.compare)}"):
+            Path(options.compare).mkdir(parents=True, exist_ok=True)
     save_command(folder, args)
     (folder / FILE).unlink(missing_ok=True)  # of another number of folds
     outcomes = run_jobs(jobs, resolver, name, folder, options.jobs)
@@ -127,12 +134,12 @@ def _many(
             tested = [value for run in runs if (value := accuracy(run)) is not None]
             if len(tested) == len(runs):
                 sentences.append(f"Test accuracy {spread(tested, over)}.")
-        path = write_page(folder, name, again, entries, repeated=shown, sentences=sentences, over=over)
+        path = write_page(folder, again, entries, repeated=shown, sentences=sentences, over=over)
         print(*sentences, f"{quoted(path)}: open it in a browser", sep="\n", flush=True)
     if failed:
         print(f"failed: {shlex.join(map(str, failed))}", file=sys.stderr)
     if options.compare and len(runs) > 1:
-        _compare(runs, Path(options.compare))
+        _compare(runs, Path(options.compare), allow_mixed=bool(options.split_seeds))
     return 1 if failed else 0
 
 
@@ -168,11 +175,11 @@ def _value_of(flag: str, words: Sequence[str]) -> str | None:
     return value
 
 
-def _compare(runs: Sequence[Run], output: Path) -> None:
+def _compare(runs: Sequence[Run], output: Path, allow_mixed: bool) -> None:
     from fmnist.evaluation.comparison import write_comparison
 
     root = runs[0].config["data"]["root"]
-    _, lines = write_comparison([run.path for run in runs], output, root)
+    _, lines = write_comparison([run.path for run in runs], output, root, allow_mixed=allow_mixed)
     print(*lines, f"{quoted(output / 'compare.html')}: {counted(len(runs), 'run')}", sep="\n")
 
 
@@ -182,7 +189,7 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
         from optuna.exceptions import StorageInternalError
 
         from fmnist.studies.finish import finish
-        from fmnist.studies.search import Search, open_study
+        from fmnist.studies.search import MOST_FAILURES, Search, open_study
         from fmnist.studies.trials import others_run
     except ImportError as error:
         raise InputError(
@@ -196,7 +203,7 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
     print(f"{counted(plan.trials, 'trial')} in {quoted(plan.folder)}; trials/N.log is the output of trial N")
     again = shell_command("study", "--resume", str(plan.folder))
     try:
-        search.run()
+        failed = search.run()
     except StorageInternalError as error:
         raise InputError(f"--storage: was lost ({one_line(error)}); the same command goes on") from None
     except (KeyboardInterrupt, SystemExit):
@@ -204,9 +211,8 @@ def _search(options: argparse.Namespace, flags: list[str], args: Sequence[str], 
         _write_search_page(plan, study, again)
         raise
     best = _write_search_page(plan, study, again)
-    if search.has_given_up:
-        reasons = search.last_reasons
-        print(f"stopped: {len(reasons)} trials failed in a row: {reasons[-1]}", file=sys.stderr)
+    if failed:
+        print(f"stopped: {MOST_FAILURES} trials failed in a row: {failed}", file=sys.stderr)
         return 1
     if options.finish:
         if reason := finish(plan, study, options.finish, resolver, options.jobs):
@@ -267,7 +273,6 @@ def _write_search_page(plan: "Plan", study: "optuna.Study", command: str) -> Ent
     entries = entries_of_trials(study, plan.folder / plan.run_name)
     path = write_page(
         plan.folder,
-        plan.name,
         command,
         entries,
         Searched(plan.metric, plan.direction == "maximize", importance(study)),

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fmnist.core.runs import Run
-from fmnist.core.statistics import mean_interval
-from fmnist.core.tables import Column, Row, Table, counted, duration, fixed, short
+from fmnist.core.statistics import spread_of
+from fmnist.core.tables import Column, Row, Table, counted, duration, short
 from fmnist.studies.jobs import Job
 
 REPORTS = ("report.html", "figures/curves.png", "run.json")
@@ -65,7 +65,7 @@ class Entry:
 def entries_of_jobs(jobs: Sequence[Job], runs: Sequence[Run | None], part: str) -> list[Entry]:
     """Return the runs of a list, with their accuracy on ``test`` or ``val``."""
     return [
-        Entry(number, job.values, "failed" if run is None else run.status, accuracy(run, part), run)
+        Entry(number, job.values, "failed" if run is None else "finished", accuracy(run, part), run)
         for number, (job, run) in enumerate(zip(jobs, runs, strict=True))
     ]
 
@@ -81,7 +81,7 @@ def trials_table(entries: Sequence[Entry], heading: str, result: str, folder: Pa
     flags = dict.fromkeys(flag for entry in entries for flag in entry.values)
     columns = [
         Column("number", "number", link="report"),
-        Column(result, "result", fixed("result")),
+        Column(result, "result", "{:.4f}"),
         *(Column(last_part(flag, flags), flag, _shown(flag), flag) for flag in flags),
         Column("status", "state"),
         Column("epochs", "epochs"),
@@ -144,7 +144,7 @@ def groups_of(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 def entries_of_runs(runs: Mapping[str, Sequence[Run]]) -> list[Entry]:
     """Return tested runs as entries, by the name of their setting."""
     return [
-        Entry(number, {"setting": label, SEED: run.record.get("seed")}, run.status, accuracy(run), run)
+        Entry(number, {"setting": label, SEED: run.record.get("seed")}, "finished", accuracy(run), run)
         for label, own in runs.items()
         for number, run in enumerate(own)
     ]
@@ -152,11 +152,11 @@ def entries_of_runs(runs: Mapping[str, Sequence[Run]]) -> list[Entry]:
 
 def spread(values: Sequence[float], over: Repetition = OVER_SEEDS) -> str:
     """Return the mean of several repetitions with standard deviation and, if it has one, interval."""
-    found = mean_interval(values)
-    if found["sd"] is None:
-        return f"{found['mean']:.4f} with one {over.unit}"
-    text = f"{found['mean']:.4f} ± {found['sd']:.4f} over {counted(len(values), over.unit)}"
-    return f"{text}, 95 % {found['low']:.4f} to {found['high']:.4f}" if over.has_interval else text
+    found = spread_of(values)
+    if len(values) == 1:
+        return f"{found.mean:.4f} with one {over.unit}"
+    text = f"{found.mean:.4f} ± {found.sd:.4f} over {counted(len(values), over.unit)}"
+    return f"{text}, 95 % {found.low:.4f} to {found.high:.4f}" if over.has_interval else text
 
 
 def spreads_of(groups: Mapping[str, Sequence[Entry]], over: Repetition = OVER_SEEDS) -> list[str]:

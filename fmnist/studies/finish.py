@@ -10,7 +10,7 @@ import optuna
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.files import to_json, write_file
 from fmnist.core.runs import Run
-from fmnist.core.statistics import mean_interval
+from fmnist.core.statistics import spread_of
 from fmnist.evaluation.comparison import write_comparison
 from fmnist.evaluation.comparison_tables import points
 from fmnist.studies.entries import SEED, accuracy, spread
@@ -101,11 +101,11 @@ def sentences_of(settings: dict[str, list[Run]]) -> list[str]:
     results = {name: [_accuracy(run) for run in runs] for name, runs in settings.items()}
     sentences = [f"{name}: test accuracy {spread(values)}." for name, values in results.items()]
     differences = [one - other for one, other in zip(*results.values(), strict=True)]
-    found = mean_interval(differences)
-    if found["low"] is not None and found["high"] is not None:
+    if len(differences) > 1:
+        found = spread_of(differences)
         sentences.append(
-            f"Difference over seeds, paired by seed: {points(found['mean'] or 0)} points, "
-            f"95 % {points(found['low'])} to {points(found['high'])}."
+            f"Difference over seeds, paired by seed: {points(found.mean)} points, "
+            f"95 % {points(found.low)} to {points(found.high)}."
         )
     return sentences
 

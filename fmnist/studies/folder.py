@@ -18,10 +18,7 @@ def study_folder(logs: str, name: str, resumed: str | None) -> Path:
     Raises:
         InputError: The name is no plain folder name, or the folder is not the one that is resumed.
     """
-    try:
-        check_name(name)
-    except InputError as error:
-        raise InputError(str(error).replace("--name", "--study")) from None
+    check_name(name, "--study")
     folder = Path(logs) / STUDIES / name
     if resumed is not None and folder.resolve() != Path(resumed).resolve():
         raise InputError(
@@ -51,13 +48,19 @@ def _without_storage(arguments: Sequence[str]) -> tuple[list[str], str | None]:
         flag, equals, value = word.partition("=")
         if flag == "--storage":
             value = value if equals else next(words, "")
-            if secret := re.fullmatch(r"(.*://[^:/@]*):[^@]*(@.*)", value):
-                storage = f"{secret[1]}:***{secret[2]}"
+            if (hidden := without_password(value)) != value:
+                storage = hidden
                 continue
             kept += [flag, value]
         else:
             kept.append(word)
     return kept, storage
+
+
+def without_password(url: str) -> str:
+    """Return a database URL with asterisks for its password, before the host or as a parameter."""
+    url = re.sub(r"(://[^:/@]*):.*(@)", r"\1:***\2", url)
+    return re.sub(r"(?i)([?&]password=)[^&]*", r"\1***", url)
 
 
 def arguments_of(folder: str, others: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ FILE = "out_of_fold.npz"
 
 
 def with_fold_size(job: Job, folds: int, config: dict[str, Any]) -> Job:
-    """Return a job with so many folds of the training images; without them it resolves to ``config``.
+    """Return a job with so many folds of the training images; ``config`` is what it resolves to as it is.
 
     Raises:
         InputError: The images cannot be divided into so many folds of one size, the runs would begin with

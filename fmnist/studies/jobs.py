@@ -128,7 +128,7 @@ def job_of(configs: Sequence[str], flags: Sequence[str]) -> Job:
             raise InputError(f"--config {quoted(name)}: cannot be read ({reason})") from None
         script = command[0] if command else script
         arguments = ["--config", str(path), *arguments]
-    path = Path(configs[-1] if configs else "train.py")
+    path = Path(configs[-1])
     return Job(path, [script, *arguments, *flags], False, False, {})
 
 

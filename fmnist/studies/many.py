@@ -9,7 +9,7 @@ from typing import Any
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import LOCK, Run
 from fmnist.core.settings import settings_of
-from fmnist.core.tables import Column, Table, duration, fixed, size
+from fmnist.core.tables import Column, Table, duration, size
 from fmnist.studies.jobs import Job
 from fmnist.studies.processes import Child, LostChild, can_go_on, is_locked, locked, stops_children
 from fmnist.studies.resolver import Resolver
@@ -164,8 +164,8 @@ def table_of(runs: Sequence[Run], values: Sequence[Mapping[str, Any]], part: str
     prefix = "validation " if part == "val" else ""
     columns = [
         Column("run", "name"),
-        Column(f"{prefix}accuracy", "accuracy", fixed("accuracy")),
-        Column(f"{prefix}macro F1", "f1", fixed("f1")),
+        Column(f"{prefix}accuracy", "accuracy", "{:.4f}"),
+        Column(f"{prefix}macro F1", "f1", "{:.4f}"),
         *OTHER_COLUMNS,
     ]
     return Table("runs", "Finished runs", columns, rows)

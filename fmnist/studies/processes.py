@@ -187,7 +187,7 @@ class TrialRun:
         """Return the exit status of its process, 0 if there was nothing to do; None while it runs."""
         return 0 if self.child is None else self.child.poll()
 
-    def goes_on(self, status: int) -> bool:
+    def restart_if_stopped(self, status: int) -> bool:
         """Continue it once if its process was stopped by another than the study; return whether it was."""
         run = self.find()
         lost = isinstance(self.child, LostChild) and (run is None or run.status in ("running", "stopped"))

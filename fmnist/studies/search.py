@@ -15,6 +15,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fmnist.core.errors import InputError, quoted, reports_unwritable
+from fmnist.core.metrics import METRICS
 from fmnist.studies.jobs import Job
 from fmnist.studies.processes import Child, LostChild, TrialRun, lock, locked, stops_children
 from fmnist.studies.space import Parameter, as_flags, plain
@@ -26,7 +27,6 @@ MOST_FAILURES = 3
 SECONDS_BEFORE_LOST = 60.0
 MACHINE = "machine"  # name of what is noted of a trial
 MACHINE_ID = Path("/etc/machine-id")
-LOWER_IS_BETTER = ("loss", "calibration_error")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ class Plan:
     @property
     def direction(self) -> Literal["minimize", "maximize"]:
         """``maximize`` or ``minimize``, by the metric."""
-        return "minimize" if self.metric.rpartition("/")[2] in LOWER_IS_BETTER else "maximize"
+        lower_is_better = {"loss", *(metric.name for metric in METRICS if metric.lower_is_better)}
+        return "minimize" if self.metric.rpartition("/")[2] in lower_is_better else "maximize"
 
 
 def open_study(plan: Plan) -> tuple[optuna.Study, BaseStorage]:
@@ -115,9 +116,6 @@ class Search:
         study: The study, as ``open_study`` returns it.
         storage: Its storage.
         jobs: Number of trials that run at the same time in this process.
-
-    Attributes:
-        last_reasons: Why the last trials of this process failed; empty texts for those that did not.
     """
 
     def __init__(self, plan: Plan, study: optuna.Study, storage: BaseStorage, jobs: int) -> None:
@@ -127,30 +125,33 @@ class Search:
         self._locks: dict[int, int] = {}
         self._being_pruned: set[int] = set()  # their processes have not ended yet
         self._seen: dict[int, int] = {}  # number of epochs by trial
-        self.last_reasons: deque[str] = deque(maxlen=MOST_FAILURES)
+        # why the last trials failed; empty texts for those that did not
+        self._reasons: deque[str] = deque(maxlen=MOST_FAILURES)
         self._progress = Progress(study, plan.trials, plan.metric)
 
-    @property
-    def has_given_up(self) -> bool:
-        """Whether as many trials failed in a row as end a search."""
-        return len(self.last_reasons) == MOST_FAILURES and all(self.last_reasons)
+    def run(self) -> str:
+        """Run trials until there are as many as planned, or several fail in a row.
 
-    def run(self) -> None:
-        """Run trials until there are as many as planned, or several fail in a row."""
+        Returns:
+            Why the last of these failed; empty otherwise.
+        """
         with stops_children(self._children):
             while True:
-                while len(self._running) < self._jobs and not self.has_given_up:
+                while len(self._running) < self._jobs and not self._has_given_up():
                     if (trial := self._claim()) is None:
                         break
                     self._start(trial)
                 if not self._running:
-                    return
+                    return self._reasons[-1] if self._has_given_up() else ""
                 for trial, run in list(self._running.values()):
                     self._follow(trial, run)
                 if sys.stdout.isatty():
                     latest = {number: run.values() for number, (_, run) in self._running.items()}
                     self._progress.show(latest)
                 time.sleep(POLL_SECONDS)
+
+    def _has_given_up(self) -> bool:
+        return len(self._reasons) == MOST_FAILURES and all(self._reasons)
 
     def _children(self) -> list[Child | LostChild]:
         return [run.child for _, run in self._running.values() if run.child is not None]
@@ -223,9 +224,13 @@ class Search:
             self._prune(trial, run)  # was decided before the study was interrupted
 
     def _values(self, trial: Trial) -> dict[str, Any]:
-        """Return the values of a trial by flag; those that it has not are drawn."""
+        """Return the values of a trial by flag; those that it has not are drawn.
+
+        Optuna draws the flags of all trials together, and then the conditional ones one by one. Each draw has
+        a seed of its own.
+        """
         self.study.sampler = sampler(self.plan.seed, trial.number)
-        trial.relative_params  # noqa: B018 - draws those that depend on each other, once
+        trial.relative_params  # noqa: B018 - reading it draws those of all trials
         values: dict[str, Any] = {}
         for parameter in self.plan.parameters:
             if parameter.applies_to(values):
@@ -255,7 +260,7 @@ class Search:
             return
         if trial.number in self._being_pruned:
             self._tell_pruned(trial, run)
-        elif not run.goes_on(status):
+        elif not run.restart_if_stopped(status):
             self._tell(trial, run, status)
 
     def _prune(self, trial: Trial, run: TrialRun) -> None:
@@ -282,5 +287,5 @@ class Search:
     def _done(self, number: int, reason: str = "") -> None:
         del self._running[number]
         self._release(number)
-        self.last_reasons.append(reason)
+        self._reasons.append(reason)
         self._progress.line(number)

@@ -147,8 +147,8 @@ def _choices(choices: Any) -> tuple[Any, ...]:
     if not isinstance(choices, list) or not choices:
         raise InputError(f"choices {choices}: must be a list of at least one value")
     labels = [plain(choice) for choice in choices]
-    if twice := next((label for place, label in enumerate(labels) if label in labels[:place]), None):
-        raise InputError(f"choices: {twice} is there twice")
+    if twice := [label for place, label in enumerate(labels) if label in labels[:place]]:
+        raise InputError(f"choices: {twice[0]} is there twice")
     return tuple(choices)
 
 
@@ -169,6 +169,8 @@ def _condition(content: Any, before: Sequence[Parameter]) -> dict[str, tuple[Any
         values = (
             tuple(allowed) if isinstance(allowed, list) and allowed not in known[flag].choices else (allowed,)
         )
+        if not values:
+            raise InputError(f"if {flag}: must name at least one of its choices")
         if missing := [value for value in values if value not in known[flag].choices]:
             raise InputError(f"if {flag}: {missing[0]} is none of its choices")
         condition[str(flag)] = values

@@ -13,6 +13,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 from fmnist.core.errors import InputError, one_line, quoted
+from fmnist.studies.folder import without_password
 from fmnist.studies.processes import locked
 
 JOURNAL = "journal.log"
@@ -55,12 +56,10 @@ def open_database(url: str) -> BaseStorage:
     Raises:
         InputError: It cannot be reached.
     """
-    from sqlalchemy.engine import make_url
     from sqlalchemy.exc import SQLAlchemyError
 
-    shown = url
+    shown = without_password(url)
     try:
-        shown = make_url(url).render_as_string(hide_password=True)
         return _database(url)
     except (SQLAlchemyError, ImportError, ValueError, RuntimeError, OSError) as error:
         reason = one_line(error).partition(" (Background on this error")[0].replace(url, shown)

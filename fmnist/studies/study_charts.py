@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.core.statistics import mean_interval
+from fmnist.core.statistics import spread_of
 from fmnist.core.tables import short
 from fmnist.evaluation.charts import BY_CLASS, COLOURS, GREY, Chart, axis, chart, rounded, scatter
 from fmnist.studies.entries import Entry, Repetition, last_part
@@ -63,7 +63,7 @@ def importance(shares: Mapping[str, float]) -> Chart:
         "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
     }
     return chart(
-        [bars] if flags else [],
+        [bars],
         height=110 + 34 * len(flags),
         xaxis=axis("share of the variance", tickformat=".0%", rangemode="tozero"),
         yaxis={"type": "category", "automargin": True},
@@ -119,9 +119,7 @@ def parallel_coordinates(entries: Sequence[Entry], metric: str) -> Chart:
     xaxis = {"tickvals": places, "ticktext": labels, "side": "top", "showgrid": False, "zeroline": False}
     xaxis["range"] = [-0.1, len(axes) - 0.95]
     yaxis = {"visible": False, "range": [-0.2, 1.05]}
-    return chart(
-        traces if shown else [], height=440, showlegend=False, hovermode="closest", xaxis=xaxis, yaxis=yaxis
-    )
+    return chart(traces, height=440, showlegend=False, hovermode="closest", xaxis=xaxis, yaxis=yaxis)
 
 
 def _parallel_axis(values: Sequence[Any]) -> tuple[list[float], dict[float, str]]:
@@ -230,7 +228,6 @@ def repetitions(groups: Mapping[str, Sequence[Entry]], over: Repetition) -> Char
     traces = []
     for place, (label, entries) in enumerate(zip(labels, groups.values(), strict=True)):
         results = [entry.result for entry in entries if entry.result is not None]
-        found = mean_interval(results)
         colour = COLOURS[place % len(COLOURS)]
         traces.append(
             scatter(
@@ -244,14 +241,14 @@ def repetitions(groups: Mapping[str, Sequence[Entry]], over: Repetition) -> Char
                 hovertemplate="%{text}<br>%{x:.4f}<extra></extra>",
             )
         )
-        mean, high = found["mean"], found["high"]
-        if mean is not None and high is not None:
-            half = rounded([high - mean]) if over.has_interval else []
+        if len(results) > 1:
+            found = spread_of(results)
+            half = rounded([found.high - found.mean]) if over.has_interval else []
             error = {"type": "data", "array": half, "thickness": 2, "width": 8, "color": colour}
             traces.append(
                 scatter(
                     "markers",
-                    rounded([mean]),
+                    rounded([found.mean]),
                     [label],
                     error_x=error,
                     marker={"size": 14, "color": colour, "symbol": "diamond"},

@@ -38,7 +38,6 @@ class Searched(NamedTuple):
 
 def write_page(
     folder: Path,
-    name: str,
     command: str,
     entries: Sequence[Entry],
     searched: Searched | None = None,
@@ -50,8 +49,7 @@ def write_page(
     """Write the page of a study, and its table as CSV and Markdown.
 
     Args:
-        folder: The study's folder.
-        name: The study's name.
+        folder: The study's folder, which has its name.
         command: The command that continues it.
         entries: Its runs.
         searched: What only a search has.
@@ -91,7 +89,7 @@ def write_page(
     html = page.render(
         "study.html",
         {"charts": charts, "matrices": {}, "tables": {table.name: table.rows}},
-        title=name,
+        title=folder.name,
         kicker=f"{'Search' if searched else 'Study'} of {counted(len(entries), 'run')} on Fashion-MNIST",
         warnings=[],
         opening=_opening(entries, best, metric, searched is not None, sentences),

@@ -10,7 +10,7 @@ from fmnist.core.tables import Column, Table, counted, rounded_down
 TABLE = Table(
     "made",
     "A table",
-    [Column("model", "model"), Column("accuracy", "accuracy", tables.fixed("accuracy"), "a note")],
+    [Column("model", "model"), Column("accuracy", "accuracy", "{:.4f}", "a note")],
     [{"model": "a|b", "accuracy": 1 / 3, "hidden": 7}, {"model": "<i>", "accuracy": None, "hidden": 8}],
 )
 
@@ -42,12 +42,17 @@ def test_text_is_aligned_numbers_to_the_right() -> None:
         (tables.duration, 7200, "2.0 h"),
         (tables.size, 2_400_566, "2.4 MB"),
         (tables.size, 12_345, "12.3 kB"),
-        (tables.grouped, 602634, "602,634"),
-        (tables.fixed, 0.12345, "0.1235"),
     ],
 )
 def test_texts_of_numbers(text, value: float, expected: str) -> None:  # type: ignore[no-untyped-def]
     assert text("key")({"key": value}) == expected
+
+
+def test_a_cell_is_the_value_a_format_of_it_or_a_text_of_the_row() -> None:
+    texts = "{}", "{:.4f}", "{:,.0f}", lambda row: row["hidden"]
+    row = {"key": 602634, "hidden": "of the row"}
+    cells = [Column("heading", "key", text).cell(row) for text in texts]
+    assert cells == ["602634", "602634.0000", "602,634", "of the row"]
 
 
 def test_a_probability_is_rounded_down_and_never_certain() -> None:

@@ -11,7 +11,7 @@ from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.data.arrays import images_of
 from fmnist.data.of_run import data_of
-from fmnist.robustness import measure, shifts, tables
+from fmnist.robustness import measure, shift_tables, shifts
 from fmnist.robustness.corruptions import CORRUPTIONS, FLIPS
 from fmnist.robustness.photographs import KINDS, Photographs
 from fmnist.robustness.shifts import read_shifts, write_shifts
@@ -71,7 +71,7 @@ def test_a_damaged_file_is_refused(run: Run, content: bytes) -> None:
 def test_the_tables_and_the_summary_of_a_run() -> None:
     measured = shifted(0.5)
     measured["corruptions"]["glass_blur"] = [0.1] * 5
-    corruptions, photographs, detection = tables.run_tables(measured)
+    corruptions, photographs, detection = shift_tables.run_tables(measured)
     names = [name.replace("_", " ") for name in (*CORRUPTIONS, *FLIPS)]
     assert [row["corruption"] for row in corruptions.rows] == names
     rows = {row["corruption"]: row for row in corruptions.rows}
@@ -82,8 +82,8 @@ def test_the_tables_and_the_summary_of_a_run() -> None:
     assert "| dark on light | 0.450 | 0.010 | 50.00 % | 99.00 % |" in photographs.markdown()
     assert "| in colour, plain | 0.450 | 0.010 | 50.00 % | – |" in photographs.markdown()
     assert "| drawn digits | energy | 0.9600 | 20.00 % |" in detection.markdown()
-    assert tables.heat_map(measured)["values"][-1] == [0.5, None, None, None, None, 0.5]
-    text = " ".join(tables.summary(measured))
+    assert shift_tables.heat_map(measured)["values"][-1] == [0.5, None, None, None, None, 0.5]
+    text = " ".join(shift_tables.summary(measured))
     assert "gets 90.00 % right as they are, and 50.00 %" in text
     assert "worst corruption is glass blur (10.00 %)" in text
     assert "on a cluttered background, 50.00 %" in text
@@ -91,23 +91,25 @@ def test_the_tables_and_the_summary_of_a_run() -> None:
 
 def test_models_are_compared_the_best_first_and_relative_to_a_reference() -> None:
     by_model = {"mlp": shifted(0.4), "cnn": shifted(0.7)}
-    (table,) = tables.comparison_tables(by_model, "mlp")
+    (table,) = shift_tables.comparison_tables(by_model, "mlp")
     assert [row["model"] for row in table.rows] == ["cnn", "mlp"]
     assert [row["mce"] for row in table.rows] == pytest.approx([50, 100])  # errors 0.3 and 0.6
-    assert "mCE" not in tables.comparison_tables(by_model)[0].markdown()
+    assert "mCE" not in shift_tables.comparison_tables(by_model)[0].markdown()
     by_model["cnn"]["images"] += 1
-    (table,) = tables.comparison_tables(by_model, "mlp")  # not of the same images
+    (table,) = shift_tables.comparison_tables(by_model, "mlp")  # not of the same images
     assert [row["mce"] for row in table.rows] == [None, pytest.approx(100)]
-    heat = tables.comparison_heat_map(by_model)
+    heat = shift_tables.comparison_heat_map(by_model)
     assert heat["columns"] == ["mlp", "cnn"]
     assert heat["values"][0] == pytest.approx([0.4, 0.7])
     reference: dict[str, Any] = {"corruptions": {"a": [0.5, 0.3], "b": [0.9]}}
     measured: dict[str, Any] = {"corruptions": {"a": [0.7, 0.7], "b": [0.8]}}
-    assert tables.relative_error(measured, reference) == pytest.approx(100 * (0.6 / 1.2 + 0.2 / 0.1) / 2)
+    assert shift_tables.relative_error(measured, reference) == pytest.approx(
+        100 * (0.6 / 1.2 + 0.2 / 0.1) / 2
+    )
 
 
 def test_a_comparison_without_measurements_is_empty_and_an_unknown_reference_refused() -> None:
-    assert tables.comparison_tables({}) == []
+    assert shift_tables.comparison_tables({}) == []
     for by_model, known in (({"cnn": shifted(0.5)}, "cnn"), ({}, "there is none")):
         with pytest.raises(InputError, match=f"--reference vgg: must be a model measured .*: {known}"):
-            tables.comparison_tables(by_model, "vgg")
+            shift_tables.comparison_tables(by_model, "vgg")

@@ -56,7 +56,7 @@ def write(folder: Path, entries: list[Entry], maximise: bool = True) -> Path:
         Entry(n, {"setting": "best", "seed_everything": n}, "finished", 0.9 + n / 100) for n in range(3)
     ]
     sentences = spreads_of(groups_of(tested))
-    return write_page(folder, "cnn-search", "study --resume x", entries, searched, tested, sentences)
+    return write_page(folder, "study --resume x", entries, searched, tested, sentences)
 
 
 def test_the_best_run_is_first_and_leads_to_its_report(entries: list[Entry], tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_the_mean_of_seeds_leads_and_one_seed_alone_is_named(tmp_path: Path) -> 
     runs = [Entry(number, {"seed_everything": number}, "finished", 0.9 + number / 100) for number in (0, 1)]
     for few in (runs, runs[:1]):
         sentences = spreads_of(groups_of(few))
-        text = write_page(tmp_path, "few", "again", few, repeated=few, sentences=sentences).read_text()
+        text = write_page(tmp_path, "again", few, repeated=few, sentences=sentences).read_text()
         assert text.count("Test accuracy 0.9050") == len(sentences) == len(few) - 1
         assert ("The best run is number 0" in text) == (not sentences)
 
@@ -131,7 +131,7 @@ def test_the_page_is_drawn_in_a_browser(browser: Any, entries: list[Entry], tmp_
 def test_a_study_of_one_trial_and_one_without_any_have_a_page(entries: list[Entry], tmp_path: Path) -> None:
     searched = Searched("val/accuracy", True, {})
     for few, words in (([], "No run is"), (entries[:1], "at least four"), (entries[3:], "No run is")):
-        page = write_page(tmp_path, "few", "again", few, searched)
+        page = write_page(tmp_path, "again", few, searched)
         assert f"{words} finished" in page.read_text()
 
 
@@ -209,5 +209,5 @@ def test_a_run_without_a_test_accuracy_ends_the_finish(tmp_path: Path) -> None:
 
 def test_finished_runs_without_a_result_are_not_the_best(tmp_path: Path) -> None:
     untested = Entry(0, {"seed_everything": 0}, "finished", None, make_run(tmp_path, "cnn"))
-    page = write_page(tmp_path / "study", "cnn-seeds", "again", [untested])
+    page = write_page(tmp_path / "study", "again", [untested])
     assert "No run has a test accuracy." in page.read_text()

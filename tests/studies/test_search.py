@@ -313,7 +313,7 @@ def test_a_trial_that_is_killed_before_its_first_checkpoint_begins_again(quick: 
     trial.child.wait()
     status = trial.ended()
     assert status == -signal.SIGKILL
-    assert trial.goes_on(status)
+    assert trial.restart_if_stopped(status)
     trial.child.wait()
     assert trial.outcome(0) == (pytest.approx(0.7875, abs=0.1), "")
     assert [run.status for run in Run.all(quick.folder / "quick")] == ["failed", "finished"]

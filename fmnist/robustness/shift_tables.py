@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.core.errors import InputError, quoted
-from fmnist.core.tables import Column, Row, Table, fixed, grouped, percent
+from fmnist.core.tables import Column, Row, Table, percent
 from fmnist.robustness.backgrounds import BACKGROUNDS
 from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS, SEVERITIES
 from fmnist.robustness.photographs import NEGATIVE, PRODUCT
@@ -42,9 +42,9 @@ def corruption_table(shifts: Shifts) -> Table:
         rows.append({"corruption": readable(name), **by_severity, "mean": mean, "lost": clean - mean})
     columns = [
         Column("corruption", "corruption"),
-        *(Column(f"severity {severity}", severity, fixed(severity, 3)) for severity in severities),
-        Column("mean", "mean", fixed("mean", 3)),
-        Column("lost", "lost", fixed("lost", 3), "compared with the same images uncorrupted"),
+        *(Column(f"severity {severity}", severity, "{:.3f}") for severity in severities),
+        Column("mean", "mean", "{:.3f}"),
+        Column("lost", "lost", "{:.3f}", "compared with the same images uncorrupted"),
     ]
     return Table("shifts", "Accuracy on corrupted test images", columns, rows)
 
@@ -57,8 +57,8 @@ def photograph_table(shifts: Shifts) -> Table:
     ]
     columns = [
         Column("picture", "picture"),
-        Column("accuracy", "accuracy", fixed("accuracy", 3)),
-        Column("standard error", "standard_error", fixed("standard_error", 3)),
+        Column("accuracy", "accuracy", "{:.3f}"),
+        Column("standard error", "standard_error", "{:.3f}"),
         Column(
             "of clean", "of_clean", lambda row: percent(row["of_clean"]), "of the accuracy on the same images"
         ),
@@ -72,7 +72,7 @@ def detection_table(shifts: Shifts) -> Table:
     columns = [
         Column("OOD images", "outsiders"),
         Column("score", "score"),
-        Column("AUROC", "auroc", fixed("auroc"), "1 tells them apart without error, 0.5 not at all"),
+        Column("AUROC", "auroc", "{:.4f}", "1 tells them apart without error, 0.5 not at all"),
         Column(
             "accepted", "fpr95", lambda row: percent(row["fpr95"]), "where 95 % of the garments are accepted"
         ),
@@ -152,12 +152,12 @@ def comparison_tables(
         "plain": "photographs in colour",
         "cluttered": "photographs in colour",
     }
-    mce = Column("mCE", "mce", fixed("mce", 1), f"errors in % of those of {reference}, on the same images")
+    mce = Column("mCE", "mce", "{:.1f}", f"errors in % of those of {reference}, on the same images")
     columns = [
         Column("model", "model"),
-        *(Column(key, key, fixed(key, 3), notes.get(key, "")) for key in shown),
+        *(Column(key, key, "{:.3f}", notes.get(key, "")) for key in shown),
         *([mce] if reference else []),
-        Column("images", "images", grouped("images")),
+        Column("images", "images", "{:,.0f}"),
     ]
     return [Table("shifts", "Accuracy on shifted test images", columns, rows)]
 
