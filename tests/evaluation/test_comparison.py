@@ -17,6 +17,7 @@ from fmnist.core.runs import Run
 from fmnist.core.statistics import paired_all
 from fmnist.evaluation import comparison_tables, published
 from fmnist.evaluation.comparison import write_comparison
+from fmnist.evaluation.comparison_tables import points
 from fmnist.evaluation.groups import SeedGroup, collect
 from tests.evaluation.made import make_run, on_data, predictions
 from tests.evaluation.reading import Page, comparison
@@ -147,6 +148,18 @@ def test_the_opening_compares_a_convolutional_and_a_fully_connected_model(
         make_run(tmp_path, name, seed=seed, class_path=class_path, skill=skill)
     text = " ".join(" ".join(comparison(tmp_path).texts).split())
     assert all(sentence in text for sentence in sentences)
+
+
+def test_the_opening_has_the_interval_of_the_table(tmp_path: Path) -> None:
+    """Bootstrapped in the other order, the limits would be a little different."""
+    for name, class_path, skill in (("wide", MLP, 2.2), ("deep", CNN, 2.0)):
+        make_run(tmp_path, name, skill=skill, class_path=class_path)
+    page = comparison(tmp_path)
+    (row,) = page.data["tables"]["pairs"]
+    assert row["better"] == "wide"
+    text = " ".join(" ".join(page.texts).split())
+    limits = f"95 % {points(-row['high'])} to {points(-row['low'])}"
+    assert f"{points(-row['difference'])} points, {limits}" in text
 
 
 def test_names_are_escaped_and_nothing_comes_from_outside(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from fmnist.core.statistics import softmax
 from fmnist.data.arrays import images_of
 from fmnist.data.of_run import data_of
 from fmnist.evaluation import report_content as content
+from fmnist.evaluation.comparison import write_comparison
 from fmnist.evaluation.report import write_report
 from fmnist.evaluation.summary import summarise
 from fmnist.training import outputs
@@ -127,6 +128,20 @@ def test_a_run_without_validation_has_no_temperature(
     assert sentence in html
     assert ('data-chart="reliability"' in html) == calibrated
     assert (run.path / "figures" / "reliability.png").exists() == calibrated
+
+
+@pytest.mark.parametrize(("table", "shown"), [("0,2.0\n1,1.0", True), ("0,\n1,", False)])
+def test_learning_is_shown_where_anything_was_recorded(tmp_path: Path, table: str, shown: bool) -> None:
+    for seed in range(2):
+        run = make_run(tmp_path, "mlp-classifier", seed, val=0)
+        (run.path / "metrics.csv").write_text(f"epoch,train/loss\n{table}\n")
+    text = " ".join(report(run, tmp_path).texts)
+    assert ("This run recorded no learning curves." in text) != shown
+    write_comparison([tmp_path], tmp_path / "out", str(tmp_path))
+    page = (tmp_path / "out" / "compare.html").read_text()
+    assert ("None of these runs recorded learning curves." in page) != shown
+    assert ('data-chart="loss_curves"' in page) == shown
+    assert 'data-chart="accuracy_curves"' not in page
 
 
 def test_a_perfect_run_has_no_errors_to_show(tmp_path: Path) -> None:

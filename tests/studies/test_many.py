@@ -34,12 +34,21 @@ name, logs = config["name"], values["--logs"]
 if name == "broken":
     sys.exit("error: it is broken")
 config |= {"logs": logs, "data": {"root": values["--data.root"]}, "seed": values.get("--seed")}
+config |= {"seed_everything": values[flag] for flag in ["--seed_everything"] if flag in values}
+config["data"] |= {"split_seed": values[flag] for flag in ["--data.split_seed"] if flag in values}
 if "--print_config" in sys.argv:
     print(yaml.safe_dump(config))
     sys.exit()
 print("trains", name, flush=True)
 if name == "endless":
     time.sleep(100)
+if name in ("left", "right"):  # each waits for the other
+    Path(logs, name).mkdir(parents=True)
+    end = time.monotonic() + 120
+    while len(list(Path(logs).glob("*t"))) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    if time.monotonic() >= end:
+        sys.exit("error: waited in vain")
 path = Path(logs, name, f"version_{len(list(Path(logs, name).glob('*')))}")
 path.mkdir(parents=True)
 (path / "config.yaml").write_text(yaml.safe_dump(config))
@@ -196,6 +205,56 @@ def test_the_finished_runs_are_compared(run: Call, folder: Path) -> None:
     assert (output / "compare.html").exists()
 
 
+def test_the_folder_of_a_comparison_is_made_before_the_trainings(run: Call, folder: Path) -> None:
+    (folder.parent / "page").touch()
+    status, printed, errors = run(
+        "--compare", folder.parent / "page", folder / "cnn.yaml", folder / "mlp.yaml"
+    )
+    assert (status, errors.splitlines()[0]) == (
+        2, f"error: --compare {folder.parent / 'page'}: cannot be written (File exists)",
+    )  # fmt: skip
+    assert "trains" not in printed
+
+
+def test_runs_that_their_time_cut_short_are_compared_and_count_as_finished(run: Call, folder: Path) -> None:
+    path = write(folder, "cnn", "trainer: {max_time: '00:01:00:00'}\n")
+    config = yaml.safe_load(path.read_text()) | {"logs": "elsewhere", "seed": None}
+    for seed in range(2):
+        made = make_run(folder.parent / "logs", "cnn", seed=seed, metrics={"test": {"accuracy": 0.9}})
+        own = {**config, "seed_everything": str(seed), "data": {"root": "elsewhere"}}
+        (made.path / "config.yaml").write_text(yaml.safe_dump(own))
+        made.update(status="stopped", ended_by="max_time")
+    output = folder.parent / "page"
+    status, printed, errors = run("--compare", output, "--config", path, "--seeds", 2)
+    assert (status, errors) == (0, "")
+    assert "trains" not in printed
+    assert (output / "compare.html").exists()
+    page = (folder.parent / "logs" / "studies" / "cnn-seeds" / "study.html").read_text()
+    assert "No run is finished" not in page
+    assert "<dd>2<small>no other" in page
+
+
+def test_every_pair_of_seeds_has_a_run_and_a_blend_runs_once(run: Call, folder: Path) -> None:
+    (folder / "broken.yaml").unlink()
+    status, printed, _ = run(folder, "--seeds", 2, "--split-seeds", 2)
+    runs = Run.all(folder.parent / "logs" / "cnn")
+    pairs = {(made.config["seed_everything"], made.config["data"]["split_seed"]) for made in runs}
+    assert (status, len(runs), len(pairs), printed.count("trains a_blend")) == (0, 4, 4, 1)
+    study = folder.parent / "logs" / "studies" / "configs"
+    assert {"study.html", "trials.csv", "trials.md", "study.json"} <= {path.name for path in study.iterdir()}
+    assert conftest.call(["--resume", str(study)]) == 0
+    assert len(Run.all(folder.parent / "logs" / "cnn")) == 4
+
+
+def test_runs_of_a_list_go_on_at_the_same_time(run: Call, folder: Path) -> None:
+    paths = [write(folder, name) for name in ("left", "right")]
+    status, printed, _ = run("--jobs", 2, *paths)
+    assert status == 0
+    study = folder.parent / "logs" / "studies" / "runs"
+    assert [(study / f"{n}.log").read_text() for n in range(2)] == ["trains left\n", "trains right\n"]
+    assert {f"[{n}/2] {path}: finished" for n, path in enumerate(paths, 1)} <= set(printed.splitlines())
+
+
 def test_files_of_one_name_are_two_configurations(run: Call, folder: Path) -> None:
     other = folder / "other"
     other.mkdir()
@@ -209,6 +268,8 @@ def test_runs_that_are_not_tested_are_compared_by_validation(run: Call, folder: 
     status, printed, _ = run("--config", path, "--seeds", 2)
     assert status == 0
     assert "Validation accuracy 0.8123 ± 0.0000 over 2 seeds" in printed
+    status, _, errors = run("--config", path, "--seeds", 2, "--compare", folder.parent / "page")
+    assert (status, errors.startswith("error: --compare: compares runs on the test set")) == (2, True)
 
 
 def test_what_a_study_sets_itself_is_refused(run: Call, folder: Path) -> None:

@@ -1,6 +1,5 @@
 """A search: what it draws and prunes, what it survives, and what it refuses before the first trial."""
 
-import contextlib
 import json
 import os
 import random
@@ -14,8 +13,12 @@ import pytest
 
 from fmnist.core.runs import Run
 from fmnist.studies import search as searching
+from fmnist.studies.folder import save_command
+from fmnist.studies.jobs import Job
 from fmnist.studies.processes import Child, TrialRun
+from fmnist.studies.search import Plan
 from fmnist.studies.trials import LOST, Progress
+from tests.machine import children, kill_children
 from tests.studies.conftest import SPACE, TRAINER, QuickStudy, call, outcomes
 from tests.studies.postgres import postgres
 
@@ -72,11 +75,9 @@ def test_a_study_that_is_killed_ends_as_one_left_alone(tmp_path: Path) -> None:
             wait_for(killed, process, begun(killed) + 2)
             time.sleep(draw.uniform(0, 1))
             if victims != "study":
-                while not (running := children(process.pid)):
+                while not kill_children(process.pid):
+                    assert process.poll() is None
                     time.sleep(0.01)
-                for child in running:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(child, signal.SIGKILL)
             if victims == "trial":  # which the study notices, and goes on
                 wait_for(killed, process, begun(killed) + 1)
             process.kill()
@@ -103,11 +104,6 @@ def wait_for(quick: QuickStudy, process: subprocess.Popen[str], trials: int) -> 
 def finished_runs(quick: QuickStudy, number: int) -> list[Run]:
     runs = [run for run in Run.all(quick.folder / "quick") if run.record["study"]["trial"] == number]
     return [run for run in runs if run.status in ("finished", "pruned")]
-
-
-def children(parent: int) -> list[int]:
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True)
-    return [int(word) for word in listed.stdout.split()]
 
 
 @pytest.mark.slow
@@ -148,8 +144,9 @@ def trials_started(quick: QuickStudy) -> list[int]:
 def test_ctrl_c_and_a_closed_terminal_leave_a_study_that_goes_on(
     quick: QuickStudy, number: signal.Signals, status: int
 ) -> None:
-    with quick.start("--trials", 3, SECONDS_AN_EPOCH="0.3") as process:
+    with quick.start("--trials", 3, SECONDS_AN_EPOCH="0.01,60") as process:
         while not list((quick.folder / "quick").glob("*/checkpoints/last.ckpt")):
+            assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(number)
         output, _ = process.communicate(timeout=100)
@@ -219,6 +216,9 @@ BAD = {
     "x: {low: 1, high: 2, step: 0}": "x: step 0: must be above 0",
     "y: {low: 1, high: 2, if: {kind: a}}": "y: if kind: must be a flag above it",
     "kind: [a]\ny: {low: 1, high: 2, if: {kind: c}}": "y: if kind: c is none of its choices",
+    "kind: [a]\ny: {low: 1, high: 2, if: {kind: []}}": "y: if kind: must name at least one of its choices",
+    "x: [0, 1, 0]": "x: choices: 0 is there twice",
+    "x: [false, false]": "x: choices: False is there twice",
     "name: [a, b]": "name: cannot be searched: it is given by the study",
     "data.val_size: [1, 2]": "data.val_size: cannot be searched: it would compare",
     "z: [1, 2]": "--z: no such flag",
@@ -243,6 +243,10 @@ REFUSED: dict[tuple[object, ...], str] = {
     ("--metric", "val/luck"): "--metric val/luck: must be one of val/accuracy",
     ("--storage", "nowhere"): "--storage nowhere: cannot be reached",
     ("--storage", "postgresql://me:secret@127.0.0.1:1/x"): "--storage postgresql://me:***@127.0.0.1:1/x: ca",
+    (
+        "--storage",
+        "postgresql://127.0.0.1:1/x?user=me&password=secret",
+    ): "--storage postgresql://127.0.0.1:1/x?user=me&password=***: cannot be reached",
     ("--seeds", 2): "--search: goes with --config FILE, and not with PATH, --seeds",
     ("--study", "a/b"): "--study 'a/b': must be letters",
     ("--wrong", 1): "--wrong: no such flag",
@@ -259,6 +263,39 @@ def test_a_wrong_command_is_refused(
     assert "secret" not in errors
     assert len(errors.splitlines()) == 1
     assert not quick.folder.exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:se@cret@host/x", "postgresql://host/x?user=me&password=se@cret"]
+)
+@pytest.mark.parametrize("words", [["--storage", "{}"], ["--storage={}"]])
+def test_a_password_is_not_kept(tmp_path: Path, url: str, words: list[str]) -> None:
+    folder = tmp_path / "logs" / "studies" / "x"
+    save_command(folder, ["--trials", "3", *(word.format(url) for word in words)])
+    text = (folder / "study.json").read_text()
+    assert "cret" not in text
+    assert json.loads(text)["arguments"] == ["--trials", "3"]
+
+
+@pytest.mark.parametrize(
+    "flags", [["--prune", "none"], ["--prune", "hyperband"], ["--storage", "sqlite:///"]]
+)
+def test_other_pruning_rules_and_a_database(quick: QuickStudy, flags: list[str]) -> None:
+    words = [f"{word}{quick.root}/trials.db" if word.startswith("sqlite") else word for word in flags]
+    assert search(quick, "--trials", 8, *words) == 0
+    runs = Run.all(quick.folder / "quick")
+    assert sorted(run.record["study"]["trial"] for run in runs) == list(range(8))
+    assert {run.status for run in runs} <= ({"finished"} if "none" in flags else {"finished", "pruned"})
+    assert (quick.folder / "journal.log").exists() == ("--storage" not in flags)
+
+
+def test_every_metric_says_whether_lower_is_better(tmp_path: Path) -> None:
+    directions = {"loss": "minimize", "accuracy": "maximize", "log_loss": "minimize", "macro_f1": "maximize"}
+    directions |= {"calibration_error": "minimize", "brier_score": "minimize", "top2_accuracy": "maximize"}
+    job = Job(tmp_path, [], False, False, {})
+    for metric, direction in directions.items():
+        plan = Plan(tmp_path, "x", job, "x", [], f"val/{metric}", 1, 0, "none", None, {})
+        assert plan.direction == direction
 
 
 def test_a_refused_command_is_not_kept(quick: QuickStudy) -> None:
@@ -305,11 +342,10 @@ def test_a_trial_that_is_killed_before_its_first_checkpoint_begins_again(quick: 
         trial.start()
     assert isinstance(trial.child, Child)
     while trial.find() is None or not (quick.folder / "quick" / "starts.txt").exists():
+        assert trial.child.poll() is None
         time.sleep(0.05)
-    listed = subprocess.run(
-        ["pgrep", "-f", f"{TRAINER} --config {quick.config}"], capture_output=True, text=True
-    )
-    os.kill(int(listed.stdout), signal.SIGKILL)
+    (trainer,) = [child for child in children(os.getpid()) if str(quick.config) in child.cmdline()]
+    trainer.kill()
     trial.child.wait()
     status = trial.ended()
     assert status == -signal.SIGKILL
