@@ -45,11 +45,12 @@ def main(args: Sequence[str] | None = None) -> None:
     from pathlib import Path
 
     from fmnist.core.errors import reports_unwritable
-    from fmnist.core.files import check_output
+    from fmnist.core.files import check_output, write_arrays
     from fmnist.data.arrays import images_of
     from fmnist.data.datamodule import FashionMNISTDataModule
+    from fmnist.segmentation.network import export_weights
     from fmnist.segmentation.scenes import Scenes
-    from fmnist.segmentation.training import intersection_over_union, render_scenes, save, train
+    from fmnist.segmentation.training import intersection_over_union, render_scenes, train
 
     check_output(f"--output {quoted(options.output)}", Path(options.output), (".npz",))  # before the work
     data = FashionMNISTDataModule(options.root, val_size=options.val_size)
@@ -57,7 +58,7 @@ def main(args: Sequence[str] | None = None) -> None:
     scenes = render_scenes(Scenes(images.images, images.labels, options.seed), options.scenes)
     network = train(scenes, options.steps, options.seed)
     with reports_unwritable(f"--output {quoted(options.output)}"):
-        save(network, Path(options.output))
+        write_arrays(Path(options.output), export_weights(network))
     unseen = images_of(data, "val")
     checked = render_scenes(
         Scenes(unseen.images, unseen.labels, options.seed + 1), min(CHECKED, options.scenes)

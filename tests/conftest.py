@@ -1,17 +1,20 @@
 """What every test shares: the drawn data set, the published one where it is, and the marks' conditions."""
 
 import os
+from collections.abc import Callable, Iterator
 
 os.environ["MPLBACKEND"] = "Agg"
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core for each worker
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fmnist.core.errors import InputError
 from fmnist.data import source
+from tests.browser import chromium
 from tests.synthetic import write_synthetic
 
 
@@ -40,6 +43,26 @@ def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def real_data() -> Path:
     """Folder of the published files; skips the test where they are not on this machine."""
     return _published_folder()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser; skips the test where there is none."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return a function that calls a ``main`` with words that it must refuse, and returns the message."""
+
+    def call(main: Callable[[list[str]], object], *words: object) -> str:
+        with pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        assert stop.value.code == 2
+        return capsys.readouterr().err
+
+    return call
 
 
 def _published_folder() -> Path:

@@ -1,6 +1,7 @@
 """Imports: they go down only as in the map of docs/, in no circle, and name what the set-up requires."""
 
 import ast
+import functools
 import graphlib
 import importlib.util
 import subprocess
@@ -54,6 +55,7 @@ def package_of(module: str) -> str:
     return parts[1] if len(parts) > 1 and parts[1] in FLOOR else "core"
 
 
+@functools.cache
 def imports_of(module: str) -> list[str]:
     """Return every name that a file imports, wherever in the file, as dotted absolute names."""
     path = FILES[module]

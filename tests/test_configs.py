@@ -10,17 +10,18 @@ from typing import Any
 import pytest
 import yaml
 
-from fmnist.baselines import fitting
-from fmnist.baselines import report as baseline_report
+from fmnist.baselines import fitting, report
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.data.augmentation import Augmentation
+from fmnist.models.layers import parameter_count
 from fmnist.pictures import read_labelled_folder
 from fmnist.training import outputs
 from fmnist.training.command_line import Command, parse
 from fmnist.training.train import main
 from scripts import baseline
 from tests.baselines.network import write_network
+from tests.quick import leave_out_figures
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = sorted((ROOT / "configs" / "published").glob("*.yaml"))
@@ -30,6 +31,12 @@ BASELINES = sorted(path for path in RUNS if path.read_text().startswith("# pytho
 MODELS = sorted(set(RUNS) - set(BASELINES))
 MAPPINGS = sorted((ROOT / "configs" / "photographs").glob("*.yaml"))
 PRESETS = sorted((ROOT / "configs" / "debug").glob("*.yaml"))
+STACKS = [
+    (path, preset)
+    for path in MODELS
+    for preset in PRESETS
+    if preset.stem == "overfit" or path.parent.name == "configs"  # the others change nothing that matters
+]
 
 
 def name(path: Path) -> str:
@@ -81,8 +88,7 @@ def _no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def train(synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     """Return a function that trains on the drawn set; figures are left out."""
-    monkeypatch.setattr(outputs, "draw_figures", lambda *_: {})
-    monkeypatch.setattr(outputs, "write_tensorboard", lambda *_: None)
+    leave_out_figures(monkeypatch, outputs)
     where = ["--data.root", str(synthetic_root), "--logs", str(tmp_path), "--trainer.precision", "32-true"]
 
     def run(*paths: Path, flags: tuple[str, ...] = ()) -> Run:
@@ -154,8 +160,7 @@ def test_a_baseline_fits(
     synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Path
 ) -> None:
     monkeypatch.setattr(fitting, "fit_in_subprocess", fitting.fit)
-    monkeypatch.setattr(baseline_report, "draw_figures", lambda *_: {})
-    monkeypatch.setattr(baseline_report, "write_tensorboard", lambda *_: None)
+    leave_out_figures(monkeypatch, report)
     monkeypatch.chdir(tmp_path)  # where logs/cnn is what a configuration is made of
     for member in ("cnn", "hog-svm"):
         write_network(synthetic_root, tmp_path / "logs", member)
@@ -174,8 +179,15 @@ def test_a_baseline_fits(
     check_recorded(run.config, path, changed=changed)
 
 
-@pytest.mark.parametrize("preset", PRESETS, ids=name)
-@pytest.mark.parametrize("path", MODELS, ids=name)
+def test_the_parameters_in_readme_are_those_of_the_networks() -> None:
+    cells = re.findall(r"^\| `configs/(\S+)`.*? \| ([\d,]+) \|", (ROOT / "README.md").read_text(), re.M)
+    paths = {ROOT / "configs" / path: count for path, count in cells}
+    models = {path: configure(path, flags=teachers(path)).model for path in paths}
+    assert len(paths) > 5
+    assert {path: f"{parameter_count(model.network):,}" for path, model in models.items()} == paths
+
+
+@pytest.mark.parametrize(("path", "preset"), STACKS, ids=name)
 def test_a_preset_stacks_on_every_network(path: Path, preset: Path) -> None:
     command = configure(path, preset, flags=teachers(path))
     check_recorded(yaml.safe_load(command.config_yaml), path, preset, changed={"teachers"})

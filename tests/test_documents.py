@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import runpy
 import shlex
 import sys
 from collections.abc import Iterator
@@ -227,6 +228,15 @@ def test_the_flags_page_asks_for_the_help_of_every_script() -> None:
     page = (ROOT / "docs" / "reference" / "flags.md").read_text()
     asked = re.findall(r"<!-- help: python (scripts/\w+\.py) --help -->", page)
     assert sorted(asked) == sorted(f"scripts/{path.name}" for path in (ROOT / "scripts").glob("*.py"))
+
+
+def test_a_page_gets_the_help_that_it_asks_for() -> None:
+    hook = runpy.run_path(str(ROOT / "docs" / "hooks.py"))["on_page_markdown"]
+    asked = ["<!-- help: python scripts/compare.py --help -->", "<!-- help: python -c 'print(1)' -->"]
+    first, second = hook("\n\n".join(asked)).split("\n\n```text\n")
+    assert first.startswith("```text\nusage: python scripts/compare.py ")
+    assert first.endswith("\n```")
+    assert second == "1\n```"
 
 
 def test_the_api_has_a_page_for_every_package() -> None:

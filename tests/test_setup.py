@@ -1,6 +1,7 @@
 """The set-up files agree with each other and with the code."""
 
 import configparser
+import functools
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 
 
+@functools.cache
 def requirements() -> dict[str, Requirement]:
     """Return everything that setup.cfg requires, by canonical name."""
     config = configparser.ConfigParser(inline_comment_prefixes=["#"])

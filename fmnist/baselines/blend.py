@@ -55,14 +55,11 @@ class Blend:
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return log-probabilities, float32 (N, 10), of images uint8 (N, 28, 28)."""
-        return self.combine([member(images) for member in self.members])
-
-    def combine(self, logits: Sequence[np.ndarray]) -> np.ndarray:
-        """Return log-probabilities, float32 (N, 10), from the logits (N, 10) of every model."""
-        probabilities = np.zeros(logits[0].shape)
-        for rows, temperature, weight in zip(logits, self.temperatures, self.weights, strict=True):
-            probabilities += weight * softmax(rows, temperature)
-        return log_probabilities(probabilities)
+        probabilities = [
+            weight * softmax(member(images), temperature)
+            for member, temperature, weight in zip(self.members, self.temperatures, self.weights, strict=True)
+        ]
+        return log_probabilities(np.sum(probabilities, axis=0))
 
     def save(self, folder: Path) -> None:
         """Write temperatures and weights into a run folder."""

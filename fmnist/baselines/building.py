@@ -1,9 +1,11 @@
 """A configuration's ``class_path`` and ``init_args`` to objects of scikit-learn, checked before any data."""
 
+import contextlib
 import difflib
 import importlib
 import inspect
 import re
+from collections.abc import Container, Iterable
 from typing import Any
 
 from sklearn.base import BaseEstimator, is_classifier
@@ -25,9 +27,10 @@ def build_classifier(spec: Any, seed: int) -> BaseEstimator:
     if not (isinstance(spec, dict) and "class_path" in spec):
         raise InputError("--estimator: names no class_path, like sklearn.svm.SVC")
     estimator = build(spec, seed, "--estimator")
-    if not (isinstance(estimator, BaseEstimator) and is_classifier(estimator)):
-        raise InputError(f"--estimator {spec['class_path']}: is no classifier of scikit-learn")
-    return estimator
+    with contextlib.suppress(Exception):  # a pipeline asks its steps, which may be anything
+        if isinstance(estimator, BaseEstimator) and is_classifier(estimator):
+            return estimator
+    raise InputError(f"--estimator {spec['class_path']}: is no classifier of scikit-learn")
 
 
 def build_transformers(features: Any, seed: int) -> list[BaseEstimator]:
@@ -99,12 +102,10 @@ def build(spec: Any, seed: int, flag: str) -> Any:
     given = spec.get("init_args") or {}
     if not isinstance(given, dict):
         raise InputError(f"{flag}.init_args {given!r:.40}: must hold arguments by name")
-    _check_names(kind, given, flag)
+    known = _parameters(kind, given, flag)
     arguments = {name: build(value, seed, f"{flag}.{name}") for name, value in given.items()}
     # a splitter that does not shuffle refuses a seed
-    if "random_state" in inspect.signature(kind).parameters and (
-        not issubclass(kind, BaseCrossValidator) or arguments.get("shuffle")
-    ):
+    if "random_state" in known and (not issubclass(kind, BaseCrossValidator) or arguments.get("shuffle")):
         arguments.setdefault("random_state", seed)
     return _construct(kind, arguments, flag)
 
@@ -140,22 +141,27 @@ def _public_name(kind: type) -> str:
     return re.sub(r"\._\w+", "", f"{kind.__module__}.{kind.__name__}")
 
 
-def _check_names(kind: type, given: dict[str, Any], flag: str) -> None:
-    known = inspect.signature(kind).parameters
+def _parameters(kind: type, given: Iterable[str], flag: str) -> Container[str]:
+    """Return the names of the arguments that a class takes; refuse any other that is given."""
+    try:
+        known = inspect.signature(kind).parameters
+    except ValueError:  # it is written in C
+        raise InputError(f"{flag} {_public_name(kind)}: does not say which arguments it takes") from None
     for name in given:
         if name not in known:
             close = difflib.get_close_matches(str(name), known, n=1)
             hint = f"did you mean {flag}.{close[0]}?" if close else f"it takes {', '.join(known)}"
             raise InputError(f"{flag}.{name}: {kind.__name__} takes no such argument; {hint}")
+    return known
 
 
 def _construct(kind: type, arguments: dict[str, Any], flag: str) -> Any:
     """Construct an object and let scikit-learn check its arguments, which it otherwise does in ``fit``."""
     try:
         instance = kind(**arguments)
-        if isinstance(instance, BaseEstimator):
+        if hasattr(instance, "_parameter_constraints"):
             instance._validate_params()  # scikit-learn has no public way
-    except (TypeError, ValueError, AttributeError) as error:  # the last of base classes
+    except (TypeError, ValueError, AttributeError) as error:  # a few constructors compute
         reason = one_line(error)
         name = re.match(r"The '(\w+)' parameter", reason)
         where = f"{flag}.{name[1]} {arguments.get(name[1])!r:.40}" if name else f"{flag} {kind.__name__}"

@@ -15,8 +15,8 @@ from fmnist.core.errors import InputError
 from fmnist.core.runs import check_name
 from fmnist.core.yaml_files import as_written, read_yaml, with_numbers
 
-Backend = Literal["auto", "fast", "stock"]
-BACKENDS = get_args(Backend)
+Engine = Literal["auto", "fast", "stock"]
+ENGINES = get_args(Engine)
 DEFAULTS: dict[str, Any] = {
     "name": "baseline",
     "logs": "logs",
@@ -44,7 +44,7 @@ every key of the YAML is a flag, too, and a later one wins:
   --logs DIR                   folder of all runs
   --seed N                     random_state of whatever takes one and is given none (--seed_everything N, as
                                in train.py, is the same)
-  --engine {"|".join(BACKENDS)}     scikit-learn-intelex where it is faster and equal, or scikit-learn alone
+  --engine {"|".join(ENGINES)}     scikit-learn-intelex where it is faster and equal, or scikit-learn alone
   --test true|false            whether to test the estimator; false leaves the test set to later runs
   --features LIST              steps, like "[hog, {{pca: 200}}]": first one of
                                {", ".join(extractor.usage for extractor in EXTRACTORS.values())};
@@ -71,7 +71,7 @@ class Config:
     name: str
     logs: str
     seed: int
-    engine: Backend
+    engine: Engine
     test: bool
     features: list[Any]
     estimator: dict[str, Any] | None
@@ -190,8 +190,8 @@ def _hint(key: str, known: list[str], where: str) -> str:
 def _check(config: dict[str, Any]) -> Config:
     """Refuse values of a wrong type; the estimator's arguments are checked when it is built."""
     check_name(str(config["name"]))
-    if config["engine"] not in BACKENDS:
-        raise InputError(f"--engine {config['engine']}: must be one of {', '.join(BACKENDS)}")
+    if config["engine"] not in ENGINES:
+        raise InputError(f"--engine {config['engine']}: must be one of {', '.join(ENGINES)}")
     if not isinstance(config["test"], bool):
         raise InputError(f"--test {config['test']}: must be true or false")
     (seed,) = config.keys() & set(SEED_KEYS)

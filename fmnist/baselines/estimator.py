@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, NuSVC
 
 from fmnist.baselines.features import load_extractor
-from fmnist.baselines.trust import sort_types
+from fmnist.baselines.trust import split_types
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError, one_line, quoted
 from fmnist.core.files import write_file
@@ -77,10 +77,13 @@ class FittedEstimator:
         classifier = self.pipeline[-1]
         if len(self.pipeline) > 1 or isinstance(classifier, SVC | NuSVC):
             return None
-        for names in (("coef_", "intercept_"), ("coefs_", "intercepts_")):
-            if hasattr(classifier, names[0]):
-                return sum(np.size(array) for name in names for array in getattr(classifier, name))
-        return None
+        if hasattr(classifier, "coef_"):
+            arrays = [classifier.coef_, classifier.intercept_]
+        elif hasattr(classifier, "coefs_"):
+            arrays = [*classifier.coefs_, *classifier.intercepts_]
+        else:
+            return None
+        return sum(np.size(array) for array in arrays if np.ndim(array))  # no intercept may be a plain 0.0
 
     def save(self, folder: Path) -> None:
         """Write the estimator into a run folder.
@@ -102,7 +105,7 @@ def pack(features: list[Any], pipeline: Pipeline) -> bytes:
         content = skops.io.dumps(
             {"features": features, "pipeline": pipeline}, compression=zipfile.ZIP_DEFLATED, compresslevel=1
         )
-        unknown = sort_types(content)[1]
+        unknown = split_types(content)[1]
         reason = f", it holds {', '.join(unknown)}" if unknown else ""
     except RecursionError:
         reason = ", parts of it hold each other"
@@ -123,7 +126,7 @@ def unpack(content: bytes, path: Path) -> tuple[list[Any], Pipeline]:
         InputError: It is damaged, or holds something else; the message names ``path``.
     """
     try:
-        trusted, unknown = sort_types(content)
+        trusted, unknown = split_types(content)
         loaded: Any = None if unknown else skops.io.loads(content, trusted=trusted)
     except Exception as error:  # a damaged archive raises nearly anything
         raise InputError(f"{quoted(path)}: is damaged ({one_line(error)})") from None
@@ -161,7 +164,7 @@ def predict_scores(pipeline: Pipeline, x: np.ndarray, source: str) -> np.ndarray
     with reports_failure(source, pipeline):
         for _, step in pipeline.steps[:-1]:
             x = step.transform(x)
-        scores = class_values(pipeline[-1], x, score_type_of(pipeline[-1]))
+        scores = class_values(pipeline[-1], x)
     if fault := scores_fault(scores, images):
         raise InputError(f"{source} {type(pipeline[-1]).__name__}: gives {fault}")
     return scores
@@ -187,8 +190,9 @@ def score_type_of(classifier: Any) -> ScoreType:
     return "decision scores" if hasattr(classifier, "decision_function") else "decisions"
 
 
-def class_values(classifier: Any, x: np.ndarray, score_type: ScoreType) -> np.ndarray:
-    """Return a classifier's values of a type, float32 (N, 10), for its input (N, D)."""
+def class_values(classifier: Any, x: np.ndarray) -> np.ndarray:
+    """Return a classifier's values of ``score_type_of``, float32 (N, 10), for its input (N, D)."""
+    score_type = score_type_of(classifier)
     if score_type == "log-probabilities":
         return log_probabilities(classifier.predict_proba(x))
     if score_type == "decisions":

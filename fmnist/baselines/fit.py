@@ -26,7 +26,7 @@ from fmnist.core.files import write_file
 from fmnist.core.predictions import Predictions
 from fmnist.core.runs import Run
 from fmnist.core.tables import counted
-from fmnist.data.arrays import PARTS, images_of, training_images_of
+from fmnist.data.arrays import Part, images_of, training_images_of
 from fmnist.data.augmentation import Augmentation
 from fmnist.data.datamodule import FashionMNISTDataModule
 
@@ -44,7 +44,7 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
         InputError: The configuration is wrong, which is nearly always noticed before data are loaded.
     """
     config, members = find_members(config)
-    fitting.intelex_version(config.engine)  # refuses a backend that is not installed
+    fitting.intelex_version(config.engine)  # refuses an engine that is not installed
     steps: list[BaseEstimator] = []  # a blend has none
     if config.estimator is not None:
         steps = build_transformers(config.features, config.seed)
@@ -88,7 +88,7 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
 def _check(
     config: Config, steps: list[BaseEstimator], members: list[Run], data: FashionMNISTDataModule
 ) -> None:
-    """Refuse too few or too many images, and runs that were trained on the validation images."""
+    """Refuse too few or too many images, and runs whose images do not go with them."""
     labels = images_of(data, "train").labels
     size = len(labels) * (1 + config.data["copies"])
     if len(np.unique(labels)) < len(CLASSES):
@@ -96,6 +96,10 @@ def _check(
     flag = "--blend" if config.blend else "--features embedding"
     for run in members:
         check_member(run, flag, data.data.sha256, data.split)
+        if config.blend and not np.array_equal(
+            run.predictions("val").indices, images_of(data, "val").indices
+        ):
+            raise InputError(f"--blend {quoted(run.path)}: its predictions are of other validation images")
     fitting.check_memory(steps, size)
 
 
@@ -152,13 +156,13 @@ def _fit_estimator(
         print(f"  warning: {warning}", flush=True)
     seconds = round(extraction + fit.seconds, 2)
     shares = f"{seconds:.1f} s, {extraction:.1f} of them for the features"
-    print(f"fitted in {shares}, by {fit.backend}", flush=True)
+    print(f"fitted in {shares}, by {fit.engine}", flush=True)
     estimator = FittedEstimator(config.features, fit.pipeline, run.path)
     own = estimator.parameters
     return estimator, {
         "fit_seconds": seconds,
         "train_seconds": seconds + _train_seconds(members),
-        "engine": fit.backend,
+        "engine": fit.engine,
         "parameters": None if own is None else own + sum(member.record["parameters"] for member in members),
         "epochs": len(estimator.losses) or None,
         # of a few images, because libsvm takes a hundredth of a second for each
@@ -171,15 +175,11 @@ def _fit_blend(
 ) -> tuple[Blend, dict[str, Any]]:
     """Weight finished runs by their validation predictions; return the blend, and what to record of it."""
     start = time.perf_counter()
-    val = images_of(data, "val")
-    predictions = [member.predictions("val") for member in members]
-    for member, own in zip(members, predictions, strict=True):
-        if not np.array_equal(own.indices, val.indices):
-            raise InputError(f"--blend {quoted(member.path)}: its predictions are of other validation images")
+    logits = [member.predictions("val").logits for member in members]
     for place, member in enumerate(members):
         copy_model(member, run.path / MEMBERS / str(place))
     functions = load_members(run.path, len(members), load_model)
-    blend = Blend.fit([own.logits for own in predictions], val.labels, functions)
+    blend = Blend.fit(logits, images_of(data, "val").labels, functions)
     for member, weight, temperature in zip(members, blend.weights, blend.temperatures, strict=True):
         print(f"  {quoted(member.path)}: weight {weight:.3f}, temperature {temperature:.3f}", flush=True)
     counts = [member.record["parameters"] for member in members]
@@ -208,7 +208,8 @@ def _finish(
 ) -> None:
     """Predict validation and test; save predictions, model, metrics, figures and TensorBoard's events."""
     predictions = {}
-    for part in PARTS[1:] if config.test else PARTS[1:2]:
+    parts: tuple[Part, ...] = ("val", "test") if config.test else ("val",)
+    for part in parts:
         images, labels, indices = images_of(data, part)
         if not len(labels):
             continue

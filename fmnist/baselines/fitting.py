@@ -1,4 +1,4 @@
-"""Fitting a pipeline in a subprocess, with scikit-learn or a faster backend, and checks of the memory.
+"""Fitting a pipeline in a subprocess, with scikit-learn or a faster engine, and checks of the memory.
 
 Native code does not react to signals, and the system kills it when memory runs out. The parent process
 stays able to print progress, to end the fit at Ctrl-C, and to report a lack of memory.
@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.semi_supervised import LabelPropagation, LabelSpreading
 from sklearn.svm import SVC, NuSVC
 
-from fmnist.baselines.config import Backend
+from fmnist.baselines.config import Engine
 from fmnist.core.errors import InputError, one_line
 
 PACKAGE = "scikit-learn-intelex"
@@ -52,18 +52,18 @@ class Fit(NamedTuple):
 
     Attributes:
         pipeline: Fitted, of scikit-learn's own classes.
-        backend: Name and version of what fitted the classifier.
+        engine: Name and version of what fitted the classifier.
         seconds: Of the fit alone.
         warnings: What scikit-learn warned of.
     """
 
     pipeline: Pipeline
-    backend: str
+    engine: str
     seconds: float
     warnings: list[str]
 
 
-def fit_in_subprocess(pipeline: Pipeline, x: np.ndarray, y: np.ndarray, backend: Backend) -> Fit:
+def fit_in_subprocess(pipeline: Pipeline, x: np.ndarray, y: np.ndarray, engine: Engine) -> Fit:
     """Fit a pipeline in a subprocess to x float32 (N, D) and y int64 (N,); see ``fit_classifier``.
 
     Its progress is printed every ``PROGRESS_SECONDS``.
@@ -74,7 +74,7 @@ def fit_in_subprocess(pipeline: Pipeline, x: np.ndarray, y: np.ndarray, backend:
     """
     context = multiprocessing.get_context("spawn")  # a fork would inherit locks of torch's threads
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(sender, pipeline, x, y, backend))
+    process = context.Process(target=_work, args=(sender, pipeline, x, y, engine))
     process.start()
     sender.close()
     try:
@@ -92,20 +92,20 @@ def fit_in_subprocess(pipeline: Pipeline, x: np.ndarray, y: np.ndarray, backend:
         process.join()
 
 
-def fit(pipeline: Pipeline, x: np.ndarray, y: np.ndarray, backend: Backend) -> Fit:
+def fit(pipeline: Pipeline, x: np.ndarray, y: np.ndarray, engine: Engine) -> Fit:
     """Fit a pipeline in this process; see ``fit_in_subprocess``."""
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         for _, step in pipeline.steps[:-1]:
             x = step.fit_transform(x, y)
         name, classifier = pipeline.steps[-1]
-        classifier, used = fit_classifier(classifier, x, y, backend)
+        classifier, used = fit_classifier(classifier, x, y, engine)
     pipeline.steps[-1] = (name, classifier)
     messages = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
     return Fit(pipeline, used, time.perf_counter() - start, list(messages))
 
 
-def _work(sender: Connection, pipeline: Pipeline, x: np.ndarray, y: np.ndarray, backend: Backend) -> None:
+def _work(sender: Connection, pipeline: Pipeline, x: np.ndarray, y: np.ndarray, engine: Engine) -> None:
     """Fit; send ``("line", text)`` meanwhile, last "fitted" with a ``Fit``, or "refused" or "defect", why."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which ends this process
     classifier: Any = pipeline[-1]
@@ -115,7 +115,7 @@ def _work(sender: Connection, pipeline: Pipeline, x: np.ndarray, y: np.ndarray, 
     lines = _Lines(sender)
     try:
         with contextlib.redirect_stdout(lines), contextlib.redirect_stderr(lines):
-            fitted = fit(pipeline, x, y, backend)
+            fitted = fit(pipeline, x, y, engine)
         if verbose is not None:
             fitted.pipeline[-1].set_params(verbose=verbose)
         sender.send(("fitted", fitted))
@@ -166,18 +166,18 @@ class _Lines:
         pass
 
 
-def intelex_version(backend: Backend) -> str | None:
+def intelex_version(engine: Engine) -> str | None:
     """Return the version of scikit-learn-intelex that may be used, or None.
 
     Raises:
-        InputError: The backend is ``fast``, and it is not installed.
+        InputError: The engine is ``fast``, and it is not installed.
     """
-    if backend == "stock":
+    if engine == "stock":
         return None
     try:
         return metadata.version(PACKAGE)
     except metadata.PackageNotFoundError:
-        if backend == "fast":
+        if engine == "fast":
             raise InputError(
                 f"--engine fast: {PACKAGE} is not installed (pip install -e '.[fast]'); take auto or stock"
             ) from None
@@ -185,14 +185,14 @@ def intelex_version(backend: Backend) -> str | None:
 
 
 def fit_classifier(
-    classifier: BaseEstimator, x: np.ndarray, y: np.ndarray, backend: Backend
+    classifier: BaseEstimator, x: np.ndarray, y: np.ndarray, engine: Engine
 ) -> tuple[Any, str]:
-    """Return a fitted classifier of scikit-learn, and the name and version of the backend that fitted it.
+    """Return a fitted classifier of scikit-learn, and the name and version of the engine that fitted it.
 
-    The backend ``stock`` is scikit-learn; ``auto`` and ``fast`` use ``PACKAGE`` for an SVC, and then
+    The engine ``stock`` is scikit-learn; ``auto`` and ``fast`` use ``PACKAGE`` for an SVC, and then
     ``classifier`` itself stays unfitted.
     """
-    version = intelex_version(backend)
+    version = intelex_version(engine)
     if version is not None and type(classifier) is SVC and isinstance(x, np.ndarray):  # else it is sparse
         from sklearnex import svm
 

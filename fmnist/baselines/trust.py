@@ -85,7 +85,7 @@ def is_trusted(name: str) -> bool:
     return isinstance(found, FunctionType) and module in FUNCTION_MODULES and not attribute.startswith("_")
 
 
-def sort_types(content: bytes) -> tuple[list[str], list[str]]:
+def split_types(content: bytes) -> tuple[list[str], list[str]]:
     """Return what a skops file holds beyond skops' own list and is trusted, and all that is not trusted."""
     types = skops.io.get_untrusted_types(data=content)
     trusted = [name for name in types if is_trusted(name)]

@@ -10,7 +10,7 @@ import torch
 from fmnist.benchmark import TITLES, parts
 from fmnist.benchmark.parts import Settings
 from fmnist.core.environment import environment
-from fmnist.core.errors import InputError, one_line, quoted
+from fmnist.core.errors import InputError, one_line, quoted, reports_unwritable
 from fmnist.core.files import check_output, write_file
 from fmnist.core.tables import Column, Row, Table
 
@@ -21,9 +21,14 @@ def measure(names: Sequence[str], settings: Settings, output: Path) -> None:
     These are ``output.json`` and ``output.md``. Parts that are measured again lose their older rows, the
     others keep theirs.
     """
+    flag = f"--output {quoted(output)}"
+    if output.name in ("", ".."):
+        raise InputError(f"{flag}: is a folder; name files in it, like {quoted(output / 'benchmark')}")
     as_json, as_markdown = (output.with_name(output.name + suffix) for suffix in (".json", ".md"))
+    with reports_unwritable(flag):
+        output.parent.mkdir(parents=True, exist_ok=True)
     for path in (as_json, as_markdown):
-        check_output(f"--output {quoted(output)}", path, (path.suffix,))
+        check_output(flag, path, (path.suffix,))
     results = _earlier(as_json)
     for name in names:
         results[name] = {**_conditions(settings), "rows": []}

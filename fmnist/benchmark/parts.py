@@ -101,14 +101,17 @@ def _loading(loader: Iterable[Any], steps: int, batch_size: int) -> Callable[[],
 def step(settings: Settings) -> Iterator[Row]:
     """Measure the training step of every network by layout and arithmetic, in images/s."""
     for network in settings.networks:
-        ways = {}
-        for name, channels_last, bf16, compiled in (
+        kinds = [
             ("float32", False, False, False),
             ("float32, channels last", True, False, False),
             ("bfloat16, channels last", True, True, False),
-            *[("bfloat16, channels last, compiled", True, True, True)] * settings.compile,
-        ):
-            ways[f"{network.title}, {name}"] = _step(network, settings, channels_last, bf16, compiled)
+        ]
+        if settings.compile:
+            kinds.append(("bfloat16, channels last, compiled", True, True, True))
+        ways = {
+            f"{network.title}, {name}": _step(network, settings, channels_last, bf16, compiled)
+            for name, channels_last, bf16, compiled in kinds
+        }
         yield from compared(ways, settings.turns, "images/s", f"{network.title}, float32")
 
 

@@ -15,7 +15,7 @@ COVERAGES = (0.5, 0.8, 0.9, 0.95, 1.0)
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean negative log-likelihood in nats; a probability of 0 counts as the smallest step."""
+    """Return the mean negative log-likelihood in nats; a probability of 0 counts as the machine epsilon."""
     true = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(np.maximum(true, np.finfo(true.dtype).eps)).mean())
 
@@ -109,9 +109,9 @@ def debiased_calibration_error(confidence: np.ndarray, right: np.ndarray) -> flo
     spread = np.sqrt(accuracy * (1 - accuracy) / count)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(spread > 0, gaps / spread, np.inf)
-    # the mean of the absolute value of a normally distributed gap
-    below = np.array([math.erfc(value / math.sqrt(2)) / 2 for value in ratio])
-    expected = spread * math.sqrt(2 / math.pi) * np.exp(-(ratio**2) / 2) + gaps * (1 - 2 * below)
+    # the mean of the folded normal distribution, which the absolute value of a gap has
+    erf = np.array([math.erf(value / math.sqrt(2)) for value in ratio])
+    expected = spread * math.sqrt(2 / math.pi) * np.exp(-(ratio**2) / 2) + gaps * erf
     return float((2 * gaps - expected) @ count / len(confidence))
 
 

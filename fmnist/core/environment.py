@@ -9,7 +9,7 @@ from typing import Any
 
 from fmnist import __version__
 
-PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "scikit-learn", "captum", "numpy")
+PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "scikit-learn", "captum", "numpy", "scipy")
 
 
 def environment() -> dict[str, Any]:
@@ -30,15 +30,19 @@ def environment() -> dict[str, Any]:
 
 def _git_commit() -> str | None:
     """Return the commit of the code that runs, with ``-dirty`` where it was changed since."""
-    folder = Path(__file__).parent
+    file, output = Path(__file__), ""
     try:
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=folder, capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
+        for arguments in (
+            # an installed copy may lie below the repository of another project
+            ["ls-files", "--error-unmatch", file.name],
+            ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        ):
+            output = subprocess.run(
+                ["git", *arguments], cwd=file.parent, capture_output=True, text=True, timeout=10, check=True
+            ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    return commit.stdout.strip() or None
+    return output.strip() or None
 
 
 def _processor() -> str:

@@ -7,14 +7,19 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from fmnist.core.errors import InputError, quoted
 
 TEMPORARY_FILES = ".*.unfinished"
 """Pattern of the files that an interrupted writing may leave beside its target."""
+
+LOCK = ".lock"
+"""File of a folder that a process has locked, see ``locked``."""
 
 _counter = itertools.count()
 
@@ -32,6 +37,39 @@ def write_file(path: Path, content: str | bytes | memoryview) -> None:
             temporary.write_bytes(data)
         except OSError as error:
             raise OSError(error.errno, f"{error.strerror}, writing {len(data):,} bytes", str(path)) from None
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any], compress: bool = True) -> None:
+    """Write arrays by name as one file of numpy's, atomically.
+
+    Raises:
+        OSError: It cannot be written, and an older file stays as it is.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        (np.savez_compressed if compress else np.savez)(file, **arrays)
+
+
+@contextlib.contextmanager
+def locked(folder: Path, timeout: float = -1) -> Iterator[OSError | None]:
+    """Create a folder, and hold its lock during the block; the lock ends with the process, however it ends.
+
+    Args:
+        folder: The folder.
+        timeout: Seconds to wait for another process that holds it; without end where negative.
+
+    Yields:
+        Why the lock is not held: a ``TimeoutError`` where another process holds it; ``None`` where it is.
+    """
+    from filelock import FileLock  # not every command needs it
+
+    with contextlib.ExitStack() as stack:
+        refusal = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(folder / LOCK, timeout=timeout))
+        except OSError as error:
+            refusal = error
+        yield refusal
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError, quoted
-from fmnist.core.files import replacing
+from fmnist.core.files import write_arrays
 from fmnist.core.statistics import scores_fault, softmax
 
 
@@ -65,12 +65,12 @@ def write_predictions(path: Path, predictions: Predictions, compact: bool = Fals
     logits = predictions.logits.astype(np.float32)
     if fault := scores_fault(logits, len(predictions.labels)):
         raise InputError(f"{quoted(path)}: is not written, as the model gives {fault}")
-    labels, indices = predictions.labels.astype(np.int64), predictions.indices.astype(np.int64)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        if compact:
-            np.savez_compressed(file, logits=logits.astype(np.float16), labels=labels, indices=indices)
-        else:
-            np.savez(file, logits=logits, labels=labels, indices=indices)
+    arrays = {
+        "logits": logits.astype(np.float16) if compact else logits,
+        "labels": predictions.labels.astype(np.int64),
+        "indices": predictions.indices.astype(np.int64),
+    }
+    write_arrays(path, arrays, compress=compact)
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -18,7 +18,7 @@ import yaml
 
 from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError, one_line, quoted, reports_unwritable
-from fmnist.core.files import replacing, to_json, write_file
+from fmnist.core.files import locked, to_json, write_arrays, write_file
 from fmnist.core.predictions import Predictions, read_predictions, write_predictions
 from fmnist.core.settings import shortening_flags
 from fmnist.core.shipped import COPIES, copy_shipped, find_shipped, is_shipped, shipped_names
@@ -98,7 +98,9 @@ class Run:
         if writes and is_shipped(path):
             path = copy_shipped(path)
         if not os.path.exists(path):
-            names = os.listdir(path.parent) if path.parent.is_dir() else []
+            names = []
+            with contextlib.suppress(OSError):
+                names = os.listdir(path.parent)
             close = difflib.get_close_matches(path.name, names, n=1)
             hint = (
                 f"did you mean {quoted(path.parent / close[0])}?"
@@ -108,7 +110,7 @@ class Run:
             if path.parts == (path.name,):
                 hint += f"; the shipped networks are {', '.join(shipped_names())}"
             raise InputError(f"{quoted(path)}: is no run folder (it does not exist; {hint})")
-        if (path / "run.json").exists() or not path.is_dir():
+        if os.path.exists(path / "run.json") or not os.path.isdir(path):
             return cls(path)
         runs = cls.all(path)[::-1]
         finished = [run for run in runs if run.status == "finished"]
@@ -155,17 +157,13 @@ class Run:
         Raises:
             InputError: Another process holds it, or the folder cannot be written.
         """
-        from filelock import FileLock, Timeout
-
-        with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(FileLock(self.path / LOCK, timeout=0))
-            except Timeout:
-                raise InputError(f"{quoted(self.path)}: is being trained by another process") from None
-            except OSError as error:
+        with locked(self.path, timeout=0) as refusal:
+            if isinstance(refusal, TimeoutError):
+                raise InputError(f"{quoted(self.path)}: is being trained by another process")
+            if refusal is not None:
                 raise InputError(
-                    f"{quoted(self.path)}: cannot be written ({error.strerror}); copy it to where it can"
-                ) from None
+                    f"{quoted(self.path)}: cannot be written ({refusal.strerror}); copy it to where it can"
+                )
             yield
 
     def remove_derived(self) -> None:
@@ -209,8 +207,8 @@ class Run:
             logits: float32 (P, 10).
             targets: float32 (P, 10), 1 for each class that is right.
         """
-        with replacing(self._predictions_file("photographs")) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, images=images, logits=logits, targets=targets)
+        arrays = {"images": images, "logits": logits, "targets": targets}
+        write_arrays(self._predictions_file("photographs"), arrays)
 
     def photograph_images(self) -> np.ndarray:
         """Read the images of ``predictions/photographs.npz``, uint8 (P, 28, 28); none without it.
@@ -324,15 +322,13 @@ def network_file(folder: Path) -> Path:
     )
 
 
-LOCK = ".lock"
-"""File of a run folder that the process which trains in it has locked."""
 STUDIES = "studies"
 """Folder of all studies, below that of all runs; too deep for ``compare.py LOGS`` to look into."""
 RESERVED = (COPIES.name, STUDIES)
 """Folders of ``logs/`` that hold no runs of their name: copies of shipped networks, and studies."""
 DERIVED = (
     *("detection.npz", "shifts.json", "shifts.csv", "metrics.json", "report.html", "photographs"),
-    "figures/explanations",
+    *("classification_report.csv", "classification_report.txt", "figures"),
 )
 """What later scripts make of a run's weights."""
 _VERSION = re.compile(r"version_(\d+)")

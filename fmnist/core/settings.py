@@ -18,7 +18,7 @@ INCIDENTAL = frozenset(
 """Settings that say where files are, what is shown, which device computes: none changes what is learned, so
 they may differ between the seeds of one model, and change when a run is resumed. Only the number of processes
 has a small effect: each draws its own dropout."""
-ADDED: dict[str, Any] = {"data.fold": 0, "model.init_args.residual": False}
+DEFAULTS_OF_NEWER: dict[str, Any] = {"data.fold": 0, "model.init_args.residual": False}
 """Settings that older configurations lack, with the value that their runs had, where that is not null.
 ``settings_of`` leaves them out at that value, so that an older configuration equals a newer one."""
 INCIDENTAL_CALLBACK = re.compile(r"(ProgressBar|Summary|Monitor|ModelCheckpoint)$")
@@ -28,12 +28,12 @@ def settings_of(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the settings of a configuration by dotted name.
 
     Those that change nothing learned are left out; those that are null, as an older configuration does not
-    name a flag that was added later; and those of ``ADDED`` at their value there.
+    name a flag that was added later; and those of ``DEFAULTS_OF_NEWER`` at their value there.
     """
     settings: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
-        if name in INCIDENTAL or (name in ADDED and value == ADDED[name]):
+        if name in INCIDENTAL or (name in DEFAULTS_OF_NEWER and value == DEFAULTS_OF_NEWER[name]):
             continue
         if name == "trainer.callbacks":
             callbacks = value if isinstance(value, list) else [value]

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from fmnist.core.errors import quoted, reports_unwritable
-from fmnist.core.files import write_file
+from fmnist.core.files import locked, write_file
 
 FOLDER = Path(__file__).resolve().parents[1] / "pretrained"
 COPIES = Path("logs", "pretrained")
@@ -43,10 +43,21 @@ def copy_shipped(folder: Path) -> Path:
     copy = COPIES / folder.name
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     with reports_unwritable(quoted(copy)):
-        if not (copy / RECORD).exists() or (copy / RECORD).read_bytes() != (folder / RECORD).read_bytes():
+        if _is_copy(copy, folder):
+            return copy
+        with locked(COPIES) as refusal:
+            if refusal is not None:
+                raise refusal
+            if _is_copy(copy, folder):  # another process has made it in the meantime
+                return copy
             shutil.rmtree(copy, ignore_errors=True)
             # the record last: without it, the folder is no run
             for path in sorted(files, key=lambda path: path.name == RECORD):
                 write_file(copy / path, (folder / path).read_bytes())
             print(f"copied the shipped network to {quoted(copy)}; new files go there", file=sys.stderr)
     return copy
+
+
+def _is_copy(copy: Path, folder: Path) -> bool:
+    """Return whether one folder is a whole copy of another: its record is written last."""
+    return (copy / RECORD).exists() and (copy / RECORD).read_bytes() == (folder / RECORD).read_bytes()

@@ -226,7 +226,8 @@ def add_background(images: Tensor, original: Tensor, u: Draws) -> Tensor:
 def foreground(images: Tensor, gain: float = 20, gap: int = 5) -> Tensor:
     """Return how much of each pixel belongs to the garment, in [0, 1]: 1 from a grey level of 1 / gain on.
 
-    Dark gaps of less than ``gap`` pixels are closed, because cloth can be as dark as the background.
+    Dark gaps of less than ``gap`` pixels are closed (a maximum filter, then a minimum filter), because cloth
+    can be as dark as the background.
     """
     covered = F.max_pool2d((gain * images).clamp_(max=1), gap, stride=1, padding=gap // 2)
     return -F.max_pool2d(-covered, gap, stride=1, padding=gap // 2)

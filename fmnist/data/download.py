@@ -39,20 +39,17 @@ def _from_mirror(url: str, names: list[str], folder: Path) -> list[Path]:
     paths = [folder / f"{name}.gz" for name in names]
     for path in paths:
         try:
-            with urllib.request.urlopen(f"{url.rstrip('/')}/{path.name}", timeout=TIMEOUT) as response:
-                _save(response, path)
+            with (
+                urllib.request.urlopen(f"{url.rstrip('/')}/{path.name}", timeout=TIMEOUT) as response,
+                tqdm.wrapattr(
+                    response, "read", getattr(response, "length", None), desc=path.name, disable=None
+                ) as reported,
+                path.open("wb") as file,
+            ):
+                shutil.copyfileobj(reported, file)
         except http.client.HTTPException as error:
             raise OSError(f"the response is not HTTP ({error!r})") from error
     return paths
-
-
-def _save(response: http.client.HTTPResponse, path: Path) -> None:
-    """Write a response to a file, with a progress bar on a terminal."""
-    size = int(response.headers["Content-Length"] or 0) or None
-    progress = tqdm(desc=path.name, total=size, unit="B", unit_scale=True, disable=None)
-    with path.open("wb") as file, progress:
-        while chunk := response.read(1 << 16):
-            progress.update(file.write(chunk))
 
 
 def _from_debian(names: list[str], folder: Path) -> list[Path]:

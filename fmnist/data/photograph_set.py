@@ -6,21 +6,19 @@ import importlib.metadata
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from tqdm import tqdm
 
 from fmnist import pictures
 from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.errors import InputError, quoted
-from fmnist.core.files import replacing
-from fmnist.data.source import LOCK
+from fmnist.core.files import locked, write_arrays
 from fmnist.pictures.labelled import FOREIGN, LabelledFolder, read_labelled_folder
 from fmnist.pictures.parallel import OK
 from fmnist.pictures.reading import printable
@@ -115,7 +113,8 @@ def load_photographs(folder: str, classes: str | None, root: Path) -> Photograph
     labelled = read_labelled_folder(Path(folder), Path(classes) if classes else None, FLAG, CLASSES_FLAG)
     sha256 = labelled.sha256()
     cache = root / f"photographs-{_preparation_digest(sha256)}.npz"
-    with _locked(root) as unwritable:
+    with locked(root) as refusal:
+        unwritable = None if refusal is None else f"{quoted(root)}: {refusal.strerror}"
         found = _read_cache(cache, len(labelled.files))
         if found is None:
             images, statuses = found = _prepare(labelled.files)
@@ -176,21 +175,7 @@ def _read_cache(path: Path, count: int) -> tuple[np.ndarray, np.ndarray] | None:
 def _write_cache(path: Path, images: np.ndarray, statuses: np.ndarray) -> str | None:
     """Write the cache; return why it cannot be written, if it cannot."""
     try:
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, images=images, statuses=statuses)
+        write_arrays(path, {"images": images, "statuses": statuses}, compress=False)
     except OSError as error:
         return f"{quoted(path)}: {error.strerror}"
     return None
-
-
-@contextlib.contextmanager
-def _locked(root: Path) -> Iterator[str | None]:
-    """Hold the lock of a folder during the block; yield why there is none, where it cannot be written."""
-    with contextlib.ExitStack() as stack:
-        reason = None
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(root / LOCK))
-        except OSError as error:
-            reason = f"{quoted(root)}: {error.strerror}"
-        yield reason

@@ -5,7 +5,6 @@ Learning Algorithms", arXiv 1708.07747.
 """
 
 import argparse
-import contextlib
 import gzip
 import hashlib
 import logging
@@ -14,14 +13,13 @@ import os
 import shutil
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from filelock import FileLock
-
 from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.errors import InputError, exits_cleanly, quoted
+from fmnist.core.files import locked
 from fmnist.data.download import DEBIAN_FOLDER, DEBIAN_PACKAGE, MIRRORS, download
 
 if TYPE_CHECKING:
@@ -45,7 +43,6 @@ MNIST = {
 """SHA-256 of MNIST's files, which have the same names and shapes and are easily confused."""
 
 SUMS = "SHA256SUMS"  # a folder with this file is verified against it, not against PUBLISHED
-LOCK = ".lock"
 DOWNLOADING = ".download"  # folder of downloaded files that are not verified yet
 
 WAYS = (
@@ -92,9 +89,13 @@ def fetch(root: str | Path = "data") -> Path:
     root = Path(root)
     if folder := find(root):
         return folder
-    with _locked(root):
-        shutil.rmtree(root / DOWNLOADING, ignore_errors=True)  # left by a process that was killed
-        return find(root) or _download(root)
+    with locked(root) as refusal:
+        if refusal is not None:
+            raise InputError(f"{quoted(root)}: cannot be written ({refusal.strerror}). {WAYS}")
+        # a process that was killed has left it, and perhaps not moved all files out of it
+        killed = DOWNLOADING in _names(root)
+        shutil.rmtree(root / DOWNLOADING, ignore_errors=True)
+        return (None if killed and _missing(_names(root)) else find(root)) or _download(root)
 
 
 def verified(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -245,18 +246,6 @@ def _verify(path: Path, data: bytes, expected: str) -> None:
             f"read. {WAYS}"
         )
     raise InputError(f"{quoted(path)}: truncated or altered, {difference}. {WAYS}")
-
-
-@contextlib.contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    """Create a folder and hold its lock during the block."""
-    with contextlib.ExitStack() as stack:
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(root / LOCK))
-        except OSError as error:
-            raise InputError(f"{quoted(root)}: cannot be written ({error.strerror}). {WAYS}") from None
-        yield
 
 
 def _download(root: Path) -> Path:

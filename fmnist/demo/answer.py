@@ -15,7 +15,7 @@ from fmnist.core.runs import Run
 from fmnist.explanation.attribution import Explainer, default_method, network_of, upsample
 from fmnist.figures.overlays import NOTHING, blend, strength
 from fmnist.inference.answers import Answer, picture_classifier
-from fmnist.inference.detection import nearest_references, read_references, run_model
+from fmnist.inference.detection import distances_to, read_references, run_model
 from fmnist.inference.predict import row_of, run_name
 from fmnist.inference.predictor import Predictor
 from fmnist.pictures import PreparedFile, prepare_file, printable
@@ -83,7 +83,8 @@ class Respondent:
         self._classify, self.notes = picture_classifier(self._predictor, root, threshold)
         network = network_of(self._predictor)
         self._explainer = Explainer(network, default_method(network))
-        self._references = read_references(run)  # which the classifier has stored where it could
+        references = read_references(run)  # which the classifier has stored where it could
+        self._known = None if references is None else (references, distances_to(references))
 
     def __call__(self, file: PreparedFile, stages: dict[str, np.ndarray]) -> RunAnswer:
         """Answer a prepared picture, with the stages of its preparation."""
@@ -108,10 +109,10 @@ class Respondent:
         return to_uint8(blend(darkness, shares))
 
     def _find_neighbours(self, image: np.ndarray) -> tuple[tuple[np.ndarray, str], ...]:
-        known = self._references
-        if known is None:
+        if self._known is None:
             return ()
-        (places,) = nearest_references(known, run_model(self._predictor, image), NEIGHBOURS)
+        known, distances = self._known
+        places = distances(run_model(self._predictor, image))[0].argsort(kind="stable")[:NEIGHBOURS]
         return tuple((known.images[place], CLASSES[known.labels[place]]) for place in places)
 
 

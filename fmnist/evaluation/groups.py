@@ -105,7 +105,7 @@ def _run_folders(path: Path) -> list[Path]:
     Copies of shipped networks are left out where ``logs`` is named: they would count as seeds of the runs
     that they were made of.
     """
-    if (path / "run.json").exists():
+    if os.path.exists(path / "run.json"):
         return [path]
     folders = sorted(file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/run.json"))
     return [folder for folder in folders if folder.parent == path or folder.parent.name != COPIES.name]

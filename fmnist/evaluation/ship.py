@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from fmnist.core.calibration import find_temperature
 from fmnist.core.errors import InputError, exits_cleanly, quoted, reports_unwritable
-from fmnist.core.files import to_json, write_file
+from fmnist.core.files import to_json, write_arrays, write_file
 from fmnist.core.predictions import Predictions
 from fmnist.core.runs import NETWORK_FILES, Run, check_name, network_file
 from fmnist.core.shipped import FOLDER, RECORD
@@ -71,7 +72,7 @@ def ship(run: Run, output: Path, root: str = "data") -> str:
         agreement = _save_predictions(predictor, shipped, data)
         shipped.run.update(temperature=find_temperature(shipped.run))
         references = detection.choose_references(shipped, data, SHIPPED_REFERENCES, compact=True)
-        detection.save_references(references, folder / detection.FILE)
+        write_arrays(folder / detection.FILE, asdict(references))
         # measured again, as the shipped network compares with fewer references
         shifts = {**(read_shifts(run) or {}), "detection": measure_detection(shipped, data)}
         if "clean" in shifts:

@@ -65,20 +65,24 @@ class Explainer:
         self.layer = _find_layer(network, layer) if self.method.needs_layer else None
         self._output = TargetOutput(network)
 
-    def __call__(self, images: Tensor, coefficients: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, coefficients: Tensor, progress: bool = False) -> Tensor:
         """Explain float images, in batches that fit into memory.
 
         Args:
             images: float32 (n, 1, 28, 28) in [0, 1].
             coefficients: float32 (n, 10), see ``Target.coefficients``.
+            progress: Show a bar.
 
         Returns:
             Raw maps, float32 (n, h, w): of the CAM methods as large as the layer's, otherwise 28 x 28.
         """
-        size = self.method.batch_size
-        batches = zip(images.split(size), coefficients.split(size), strict=True)
-        with evaluating(self.network), torch.inference_mode(False), torch.enable_grad():
-            maps = torch.cat([self._explain(*batch) for batch in batches])
+        size, parts = self.method.batch_size, []
+        bar = tqdm(total=len(images), desc=self.method.title, unit="image", disable=not progress)
+        with bar, evaluating(self.network), torch.inference_mode(False), torch.enable_grad():
+            for batch in zip(images.split(size), coefficients.split(size), strict=True):
+                parts.append(self._explain(*batch))
+                bar.update(len(parts[-1]))
+        maps = torch.cat(parts)
         return maps.reshape(len(maps), *maps.shape[-2:]).float()
 
     def _explain(self, images: Tensor, coefficients: Tensor) -> Tensor:
@@ -88,14 +92,8 @@ class Explainer:
 
     def maps(self, images: np.ndarray, coefficients: np.ndarray, progress: bool = False) -> np.ndarray:
         """Explain images uint8 (N, 28, 28) with coefficients (N, 10): raw maps, float32 (N, h, w)."""
-        size = self.method.batch_size
-        maps = []
-        with tqdm(total=len(images), desc=self.method.title, unit="image", disable=not progress) as bar:
-            for start in range(0, len(images), size):
-                batch = to_input(torch.from_numpy(images[start : start + size]))
-                maps.append(self(batch, torch.from_numpy(coefficients[start : start + size])))
-                bar.update(len(batch))
-        return torch.cat(maps).numpy()
+        inputs = to_input(torch.from_numpy(images))
+        return self(inputs, torch.from_numpy(coefficients), progress).numpy()
 
 
 def network_of(predictor: Predictor) -> nn.Module:

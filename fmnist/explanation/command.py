@@ -1,6 +1,8 @@
 """Carry out ``scripts/explain.py``: check the command line, choose images and methods, draw and measure."""
 
 import argparse
+import functools
+from collections.abc import Callable
 
 from torch import nn
 
@@ -54,11 +56,11 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
     if options.layer and not any(explainer.layer for explainer in drawn + measured):
         raise InputError(f"--layer {options.layer}: {(drawn + measured)[0].name} uses no layer")
 
-    needs_test = measuring or options.average or not options.images
-    test = selection.load_test_set(run, options.root) if needs_test else None
-    images = _choose(options, run, test, pair)
-    faithfulness_images = _first_images(test, options.faithfulness, "--faithfulness")
-    sanity_images = _first_images(test, options.sanity, "--sanity")
+    test_set = functools.cache(lambda: selection.load_test_set(run, options.root))
+    images = _choose(options, run, test_set, pair)
+    averaged = test_set() if options.average else None
+    faithfulness_images = _first_images(test_set, options.faithfulness, "--faithfulness")
+    sanity_images = _first_images(test_set, options.sanity, "--sanity")
     if run.record.get("flip_average"):
         print(
             "this run averages an image and its mirror image, and captions give that answer; what is "
@@ -80,14 +82,16 @@ def explain_run(run: Run, options: argparse.Namespace) -> None:
                 panels.draw_panels(run, explainer, target, images, answers[0], output, shared)
             if options.compare:
                 panels.draw_comparison(models, explainer.name, options.layer, target, images, answers, output)
-            if options.average and test is not None:
-                panels.draw_averages(run, explainer, target, test, output)
+            if averaged:
+                panels.draw_averages(run, explainer, target, averaged, output)
         if faithfulness_images:
             print(results.write_faithfulness(run, measured, faithfulness_images, output))
+        # another folder may hold another run's
+        known = output.folder if faithfulness_images else results.folder_of(run)
         for explainer in drawn:
-            print(results.known_faithfulness(output, explainer))
+            print(results.known_faithfulness(known, explainer))
         if sanity_images:
-            print(results.write_sanity(run, measured, sanity_images, options.layer, output))
+            print(results.write_sanity(run, measured, sanity_images, output))
     replaced = f", {counted(output.replaced, 'earlier figure')} replaced" if output.replaced else ""
     print(f"explanations in {quoted(output.folder)}{replaced}")
 
@@ -104,7 +108,7 @@ def _check_compared(run: Run, network: nn.Module, methods: list[str]) -> None:
 
 
 def _choose(
-    options: argparse.Namespace, run: Run, test: Selection | None, pair: list[int] | None
+    options: argparse.Namespace, run: Run, test_set: Callable[[], Selection], pair: list[int] | None
 ) -> Selection:
     """Return the images to draw; if no flag chooses any, the first test image of every class."""
     if options.images:
@@ -114,22 +118,22 @@ def _choose(
         for line in lines:
             print(line)
         return chosen
-    assert test is not None, "read unless all images are pictures"
     if options.indices:
         if pair:
             raise InputError("--pair: does not go with --indices, which say already which images")
-        return selection.by_index(test, list(dict.fromkeys(options.indices)))
+        return selection.by_index(test_set(), list(dict.fromkeys(options.indices)))
     if options.worst is not None or pair:
         predictions = run.predictions("test")
         temperature = find_temperature(run) or 1.0
-        return selection.most_confident_mistakes(test, predictions, options.worst, pair, temperature)
-    return selection.first_of_each_class(test)
+        return selection.most_confident_mistakes(test_set(), predictions, options.worst, pair, temperature)
+    return selection.first_of_each_class(test_set())
 
 
-def _first_images(test: Selection | None, number: int | None, flag: str) -> Selection | None:
+def _first_images(test_set: Callable[[], Selection], number: int | None, flag: str) -> Selection | None:
     """Return the first test images, as many as a flag says; None without it."""
-    if number is None or test is None:
+    if number is None:
         return None
+    test = test_set()
     if not 2 <= number <= len(test.images):
         raise InputError(f"{flag} {number}: must lie between 2 and {len(test.images):,}")
     return test.subset(range(number))

@@ -13,20 +13,24 @@ from torch.utils.tensorboard import SummaryWriter
 
 from fmnist import figures
 from fmnist.core.errors import quoted, reports_unwritable
-from fmnist.core.files import replacing, write_file
+from fmnist.core.files import write_arrays, write_file
 from fmnist.core.runs import Run
 from fmnist.core.statistics import interval, resampled
 from fmnist.core.tables import Column, Row, Table, counted
 from fmnist.explanation import faithfulness, sanity
 from fmnist.explanation.attribution import Explainer
 from fmnist.explanation.faithfulness import CENTRE, MEASURES, RANDOM, Faithfulness
-from fmnist.explanation.methods import METHODS
 from fmnist.explanation.selection import PREDICTED, Selection, Target
 from fmnist.figures import checks as charts
 from fmnist.models.loading import in_batches
 
 RESAMPLES = 2_000  # of the bootstrap; 10,000 of 1,000 images would take 80 MB
 BETTER, WORSE, ALIKE = "better", "worse", "alike"
+
+
+def folder_of(run: Run) -> Path:
+    """Return the folder of a run's explanations in the run."""
+    return run.path / "figures" / "explanations"
 
 
 class Output:
@@ -44,7 +48,7 @@ class Output:
     """
 
     def __init__(self, run: Run, folder: str | Path | None = None) -> None:
-        self.folder = run.path / "figures" / "explanations" if folder is None else Path(folder)
+        self.folder = folder_of(run) if folder is None else Path(folder)
         self.is_of_run, self.replaced = folder is None, 0
         with self._reporting():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -77,8 +81,8 @@ class Output:
 
     def arrays(self, name: str, **arrays: Any) -> None:
         """Write ``<name>.npz``."""
-        with self._reporting(), replacing(self.folder / f"{name}.npz") as path, path.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+        with self._reporting():
+            write_arrays(self.folder / f"{name}.npz", arrays)
 
     def _reporting(self) -> Any:
         return reports_unwritable(f"--output {quoted(self.folder)}")
@@ -105,7 +109,7 @@ def write_faithfulness(run: Run, explainers: list[Explainer], images: Selection,
     caveats = [f"- {each.method.title}: {each.method.caveat}.\n" for each in explainers if each.method.caveat]
     text = faithfulness_markdown(rows, title) + "".join(caveats)
     now = {(row["method"], row["layer"]) for row in rows}
-    kept = _recorded(output) if output.is_of_run else []  # another folder may hold another run's
+    kept = _recorded(output.folder) if output.is_of_run else []  # another folder may hold another run's
     earlier = [row for row in kept if (row["method"], row["layer"]) not in now]
     output.text("faithfulness.csv", Table("faithfulness", title, [], rows + earlier).csv())
     output.text("faithfulness.md", text)
@@ -199,10 +203,13 @@ def _verdict_lines(rows: list[Row]) -> list[str]:
     return lines
 
 
-def known_faithfulness(output: Output, explainer: Explainer) -> str:
-    """Say in a line whether a method beats the centre Gaussian, as last measured, or how to measure it."""
+def known_faithfulness(folder: Path, explainer: Explainer) -> str:
+    """Say in a line whether a method beats the centre Gaussian, or how to measure it.
+
+    ``folder`` holds what was measured last of the explainer's network.
+    """
     title, layer = explainer.method.title, explainer.layer or ""
-    rows = [row for row in _recorded(output) if (row["method"], row["layer"]) == (title, layer)]
+    rows = [row for row in _recorded(folder) if (row["method"], row["layer"]) == (title, layer)]
     if not rows:
         flag = f" --layer {layer}" if explainer.layer else ""
         return (
@@ -213,13 +220,13 @@ def known_faithfulness(output: Output, explainer: Explainer) -> str:
     return (
         f"{title}: better than a Gaussian in the middle of the image in {verdicts.count(BETTER)} of "
         f"{len(MEASURES) - 1} measures and worse in {verdicts.count(WORSE)}, "
-        f"{counted(int(rows[0]['images']), 'test image')} ({quoted(output.folder / 'faithfulness.csv')})"
+        f"{counted(int(rows[0]['images']), 'test image')} ({quoted(folder / 'faithfulness.csv')})"
     )
 
 
-def _recorded(output: Output) -> list[Row]:
+def _recorded(folder: Path) -> list[Row]:
     """Return the rows of ``faithfulness.csv``; none if there is no such file."""
-    path = output.folder / "faithfulness.csv"
+    path = folder / "faithfulness.csv"
     if not path.is_file():
         return []
     with path.open(newline="") as file:
@@ -230,9 +237,7 @@ def _recorded(output: Output) -> list[Row]:
         ]
 
 
-def write_sanity(
-    run: Run, explainers: list[Explainer], images: Selection, layer: str | None, output: Output
-) -> str:
+def write_sanity(run: Run, explainers: list[Explainer], images: Selection, output: Output) -> str:
     """Randomise the network layer by layer, and write ``sanity.csv`` and a chart.
 
     Each image is explained for its predicted class.
@@ -240,16 +245,15 @@ def write_sanity(
     Returns:
         A line for each method, and a remark on maps that are 0 where the image is black.
     """
-    names = [explainer.name for explainer in explainers]
     coefficients = _predicted_coefficients(explainers[0], images)
-    layers, similarity = sanity.cascade(
-        explainers[0].network, names, images.images, coefficients, layer, progress=True
-    )
+    layers, similarity = sanity.cascade(explainers, images.images, coefficients, progress=True)
     count = len(images.images)
     shares = _resampled_shares(count)
     correlations = {
-        METHODS[name].title: [(float(values.mean()), *interval(shares @ values)) for values in by_layer]
-        for name, by_layer in similarity.items()
+        each.method.title: [
+            (float(values.mean()), *interval(shares @ values)) for values in similarity[each.name]
+        ]
+        for each in explainers
     }
     rows = [
         {"method": method, "randomised_down_to": at, "rank_correlation": mean, "low": low, "high": high}
@@ -264,7 +268,7 @@ def write_sanity(
         f"{values[-1][0]:.2f} [{values[-1][1]:.2f}, {values[-1][2]:.2f}] with every layer"
         for method, values in correlations.items()
     ]
-    if zero := " and ".join(METHODS[name].title for name in names if METHODS[name].zero_on_black):
+    if zero := " and ".join(each.method.title for each in explainers if each.method.zero_on_black):
         remark = f"Maps of {zero} are 0 where the image is black: the silhouette alone keeps them alike."
         lines.insert(0, remark)
     return "\n".join(lines)

@@ -6,7 +6,7 @@ Source: Adebayo et al. 2018, "Sanity Checks for Saliency Maps", arXiv 1810.03292
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,37 +21,29 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 
 
 def cascade(
-    network: nn.Module,
-    methods: list[str],
-    images: np.ndarray,
-    coefficients: np.ndarray,
-    layer: str | None = None,
-    progress: bool = False,
+    explainers: Sequence[Explainer], images: np.ndarray, coefficients: np.ndarray, progress: bool = False
 ) -> tuple[list[str], dict[str, np.ndarray]]:
     """Randomise a copy of a network layer by layer, from the head down, and compare its maps every time.
 
     Args:
-        network: Maps images (n, 1, 28, 28) to logits (n, 10).
-        methods: Names of methods that suit it.
+        explainers: Of one network.
         images: uint8 (N, 28, 28).
         coefficients: float32 (N, 10), the same for every step.
-        layer: Of the CAM methods; None for the network's own.
         progress: Show a bar.
 
     Returns:
         The names of the layers in the order of randomising, and by method each image's rank correlation
         with the trained network's map after each of them, float64 (layers, N).
     """
-    model = copy.deepcopy(network)
-    layers = layers_from_head(model)
-    explainers = {name: Explainer(model, name, layer) for name in methods}
-    trained = {name: _maps(explainer, images, coefficients) for name, explainer in explainers.items()}
-    similarity: dict[str, list[np.ndarray]] = {name: [] for name in methods}
+    copies = copy.deepcopy(explainers)  # which share one copy of the network
+    layers = layers_from_head(copies[0].network)
+    trained = {each.name: _maps(each, images, coefficients) for each in copies}
+    similarity: dict[str, list[np.ndarray]] = {each.name: [] for each in copies}
     for seed, (_, modules) in enumerate(tqdm(layers, "sanity", unit="layer", disable=not progress)):
         randomise(modules, seed)
-        for name, explainer in explainers.items():
-            maps = _maps(explainer, images, coefficients)
-            similarity[name].append(rank_correlation(trained[name], maps))
+        for each in copies:
+            maps = _maps(each, images, coefficients)
+            similarity[each.name].append(rank_correlation(trained[each.name], maps))
     return [name for name, _ in layers], {name: np.array(values) for name, values in similarity.items()}
 
 

@@ -83,7 +83,7 @@ def _spread(
     return aten.convolution(gradient, weight, None, stride, padding, dilation, True, missing, groups)
 
 
-def _convolution(
+def _convolution_gradient(
     gradient: Tensor,
     inputs: Tensor,
     weight: Tensor,
@@ -96,10 +96,11 @@ def _convolution(
     groups: int,
     wanted: Any,
 ) -> tuple[Tensor, None, None]:
+    """Return the gradient of a convolution by its input; the arguments are ``convolution_backward``'s."""
     return _spread(gradient, weight, inputs.shape, stride, padding, dilation, groups), None, None
 
 
-def _average(
+def _average_gradient(
     gradient: Tensor,
     inputs: Tensor,
     kernel: Any,
@@ -109,22 +110,24 @@ def _average(
     pad: bool,
     divisor: Any,
 ) -> Tensor:
+    """Return the gradient of a mean over windows; the arguments are those of ``avg_pool2d_backward``."""
     channels = inputs.shape[1]
     weight = gradient.new_full((channels, 1, *kernel), 1 / (kernel[0] * kernel[1]))
     return _spread(gradient, weight, inputs.shape, stride or kernel, padding, (1, 1), channels)
 
 
-def _maximum(gradient: Tensor, inputs: Tensor, *arguments: Any) -> Tensor:
+def _maximum_gradient(gradient: Tensor, inputs: Tensor, *arguments: Any) -> Tensor:
+    """Return the gradient of a maximum over windows; the arguments are those of the two operations below."""
     places = arguments[-1]  # of each maximum in its image
     empty = torch.zeros_like(inputs).flatten(2)
     return empty.scatter_add(2, places.flatten(2), gradient.flatten(2)).view(inputs.shape)
 
 
 BACKWARD: dict[Any, Callable[..., Any]] = {
-    aten.convolution_backward.default: _convolution,
-    aten.avg_pool2d_backward.default: _average,
-    aten.max_pool2d_with_indices_backward.default: _maximum,
-    aten.adaptive_max_pool2d_backward.default: _maximum,
+    aten.convolution_backward.default: _convolution_gradient,
+    aten.avg_pool2d_backward.default: _average_gradient,
+    aten.max_pool2d_with_indices_backward.default: _maximum_gradient,
+    aten.adaptive_max_pool2d_backward.default: _maximum_gradient,
 }
 """Operations of the backward pass, as operations that can be exported."""
 

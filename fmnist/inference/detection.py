@@ -3,13 +3,12 @@
 import contextlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fmnist.core.errors import InputError
-from fmnist.core.files import replacing
+from fmnist.core.files import write_arrays
 from fmnist.core.images import to_float
 from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
@@ -102,6 +101,7 @@ def class_means(references: References) -> OODScore:
     means = np.stack([embeddings[labels == label].mean(0) for label in classes])
     covariance = np.atleast_2d(np.cov((embeddings - means[np.searchsorted(classes, labels)]).T))
     ridge = RIDGE * np.trace(covariance) / len(covariance)  # a dead unit has no variance
+    # after it, plain distances are Mahalanobis distances
     whitening = np.linalg.cholesky(np.linalg.inv(covariance + ridge * np.eye(len(covariance))))
 
     def score(outputs: ModelOutputs) -> np.ndarray:
@@ -111,24 +111,20 @@ def class_means(references: References) -> OODScore:
 
 
 def nearest_neighbour(references: References) -> OODScore:
-    """Score by the distance to the nearest training image, in the embedding beside the pixels, squared.
+    """Score by the distance to the nearest training image, see ``distances_to``."""
+    distances = distances_to(references)
+    return lambda outputs: distances(outputs).min(1)
 
-    The embedding is scaled to unit length, as Sun et al. 2022 (arXiv 2204.06507) do. The pixels are not,
-    and show what a network does not notice, e.g. noise that it takes for a garment.
+
+def distances_to(references: References) -> Callable[[ModelOutputs], np.ndarray]:
+    """Return a function that gives the distances (N, M) of images to M training images, squared.
+
+    They are taken in the embedding beside the pixels. The embedding is scaled to unit length, as Sun et al.
+    2022 (arXiv 2204.06507) do. The pixels are not, and show what a network does not notice, e.g. noise that
+    it takes for a garment.
     """
     known = _points(references.images, references.embeddings.astype(np.float32))
-
-    def score(outputs: ModelOutputs) -> np.ndarray:
-        return _squared_distances(_points(outputs.images, outputs.embeddings), known).min(1)
-
-    return score
-
-
-def nearest_references(references: References, outputs: ModelOutputs, count: int) -> np.ndarray:
-    """Return the places of the nearest training images of each image, the nearest first, int64 (N, count)."""
-    known = _points(references.images, references.embeddings.astype(np.float32))
-    distances = _squared_distances(_points(outputs.images, outputs.embeddings), known)
-    return np.argsort(distances, axis=1, kind="stable")[:, :count]
+    return lambda outputs: _squared_distances(_points(outputs.images, outputs.embeddings), known)
 
 
 def _points(images: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
@@ -187,18 +183,8 @@ def references_of(predictor: Predictor, data: "FashionMNISTDataModule") -> Refer
         # without write permission it only has to be computed each time
         if not predictor.run.is_shipped:
             with contextlib.suppress(OSError):
-                save_references(references, predictor.run.path / FILE)
+                write_arrays(predictor.run.path / FILE, asdict(references))
     return references
-
-
-def save_references(references: References, path: Path) -> None:
-    """Write references, atomically.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **asdict(references))
 
 
 def choose_references(

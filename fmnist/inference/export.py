@@ -3,7 +3,7 @@
 import copy
 import importlib.util
 import json
-import time
+import timeit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from fmnist.core.images import to_float
 from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Table, counted
 from fmnist.data import source
-from fmnist.inference.formats import FORMATS, Format, NetworkFunction, map_of_onnx, on_arrays
+from fmnist.inference.formats import FORMATS, Format, NetworkFunction, from_onnx, on_arrays
 from fmnist.inference.predictor import Predictor
 from fmnist.models.classifier import Classifier
 
@@ -89,7 +89,7 @@ def export_run(
         logits = predictor.logits(images)
         difference = compare(exported, images, logits, name)
         if with_map:
-            maps = map_of_onnx(content)
+            maps = from_onnx(content, "map")
             expected = with_map.maps(classifier, images[:MAPS], logits[:MAPS])
             apart = compare_maps(maps, images[:MAPS], expected)
             milliseconds = _milliseconds(maps, as_input(images[:1]), MAP_CALLS)
@@ -143,8 +143,9 @@ def _comparison_images(root: str, number: int | None) -> tuple[np.ndarray, str]:
     Nothing is downloaded for that.
     """
     if source.find(root) is None:
-        noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-        what = f"{NOISE_IMAGES:,} images of noise, as {quoted(root)} and this machine hold no test images"
+        shape = (number or NOISE_IMAGES, IMAGE_SIZE, IMAGE_SIZE)
+        noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        what = f"{len(noise):,} images of noise, as {quoted(root)} and this machine hold no test images"
         return noise, what
     images = source.load(root).test_images.numpy()[:number]
     return images, counted(len(images), "test image")
@@ -284,9 +285,5 @@ def _speeds(functions: dict[str, NetworkFunction], images: np.ndarray) -> list[s
 
 def _milliseconds(function: Callable[[np.ndarray], np.ndarray], images: np.ndarray, calls: int) -> float:
     function(images)  # the first call prepares, and does not count
-    times = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        function(images)
-        times.append(time.perf_counter() - start)
+    times = timeit.repeat(lambda: function(images), repeat=calls, number=1)
     return 1000 * float(np.median(times)) / len(images)

@@ -73,7 +73,8 @@ def _prepare_for_quantization(model: Any) -> None:
         used.update(node.input)
 
 
-def _from_onnx(content: bytes, output: str = "logits") -> NetworkFunction:
+def from_onnx(content: bytes, output: str = "logits") -> NetworkFunction:
+    """Return one of ``OUTPUTS`` of an ONNX file as a function of its images; maps are float32 (N, 28, 28)."""
     import onnxruntime
     import torch
 
@@ -81,11 +82,6 @@ def _from_onnx(content: bytes, output: str = "logits") -> NetworkFunction:
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     return lambda images: session.run([output], {"images": images})[0]
-
-
-def map_of_onnx(content: bytes) -> NetworkFunction:
-    """Return the second output of an ONNX file, maps float32 (N, 28, 28), as a function of its images."""
-    return _from_onnx(content, "map")
 
 
 def _to_torch(program: "ExportedProgram", metadata: dict[str, str]) -> bytes:
@@ -116,7 +112,7 @@ def on_arrays(function: "Callable[[Tensor], Tensor]") -> NetworkFunction:
 
 
 FORMATS = {
-    "onnx": Format("ONNX Runtime", ".onnx", ("onnx", "onnxscript", "onnxruntime"), _to_onnx, _from_onnx),
+    "onnx": Format("ONNX Runtime", ".onnx", ("onnx", "onnxscript", "onnxruntime"), _to_onnx, from_onnx),
     "torch": Format("torch.export", ".pt2", (), _to_torch, _from_torch),
 }
 """Every format by the name that ``--format`` takes; the first is the default."""

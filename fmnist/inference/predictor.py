@@ -37,11 +37,11 @@ class NetworkModel(Model):
     """A trained network.
 
     Attributes:
-        classifier: Returns the LightningModule in evaluation mode.
+        classifier: The LightningModule in evaluation mode; None where the network was loaded without it.
         network: The network in evaluation mode.
     """
 
-    classifier: "Callable[[], Classifier]"
+    classifier: "Classifier | None"
     network: "nn.Module"
 
 
@@ -79,25 +79,17 @@ def _load_network(folder: Path, device: str) -> NetworkModel:
     from fmnist.models.layers import embedding
     from fmnist.models.loading import in_batches, load_classifier
 
-    def load() -> "Classifier":
-        return load_classifier(folder).to(device)
-
-    path = network_file(folder)
+    path, classifier = network_file(folder), None
     if path.suffix == weights.SUFFIX:  # it names its network, so nothing waits for the import of Lightning
         network, logits = weights.load(path)
-        model = load
     else:
-        classifier = load()
+        classifier = load_classifier(folder).to(device)
         network, logits = classifier.network, classifier.evaluation_logits
-
-        def model() -> "Classifier":
-            return classifier
-
     features = embedding(network.to(device))
     return NetworkModel(
         partial(in_batches, logits, device=device),
         partial(in_batches, features, device=device) if features else as_pixels,
-        model,
+        classifier,
         network,
     )
 
@@ -125,7 +117,12 @@ class Predictor:
         Raises:
             InputError: The run holds no network, or a damaged one.
         """
-        return self._network_model.classifier()
+        classifier = self._network_model.classifier
+        if classifier is None:
+            from fmnist.models.loading import load_classifier
+
+            classifier = load_classifier(self.run.path).to(self.device)
+        return classifier
 
     @property
     def network(self) -> "nn.Module":

@@ -181,6 +181,7 @@ class Classifier(LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make the random numbers of a step, like dropout's, a pure function of seed, step and process."""
+        # factors are primes, so that the seeds of runs, steps and processes hardly ever meet
         seed = (self._seed * 1_000_003 + self.trainer.fit_loop.total_batch_idx) * 8_191 + self.global_rank
         _generator(self.device).manual_seed(seed % 2**63)
 

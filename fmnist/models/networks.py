@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from fmnist.core.constants import IMAGE_SIZE
+from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.errors import InputError
 from fmnist.models.layers import Normalize, check_widths, initialize_kaiming
 
@@ -17,7 +17,6 @@ class MLP(nn.Module):
         widths: Units of each hidden layer.
         dropout: Probability that a hidden unit is dropped.
         batch_norm: Normalise before each ReLU (Ioffe and Szegedy 2015, arXiv 1502.03167).
-        num_classes: Number of logits.
     """
 
     def __init__(
@@ -25,7 +24,6 @@ class MLP(nn.Module):
         widths: Sequence[int] = (512, 256),
         dropout: float = 0.0,
         batch_norm: bool = False,
-        num_classes: int = 10,
     ) -> None:
         super().__init__()
         check_widths("widths", widths)
@@ -40,7 +38,7 @@ class MLP(nn.Module):
                 layers.append(nn.Dropout(dropout))
             inputs = width
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(inputs, num_classes)
+        self.head = nn.Linear(inputs, len(CLASSES))
 
     def features(self, images: Tensor) -> Tensor:
         """Return the last hidden layer, (N, widths[-1]), of images (N, 1, 28, 28)."""
@@ -54,14 +52,11 @@ class LeNet5(nn.Module):
     """LeNet-5 as it is taught today: ReLU, average pooling, no sparse connection table; 61,706 parameters.
 
     After LeCun et al. 1998, "Gradient-based learning applied to document recognition", section II.B.
-
-    Args:
-        num_classes: Number of logits.
     """
 
     cam_layer = "body.5"  # (N, 16, 10, 10), after the ReLU of the second convolution
 
-    def __init__(self, num_classes: int = 10) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
             Normalize(),
@@ -77,7 +72,7 @@ class LeNet5(nn.Module):
             nn.Linear(120, 84),
             nn.ReLU(),
         )
-        self.head = nn.Linear(84, num_classes)
+        self.head = nn.Linear(84, len(CLASSES))
         initialize_kaiming(self)
 
     def features(self, images: Tensor) -> Tensor:
@@ -139,7 +134,6 @@ class CNN(nn.Module):
     Args:
         stem_width: Channels of the stem, at 27 x 27 pixels.
         widths: Channels of the stages, at 13, 6 and 3 pixels.
-        num_classes: Number of logits.
         residual: End each stage with a residual block of two convolutions instead of one convolution.
     """
 
@@ -149,7 +143,6 @@ class CNN(nn.Module):
         self,
         stem_width: int = 24,
         widths: tuple[int, ...] = (32, 64, 128),
-        num_classes: int = 10,
         residual: bool = False,
     ) -> None:
         super().__init__()
@@ -163,7 +156,7 @@ class CNN(nn.Module):
         self.stem = nn.Sequential(Normalize(), nn.Conv2d(1, stem_width, kernel_size=2), nn.GELU())
         self.stages = nn.Sequential(*(_stage(i, o, residual) for i, o in zip(inputs, widths, strict=True)))
         self.pool = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())
-        self.head = nn.Linear(widths[-1], num_classes)
+        self.head = nn.Linear(widths[-1], len(CLASSES))
 
     def features(self, images: Tensor) -> Tensor:
         """Return the pooled features, (N, widths[-1]), of images (N, 1, 28, 28)."""
@@ -202,7 +195,6 @@ class ResNet(nn.Module):
         width: Channels of the first stage; the second has twice, the third four times as many.
         block: ``"basic"`` or ``"preactivation"``.
         dropout: Probability of dropout between the two convolutions of a block.
-        num_classes: Number of logits.
 
     Raises:
         InputError: The depth does not fit the block.
@@ -216,7 +208,6 @@ class ResNet(nn.Module):
         width: int = 16,
         block: Literal["basic", "preactivation"] = "basic",
         dropout: float = 0.0,
-        num_classes: int = 10,
     ) -> None:
         super().__init__()
         check_widths("width", [width])
@@ -241,7 +232,7 @@ class ResNet(nn.Module):
             layers += [nn.BatchNorm2d(channels), nn.ReLU()]
         self.body = nn.Sequential(*layers)  # (N, 4 * width, 7, 7)
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.head = nn.Linear(channels, num_classes)
+        self.head = nn.Linear(channels, len(CLASSES))
         initialize_kaiming(self)
 
     def features(self, images: Tensor) -> Tensor:

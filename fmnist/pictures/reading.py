@@ -158,7 +158,7 @@ def _decode(image: ImageFile.ImageFile, file: BinaryIO) -> np.ndarray:
         image.draft(None, (DRAFT_SIDE, DRAFT_SIDE))  # decodes JPEG at 1/2, 1/4 or 1/8; no other format
     tiles = list(image.tile)
     image.load()
-    if image.mode in ("RGB", "RGBA") and np.asarray(image)[..., :3].max() <= WHITES[-2] // 256:
+    if image.mode in ("RGB", "RGBA") and np.max(image.getextrema()[:3]) <= WHITES[-2] // 256:
         _restore_low_bytes(image, file, tiles)
     with contextlib.suppress(Exception):  # a picture with damaged EXIF data is used as it is
         ImageOps.exif_transpose(image, in_place=True)

@@ -2,18 +2,15 @@
 
 import copy
 from collections.abc import Iterator
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from fmnist.core.files import replacing
 from fmnist.data.augmentation import per_image
 from fmnist.pictures.segmentation import SIDE
-from fmnist.segmentation.network import SegmentationNetwork, export_weights
+from fmnist.segmentation.network import SegmentationNetwork
 from fmnist.segmentation.scenes import Scenes
 
 BATCH = 32
@@ -69,12 +66,6 @@ def intersection_over_union(network: SegmentationNetwork, scenes: Tensor) -> flo
             union = (found | true).sum((1, 2, 3)).clamp(min=1)
             values.append((found & true).sum((1, 2, 3)) / union)
     return torch.cat(values).mean().item()
-
-
-def save(network: SegmentationNetwork, path: Path) -> None:
-    """Write the weights as numpy reads them."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **export_weights(network))  # type: ignore[arg-type]  # not allow_pickle
 
 
 def _batches(scenes: Tensor, steps: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,6 +1,7 @@
 """Which runs a command line asks for: from YAML files and seeds to commands of train.py and baseline.py."""
 
 import itertools
+import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,7 +72,7 @@ def find_jobs(paths: Sequence[str], flags: Sequence[str]) -> tuple[list[Job], li
 
 
 def _yaml_files(path: str) -> list[Path]:
-    if not Path(path).is_dir():
+    if not os.path.isdir(path):
         return [Path(path)]
     files = sorted(Path(path).glob("*.yaml"))
     if not files:

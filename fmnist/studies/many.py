@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.core.errors import InputError, quoted
-from fmnist.core.runs import LOCK, Run
+from fmnist.core.files import LOCK
+from fmnist.core.runs import Run
 from fmnist.core.settings import settings_of
 from fmnist.core.tables import Column, Table, duration, size
 from fmnist.studies.jobs import Job

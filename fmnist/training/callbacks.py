@@ -62,11 +62,11 @@ class Ending(Callback):
     """Finds out what ends training, and has Lightning validate its last steps.
 
     Attributes:
-        by: What has ended training, perhaps before it was resumed: ``max_epochs``, ``max_steps``,
+        ended_by: What has ended training, perhaps before it was resumed: ``max_epochs``, ``max_steps``,
             ``fast_dev_run``, ``max_time``, ``early_stopping`` or ``callback``; ``None`` before the end.
     """
 
-    by: str | None = None
+    ended_by: str | None = None
     _postponed = False
     _max_steps: int | None = None
 
@@ -78,7 +78,7 @@ class Ending(Callback):
             self._max_steps, trainer.fit_loop.epoch_loop.max_steps = trainer.max_steps, -1
 
     def on_train_start(self, trainer: Any, pl_module: LightningModule) -> None:
-        self.by = None
+        self.ended_by = None
         if self._max_steps is not None:
             trainer.fit_loop.epoch_loop.max_steps = self._max_steps
 
@@ -87,23 +87,23 @@ class Ending(Callback):
     ) -> None:
         last = trainer.is_last_batch
         if trainer.global_step == trainer.max_steps:
-            self.by = "fast_dev_run" if trainer.fast_dev_run else "max_steps"
+            self.ended_by = "fast_dev_run" if trainer.fast_dev_run else "max_steps"
         elif last and trainer.current_epoch + 1 == trainer.max_epochs:
-            self.by = "max_epochs"
+            self.ended_by = "max_epochs"
         elif (trainer.should_stop or self._postponed) and _may_stop(trainer):
             # the run can go on exactly from within an epoch, or from an end where it is validated anyway
             exact = validation_follows(trainer, batch_idx) or not trainer.enable_validation
             self._postponed = not (exact if last else can_go_on_from(trainer, batch_idx))
             trainer.should_stop = not self._postponed
             if trainer.should_stop:
-                self.by = stopped_by(trainer)
-        if self.by is not None:
+                self.ended_by = stopped_by(trainer)
+        if self.ended_by is not None:
             trainer.should_stop = True  # validates, even within an epoch
             if trainer.check_val_every_n_epoch is not None:
                 trainer.check_val_every_n_epoch = 1
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.by = self.by or stopped_by(trainer)
+        self.ended_by = self.ended_by or stopped_by(trainer)
 
 
 def stopped_by(trainer: Any) -> str:

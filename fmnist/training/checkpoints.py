@@ -163,13 +163,13 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self.ending.by is not None:
+        if self.ending.ended_by is not None:
             if trainer.is_last_batch:
                 return
             self._save(trainer, {}, PREVIOUS)
             if self.folder is not None and trainer.is_global_zero:
                 keep(self.folder, BEST, BEST_BEFORE_END)
-            self._ended_within_epoch_by = self.ending.by
+            self._ended_within_epoch_by = self.ending.ended_by
         elif can_go_on_from(trainer, batch_idx) and (request := self._request(trainer)):
             self._save(trainer, {})
             self._stop(trainer, request)
@@ -212,7 +212,7 @@ class LastCheckpoint(Checkpoint):
         """Stay stopped where training stopped early; find the checkpoints of a run folder that was moved."""
         states = checkpoint["callbacks"]
         state = states.get(self.state_key, {})
-        self.ending.by = state.get("ended_by")
+        self.ending.ended_by = state.get("ended_by")
         trainer.should_stop = state.get("should_stop", False)
         states.pop("Timer", None)  # a resumed run has as long again
         for callback in trainer.callbacks:  # the patience of now, not of then
@@ -234,7 +234,7 @@ class LastCheckpoint(Checkpoint):
     def _save(self, trainer: Trainer, metrics: dict[str, Any], name: str = LAST) -> None:
         if self.folder is None:
             return
-        ended_by = self.ending.by or (stopped_by(trainer) if trainer.should_stop else None)
+        ended_by = self.ending.ended_by or (stopped_by(trainer) if trainer.should_stop else None)
         self.state = {
             "step": trainer.global_step - 1,  # of the last step, counted from 0
             "metrics": metrics,

@@ -137,22 +137,23 @@ def _parse(args: list[str]) -> Command:
     cli.build()
     check_logits(cli.model.network)
     photographs = config.data.photographs is not None and config.data.photograph_val > 0
-    check_parts(vars(cli.config_init.trainer), config.trainer, cli.model, photographs)
+    trainer_arguments = vars(cli.config_init.trainer)
+    check_parts(trainer_arguments, config.trainer, cli.model, config.data.val_size, photographs)
     begins_afresh = resumed is None and config.init is not None
     initial = load_initial_weights(cli.model, config) if begins_afresh else None
     teachers = learn_from_teachers(cli.model, config, resumed)
     return Command(
-        shell_command("train", *args),
-        config,
-        cli.dump(),
-        cli.model,
-        cli.datamodule,
-        initial,
-        teachers,
-        vars(cli.config_init.trainer),
-        precision_reason,
-        resumed,
-        earlier_end,
+        line=shell_command("train", *args),
+        config=config,
+        config_yaml=cli.dump(),
+        model=cli.model,
+        data=cli.datamodule,
+        initial=initial,
+        teachers=teachers,
+        trainer_arguments=trainer_arguments,
+        precision_reason=precision_reason,
+        resumed=resumed,
+        earlier_end=earlier_end,
     )
 
 

@@ -186,7 +186,7 @@ def _documentation(thing: Any) -> dict[str, str]:
 
 
 def _trainer_parameters() -> list[str]:
-    return [name for name in inspect.signature(Trainer).parameters if name != "self"]
+    return list(inspect.signature(Trainer).parameters)
 
 
 def _without_markup(description: str) -> str:

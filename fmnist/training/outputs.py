@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from fmnist import figures
@@ -24,7 +23,7 @@ from fmnist.models.classifier import Classifier
 from fmnist.models.layers import embedding
 from fmnist.training.teachers import TEACHER_FLAGS
 
-EMBEDDED = 4_000  # test images in the projector
+EMBEDDED, COMPONENTS = 4_000, 64  # test images in the projector, and the most components of each
 
 
 def draw_figures(run: Run, test: Predictions | None, data: FashionMNISTDataModule) -> dict[str, Any]:
@@ -115,8 +114,14 @@ def write_tensorboard(
             return
         if embed := embedding(network):
             with optional("the projector in TensorBoard"):
+                from sklearn.decomposition import PCA  # a second that a run without a projector need not wait
+
                 features = torch.cat([embed(batch) for batch in images.split(250)])
-                writer.add_embedding(principal_components(features), names, 1 - images, tag="test_embedding")
+                # TensorBoard keeps embeddings as text: hundreds of dimensions take it minutes to show
+                components = PCA(min(COMPONENTS, *features.shape), svd_solver="covariance_eigh")
+                writer.add_embedding(
+                    components.fit_transform(features.numpy()), names, 1 - images, tag="test_embedding"
+                )
         else:
             name = type(network).__name__
             print(f"no projector: {name} has no method features that returns vectors (N, D)")
@@ -139,16 +144,6 @@ def hyperparameters(
         **asdict(data.augmentation),
         **model.hparams,
     }
-
-
-def principal_components(features: Tensor, largest: int = 64) -> Tensor:
-    """Return features (N, D) in the basis of their leading principal components, (N, min(D, largest)).
-
-    TensorBoard keeps embeddings as text, so that hundreds of dimensions take it minutes to show.
-    """
-    centred = features - features.mean(0)
-    _, directions = torch.linalg.eigh(centred.T @ centred)  # by rising variance
-    return centred @ directions.flip(1)[:, :largest]
 
 
 def add_curve_charts(writer: SummaryWriter) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
-from fmnist.core.settings import ADDED, settings_of
+from fmnist.core.settings import DEFAULTS_OF_NEWER, settings_of
 from fmnist.core.tables import counted
 from fmnist.training.checkpoints import LAST
 from fmnist.training.signals import job_id
@@ -32,7 +32,7 @@ def run_to_resume(path: Path) -> Run:
     Raises:
         InputError: There is no such run, it is not a network's, or its configuration is missing or damaged.
     """
-    if (path / "run.json").exists() or not path.is_dir():
+    if os.path.exists(path / "run.json") or not os.path.isdir(path):
         run = Run(path)
     else:
         runs = [run for run in Run.all(path) if not run.shortened_by]
@@ -82,7 +82,7 @@ def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, An
     Raises:
         InputError: A value that affects the result differs; both values are named.
     """
-    old, new = (ADDED | settings_of(config) for config in (before, now))
+    old, new = (DEFAULTS_OF_NEWER | settings_of(config) for config in (before, now))
     may_move = END_FLAGS.values() if run.status == "finished" else ()
     moved = {key: old.get(key) for key in may_move if old.get(key) != new.get(key)}
     for key in dict.fromkeys([*old, *new]):

@@ -147,6 +147,7 @@ class Session:
                     if resumed is None or self.command.earlier_end or _differs(resumed, config):
                         write_file(run.path / "config.yaml", self.command.config_yaml)
                     self._open_loggers(run, rows)
+                    self._announce(run)
                 yield run
             except BaseException as error:
                 if run is not None:
@@ -164,14 +165,14 @@ class Session:
 
     def finish(self, run: Run) -> None:
         """Mark the run finished, or stopped where its time was up, so that it can go on."""
-        cut_short = self.ending.by == "max_time"
-        run.finish("stopped" if cut_short else "finished", ended_by=self.ending.by, **self._progress())
+        cut_short = self.ending.ended_by == "max_time"
+        run.finish("stopped" if cut_short else "finished", ended_by=self.ending.ended_by, **self._progress())
         if cut_short:
             print(f"to continue: {shell_command('train', '--resume', str(run.path))}")
 
     def how_it_ended(self) -> str:
         """Return what ended training, in words."""
-        by, trainer = self.ending.by, self.command.config.trainer
+        by, trainer = self.ending.ended_by, self.command.config.trainer
         value = self.command.config.early_stopping if by == "early_stopping" else trainer.get(by or "")
         words = f"ended by {by}" + (f" {value}" if value is not None else "")
         if by != "max_epochs" and (trainer.max_epochs or -1) > 0:
@@ -234,7 +235,7 @@ class Session:
         )
 
     def _open_loggers(self, run: Run, rows: dict[int, dict[str, Any]]) -> None:
-        """Log to TensorBoard and ``metrics.csv`` in the run folder, and print what is trained.
+        """Log to TensorBoard and ``metrics.csv`` in the run folder.
 
         A resumed run logs again what it had logged after its checkpoint was written; ``rows`` are those of
         its ``metrics.csv`` so far, by epoch.
@@ -263,6 +264,9 @@ class Session:
         for logger in self.loggers:
             logger.log_hyperparams(outputs.hyperparameters(run.config, self.command.model, self.command.data))
         outputs.add_curve_charts(board.experiment)
+
+    def _announce(self, run: Run) -> None:
+        """Print what is trained, on what, and of what it begins or learns."""
         network, split = self.command.model.network, self.command.data.split
         layout = ", channels last" * (memory_format(network) == torch.channels_last)
         yielding = " that yield to other programs" if yields() else ""

@@ -18,6 +18,7 @@ import torch
 
 INTERVAL = 0.5  # seconds between two looks at the load
 MARGIN = 0.3  # what the system's own processes may use, in cores
+WATCHER, IDLE = "fmnist-watcher", "fmnist-idle"  # names of the threads
 SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
@@ -37,7 +38,8 @@ def yields_cores() -> Iterator[None]:
         yield
         return
     end = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(end, torch.get_num_threads()), daemon=True)
+    arguments = end, torch.get_num_threads()
+    watcher = threading.Thread(target=_watch, args=arguments, name=WATCHER, daemon=True)
     watcher.start()
     try:
         yield
@@ -80,7 +82,7 @@ def _idle_team() -> Iterator[None]:
         torch.zeros(1_000_000).add_(1)  # large enough to be shared among threads
         end.wait()
 
-    thread = threading.Thread(target=hold, daemon=True)
+    thread = threading.Thread(target=hold, name=IDLE, daemon=True)
     thread.start()
     try:
         yield

@@ -19,6 +19,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 from fmnist.core.errors import InputError, one_line
 from fmnist.models.classifier import Classifier
 from fmnist.models.metrics import logged_names
+from fmnist.training.checkpoints import BEST, BEST_BEFORE_END, LAST, PREVIOUS
 
 PARTS: dict[str, tuple[Any, tuple[type, ...]]] = {
     "callbacks": (callbacks, (callbacks.Callback,)),
@@ -55,7 +56,7 @@ UNSUITABLE: tuple[tuple[type, str], ...] = (
 )
 """What cannot work in a run, and why; subclasses are meant, too."""
 
-OWN_CHECKPOINTS = ("best", "last", "previous")
+OWN_CHECKPOINTS = [Path(name).stem for name in (BEST, LAST, PREVIOUS, BEST_BEFORE_END)]
 
 
 def flag_of(part: type) -> str:
@@ -75,7 +76,11 @@ def resolve_classes(trainer: jsonargparse.Namespace) -> None:
 
 
 def check_parts(
-    arguments: dict[str, Any], trainer: jsonargparse.Namespace, model: Classifier, photographs: bool
+    arguments: dict[str, Any],
+    trainer: jsonargparse.Namespace,
+    model: Classifier,
+    val_size: int,
+    photographs: bool,
 ) -> None:
     """Refuse what would fail, or have no effect, only after the training has begun.
 
@@ -83,7 +88,8 @@ def check_parts(
         arguments: Of the Trainer, the parts built.
         trainer: The same as configured.
         model: The model that is trained.
-        photographs: Whether it is validated on photographs.
+        val_size: Number of validation images.
+        photographs: Whether it is validated on photographs, too.
 
     Raises:
         InputError: A part does not go with a run; its flag is named.
@@ -110,8 +116,12 @@ def check_parts(
     emits_nvtx = isinstance(profiler, jsonargparse.Namespace) and profiler.get("init_args.emit_nvtx")
     if emits_nvtx and not torch.cuda.is_available():
         raise InputError("--trainer.profiler.emit_nvtx true: needs an NVIDIA GPU")
-    validates = trainer.limit_val_batches != 0
-    names = [name for name in logged_names(photographs) if validates or not name.startswith("val/")]
+    validated = {name: val_size > 0 for name in logged_names() if name.startswith("val/")}
+    names = [
+        name
+        for name in logged_names(photographs)
+        if not name.startswith("val/") or (trainer.limit_val_batches != 0 and validated.get(name, True))
+    ]
     _check_monitored(as_list(arguments["callbacks"]), model, names)
 
 

@@ -11,14 +11,14 @@ from fmnist.baselines.fit import fit_baseline
 from fmnist.core.runs import Run
 from fmnist.inference.predictor import load_logits
 from tests.baselines.network import write_network
+from tests.quick import leave_out_figures
 
 
 @pytest.fixture
 def fit(synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     """Fit with flags on the drawn set, in this process; figures, the slowest part, are left out."""
     monkeypatch.setattr(fitting, "fit_in_subprocess", fitting.fit)
-    monkeypatch.setattr(report, "draw_figures", lambda *_: {})
-    monkeypatch.setattr(report, "write_tensorboard", lambda *_: None)
+    leave_out_figures(monkeypatch, report)
 
     def run(*flags: str) -> Run:
         data = ["--data.root", str(synthetic_root), "--data.val_size", "100"]

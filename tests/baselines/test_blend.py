@@ -40,7 +40,7 @@ def test_the_weights_are_the_likeliest() -> None:
     np.testing.assert_allclose(weights, softmax(optimum), atol=2e-3)
 
 
-def test_combining_is_a_weighted_mean_of_probabilities() -> None:
+def test_a_blend_is_a_weighted_mean_of_probabilities() -> None:
     first, second = (np.random.default_rng(seed).normal(size=(5, 10)) for seed in (0, 1))
     blend = Blend([2.0, 0.5], [0.25, 0.75], [lambda _: first, lambda _: second])
     expected = 0.25 * softmax(first / 2, axis=1) + 0.75 * softmax(second / 0.5, axis=1)
@@ -51,9 +51,9 @@ def test_combining_is_a_weighted_mean_of_probabilities() -> None:
 
 def test_two_models_are_better_than_one() -> None:
     logits = [informed_logits(scale, 1.5, seed) for seed, scale in ((0, 1), (1, 20))]
-    blend = Blend.fit(logits, LABELS, [])
+    blend = Blend.fit(logits, LABELS, [lambda _, rows=rows: rows for rows in logits])
     single = min(loss(log_softmax(s / t, axis=1)) for s, t in zip(logits, blend.temperatures, strict=True))
-    assert loss(blend.combine(logits)) < single
+    assert loss(blend.logits(np.zeros((800, 28, 28), np.uint8))) < single
     assert blend.weights == pytest.approx([0.5, 0.5], abs=0.15)
 
 

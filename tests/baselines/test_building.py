@@ -110,9 +110,11 @@ WRONG_CLASSIFIERS = [
     ({**spec("svm.SVC"), "args": {}}, ".args: is no key here, only class_path and init_args are"),
     (spec("ensemble.BaggingClassifier", estimator=spec("svm.SVC", C="x")), ".estimator.C 'x': The 'C' param"),
     (spec("ensemble.VotingClassifier"), " VotingClassifier: "),
-    ({"class_path": "sklearn.base.BaseEstimator"}, " BaseEstimator: "),
+    ({"class_path": "sklearn.base.BaseEstimator"}, " sklearn.base.BaseEstimator: is no classifier"),
     ({"class_path": "sklearn.base.ClassifierMixin"}, " sklearn.base.ClassifierMixin: is no classifier"),
     ({**spec("svm.SVC"), "x": 1, 2: 3}, ".2: is no key here"),
+    (spec("neighbors.KDTree"), " sklearn.neighbors.KDTree: does not say which arguments it takes"),
+    (spec("pipeline.Pipeline", steps=[["a"]]), " sklearn.pipeline.Pipeline: is no classifier"),
 ]
 WRONG_STEPS = [
     ("hog", " 'hog': must be a list of steps"),
@@ -127,6 +129,7 @@ WRONG_STEPS = [
     ([{"standardize": 3}], " standardize 3: takes arguments by name only"),
     ([{"pca": "x"}], " pca.n_components 'x': The 'n_components' parameter of PCA"),
     ([spec("svm.SVC")], " sklearn.svm.SVC: is no transformer"),
+    ([spec("pipeline.Pipeline", steps=[["a"]])], " sklearn.pipeline.Pipeline: is no transformer"),
 ]
 
 

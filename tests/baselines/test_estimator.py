@@ -62,10 +62,15 @@ def test_the_largest_logit_is_the_decision_and_survives_the_file(classifier: Any
     np.testing.assert_array_equal(load_estimator(tmp_path).logits(IMAGES), logits)
 
 
+def test_weights_are_counted_with_and_without_an_intercept(tmp_path: Path) -> None:
+    for has_intercept, count in ((True, 784 * 10 + 10), (False, 784 * 10)):
+        assert fitted(RidgeClassifier(fit_intercept=has_intercept), tmp_path).parameters == count
+
+
 def test_a_classifier_with_neither_scores_nor_probabilities() -> None:
     plain = SimpleNamespace(predict=lambda x: LABELS)
     assert module.score_type_of(plain) == "decisions"
-    assert np.array_equal(module.class_values(plain, as_pixels(IMAGES), "decisions"), np.eye(10)[LABELS])
+    assert np.array_equal(module.class_values(plain, as_pixels(IMAGES)), np.eye(10)[LABELS])
 
 
 FOREIGN = make_pipeline(FunctionTransformer(np.save), GaussianNB())

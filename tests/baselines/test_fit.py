@@ -119,6 +119,8 @@ def test_a_run_can_be_loaded_and_its_configuration_runs_again(fit: Fit, data: Fa
 LOGISTIC_SPEC = "{class_path: sklearn.linear_model.LogisticRegression, init_args: {max_iter: 5}}"
 SPLITTER = "{class_path: sklearn.model_selection.StratifiedKFold, init_args: {n_splits: 2}}"
 BINS = "{class_path: sklearn.preprocessing.KBinsDiscretizer, init_args: {n_bins: 3}}"
+PCA = "{class_path: sklearn.decomposition.PCA, init_args: {n_components: 5}}"
+UNION = f"{{class_path: sklearn.pipeline.FeatureUnion, init_args: {{transformer_list: [[a, {PCA}]]}}}}"
 KEPT = {
     "search": [
         *("sklearn.model_selection.HalvingGridSearchCV", "--estimator.estimator", LOGISTIC_SPEC),
@@ -128,6 +130,7 @@ KEPT = {
         *("sklearn.ensemble.StackingClassifier", "--estimator.estimators", f"[[a, {LOGISTIC_SPEC}]]"),
         *("--estimator.cv", SPLITTER),
     ],
+    "union of features": ["sklearn.naive_bayes.GaussianNB", "--features", f"[hog, {UNION}]"],
     "sparse features": ["sklearn.svm.SVC", "--features", f"[hog, {{pca: 10}}, {BINS}]"],
 }
 
@@ -202,6 +205,15 @@ def test_a_blend_is_weighted_on_validation(fit: Fit, network: Run, data: Fashion
     assert not (run.path.parents[1] / "again").exists()
     with pytest.raises(InputError, match=r"^--blend \S+/logistic: is listed twice"):
         fit("--name", "again", "--blend", f"[{logistic.path}, {logistic.path.parent}, {logistic.path}]")
+
+
+def test_members_with_other_validation_images_are_refused_before_there_is_a_folder(
+    fit: Fit, network: Run
+) -> None:
+    logistic = fit(*LOGISTIC)
+    with pytest.raises(InputError, match=r"^--blend \S+: its predictions are of other validation images"):
+        fit("--name", "both", "--blend", f"[{network.path}, {logistic.path}]", "--data.val_size", "60")
+    assert not (network.path.parents[1] / "both").exists()
 
 
 @pytest.mark.parametrize(
@@ -311,7 +323,7 @@ def test_a_run_that_gives_no_answers_is_named_by_every_script(
     data: FashionMNISTDataModule,
     synthetic_root: Path,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    refused: Callable[..., str],
 ) -> None:
     neighbours = ["sklearn.neighbors.RadiusNeighborsClassifier", "--estimator.radius", "28"]
     run = fit("--name", "radius", "--estimator", *neighbours)
@@ -321,16 +333,12 @@ def test_a_run_that_gives_no_answers_is_named_by_every_script(
     (run.path / "predictions" / "test.npz").unlink()
     picture = tmp_path / "shirt.png"
     Image.fromarray(images_of(data, "test").images[0]).resize((90, 90)).save(picture)
-    root = ["--data.root", str(synthetic_root)]
     for command, args in {
-        predict: [str(run.path), str(picture), "--output", str(tmp_path / "answers.json"), *root],
-        evaluate: [str(run.path), *root],
-        explain: [str(run.path), "--method", "occlusion", *root],
+        predict: [picture, "--output", tmp_path / "answers.json"],
+        evaluate: [],
+        explain: ["--method", "occlusion"],
     }.items():
-        with pytest.raises(SystemExit) as stop:
-            command.main(args)
-        assert stop.value.code == 2
-        *_, line = capsys.readouterr().err.splitlines()
+        *_, line = refused(command.main, run.path, *args, "--data.root", synthetic_root).splitlines()
         assert f"{run.path}/checkpoints/estimator.skops RadiusNeighborsClassifier: cannot predict (No" in line
     assert not (tmp_path / "answers.json").exists()
     assert not run.has_predictions("test")

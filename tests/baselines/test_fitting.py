@@ -1,4 +1,4 @@
-"""Fitting: the subprocess returns, reports and survives; the fast backend agrees; memory is checked."""
+"""Fitting: the subprocess returns, reports and survives; the fast engine agrees; memory is checked."""
 
 import multiprocessing
 import os
@@ -57,7 +57,7 @@ def test_a_subprocess_fits_the_same() -> None:
     here = make_pipeline(StandardScaler(), RandomForestClassifier(3, random_state=0)).fit(X, Y)
     assert np.array_equal(fit.pipeline.predict_proba(X), here.predict_proba(X))
     assert fit.pipeline[-1].verbose == 0
-    assert fit.backend.startswith("scikit-learn ")
+    assert fit.engine.startswith("scikit-learn ")
     assert fit.seconds > 0
 
 
@@ -88,7 +88,7 @@ def test_progress_is_printed_and_an_interrupt_obeyed(monkeypatch: pytest.MonkeyP
     assert not multiprocessing.active_children()
 
 
-def test_both_backends_fit_the_same_svm() -> None:
+def test_both_engines_fit_the_same_svm() -> None:
     pytest.importorskip("sklearnex", reason="needs the extra 'fast'")
     x, y = (array[:600] for array in load_digits(return_X_y=True))
     x = (x / 16).astype(np.float32)

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 
 from fmnist.core import files
-from fmnist.core.files import TEMPORARY_FILES, replacing, to_json, write_file
+from fmnist.core.files import TEMPORARY_FILES, replacing, to_json, write_arrays, write_file
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -44,6 +45,24 @@ def test_a_block_that_raises_leaves_what_was_there_and_nothing_else(
         temporary.write_text("half")
         raise error
     assert contents(tmp_path) == before
+
+
+def test_arrays_come_back_and_stay_when_others_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, arrays = tmp_path / "new" / "arrays.npz", {"a": np.zeros((50, 50)), "names": np.array(["x"])}
+    sizes = []
+    for compress in (True, False):
+        write_arrays(path, arrays, compress)
+        sizes.append(path.stat().st_size)
+        with np.load(path) as read:
+            assert read.keys() == arrays.keys()
+            assert all(np.array_equal(read[name], array) for name, array in arrays.items())
+    assert 10 * sizes[0] < sizes[1]
+    monkeypatch.setattr(np, "savez_compressed", failing(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space left on device"):
+        write_arrays(path, {})
+    assert (path.stat().st_size, os.listdir(path.parent)) == (sizes[1], ["arrays.npz"])
 
 
 def test_until_the_block_ends_the_old_file_is_there(tmp_path: Path) -> None:

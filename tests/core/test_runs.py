@@ -103,6 +103,33 @@ def test_find_takes_the_newest_finished_run(tmp_path: Path) -> None:
     assert Run.find(folder / "version_2").version == 2
 
 
+ASKS_FOR_RUNS = """
+import os, sys
+from fmnist.core.errors import InputError
+from fmnist.core.runs import Run
+from fmnist.evaluation.groups import find_runs
+if os.getuid() == 0:  # for root no folder is closed
+    os.setgid(65534)
+    os.setuid(65534)
+for ask in (Run.find, lambda path: find_runs([path])):
+    for path in sys.argv[1:]:
+        try:
+            ask(path)
+        except InputError as error:
+            print(str(error).splitlines()[0])
+"""
+
+
+def test_a_folder_that_may_not_be_entered_holds_no_run(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    command = [sys.executable, "-c", ASKS_FOR_RUNS, str(closed), str(closed / "x")]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert len(asked.stdout.splitlines()) == 4
+    assert asked.stdout.count("does not exist") + asked.stdout.count("no finished run") == 4
+
+
 def test_find_says_what_is_wanted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no finished run \(a run folder, or logs/NAME, is wanted\)"):
         Run.find(tmp_path)
@@ -266,7 +293,7 @@ def test_the_environment_is_what_the_run_was_made_with() -> None:
     described = environment.environment()
     assert described["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert described["versions"]["numpy"] == np.__version__
-    assert {"torch", "lightning", "torchmetrics", "scikit-learn"} <= described["versions"].keys()
+    assert {"torch", "lightning", "torchmetrics", "scikit-learn", "scipy"} <= described["versions"].keys()
     assert described["hardware"].keys() == {"processor", "cores", "system"}
     assert all(described["hardware"].values())
     assert json.loads(json.dumps(described)) == described
@@ -288,8 +315,11 @@ def test_commit_is_that_of_the_code_and_says_when_it_was_changed(
         identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
         return subprocess.check_output(["git", *identity, *arguments], cwd=tmp_path, text=True).strip()
 
+    git("init", "-q")
+    git("commit", "-qm", "of another project", "--allow-empty")
     code.write_text("1")
-    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"], ["tag", "v1"]):
+    assert commit() is None  # an installed copy below that project
+    for command in (["add", "."], ["commit", "-qm", "first"], ["tag", "v1"]):
         git(*command)
     assert commit() == git("rev-parse", "HEAD")
     code.write_text("2")

@@ -68,9 +68,11 @@ def test_they_are_prepared_once_and_again_if_anything_changes(
     assert (prepares(), prepares()) == (True, False)
     picture = folder / "knit" / "3.png"
     before = picture.read_bytes()
-    Image.new("L", (28, 28), 0).save(picture)
-    assert prepares()
-    picture.write_bytes(before)
+    try:
+        Image.new("L", (28, 28), 0).save(picture)
+        assert prepares()
+    finally:
+        picture.write_bytes(before)
     assert not prepares()
 
 

@@ -14,14 +14,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from fmnist.core.errors import InputError
+from fmnist.core.files import LOCK
 from fmnist.data import download, source
+from tests.machine import heed_signals
 
 IMAGES = "train-images-idx3-ubyte"
 LABELS = "t10k-labels-idx1-ubyte"
@@ -58,10 +60,26 @@ def published(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+class Mirror(NamedTuple):
+    """A server of the published set.
+
+    Attributes:
+        url: Its address.
+        requested: The paths requested so far.
+        goes_on: Not set, all answers but the first stop within.
+    """
+
+    url: str
+    requested: list[str]
+    goes_on: threading.Event
+
+
 @pytest.fixture
-def mirror(published: Path) -> Iterator[tuple[str, list[str]]]:
-    """Serve the published set slowly: the URL, and the list of the paths requested so far."""
+def mirror(published: Path) -> Iterator[Mirror]:
+    """Serve the published set slowly."""
     requested: list[str] = []
+    goes_on = threading.Event()
+    goes_on.set()
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *args: Any) -> None:
@@ -73,6 +91,8 @@ def mirror(published: Path) -> Iterator[tuple[str, list[str]]]:
             outputfile.write(data[:20])
             outputfile.flush()
             time.sleep(0.3)
+            if len(requested) > 1:
+                goes_on.wait()
             outputfile.write(data[20:])
 
         def log_message(self, *args: Any) -> None:
@@ -80,7 +100,8 @@ def mirror(published: Path) -> Iterator[tuple[str, list[str]]]:
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/", requested
+        yield Mirror(f"http://127.0.0.1:{server.server_port}/", requested, goes_on)
+        goes_on.set()
         server.shutdown()
 
 
@@ -89,7 +110,7 @@ def start(url: str, root: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-c", PROCESS, json.dumps(source.PUBLISHED), str(root)],
         env=os.environ | {"FMNIST_MIRROR": url}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores it
+        preexec_fn=heed_signals,
     )  # fmt: skip
 
 
@@ -201,34 +222,34 @@ def test_a_set_of_ones_own_must_hold_images_and_labels(folder: Path, content: by
         source.load(folder)
 
 
-def test_four_starts_make_one_download(mirror: tuple[str, list[str]], tmp_path: Path) -> None:
-    url, requested = mirror
-    processes = [start(url, tmp_path / "data") for _ in range(4)]
+def test_four_starts_make_one_download(mirror: Mirror, tmp_path: Path) -> None:
+    processes = [start(mirror.url, tmp_path / "data") for _ in range(4)]
     for process in processes:
         output, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
         assert "verified" in output
         assert "B/s" not in errors, "a progress bar without a terminal"
     expected = sorted(f"{name}.gz" for name in source.PUBLISHED)
-    assert sorted(requested) == [f"/{name}" for name in expected]
+    assert sorted(mirror.requested) == [f"/{name}" for name in expected]
     assert sorted(path.name for path in (tmp_path / "data").glob("[!.]*")) == expected
 
 
-def test_an_interrupted_download_leaves_nothing(mirror: tuple[str, list[str]], tmp_path: Path) -> None:
-    url, requested = mirror
-    process = start(url, tmp_path / "data")
-    while len(requested) < 2:
+def test_an_interrupted_download_leaves_nothing(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.goes_on.clear()
+    process = start(mirror.url, tmp_path / "data")
+    while len(mirror.requested) < 2:
+        assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=300)
     assert process.returncode == 130
-    assert {path.name for path in (tmp_path / "data").iterdir()} <= {source.LOCK}
+    assert {path.name for path in (tmp_path / "data").iterdir()} <= {LOCK}
 
 
 def test_a_download_after_one_that_was_killed(
-    mirror: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FMNIST_MIRROR", mirror[0].rstrip("/"))
+    monkeypatch.setenv("FMNIST_MIRROR", mirror.url.rstrip("/"))
     left = tmp_path / "data" / source.DOWNLOADING
     left.mkdir(parents=True)
     (left / f"{IMAGES}.gz").write_bytes(b"half")
@@ -236,15 +257,28 @@ def test_a_download_after_one_that_was_killed(
     assert not left.exists()
 
 
+def test_a_download_that_was_killed_while_it_moved_its_files(
+    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FMNIST_MIRROR", mirror.url)
+    folder = source.fetch(tmp_path / "data")
+    (folder / f"{LABELS}.gz").unlink()
+    (folder / source.DOWNLOADING).mkdir()
+    assert source.load(source.fetch(folder)).train_images.shape == (600, 28, 28)
+    (folder / f"{LABELS}.gz").unlink()  # by hand
+    with pytest.raises(InputError, match=rf"{LABELS}, raw or \.gz, is missing"):
+        source.fetch(folder)
+
+
 @pytest.mark.parametrize("wrong", [gzip.compress(b"other", mtime=0), None], ids=["wrong", "missing"])
 def test_a_mirror_with_wrong_or_missing_files_is_refused(
-    mirror: tuple[str, list[str]],
+    mirror: Mirror,
     published: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     wrong: bytes | None,
 ) -> None:
-    monkeypatch.setenv("FMNIST_MIRROR", mirror[0])
+    monkeypatch.setenv("FMNIST_MIRROR", mirror.url)
     (published / f"{LABELS}.gz").unlink()
     if wrong:
         (published / f"{LABELS}.gz").write_bytes(wrong)
@@ -282,13 +316,10 @@ def test_debians_package_needs_apt_and_a_failed_command_says_why(
 
 
 def test_the_command_line_says_where_it_searched_and_what_to_do(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, refused: Callable[..., str]
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
-        source.main(["--root", str(tmp_path / "data")])
-    assert stop.value.code == 2
     message = rf"error: {tmp_path}/data: .*http://127\.0\.0\.1:9.*{re.escape(source.WAYS)}\n"
-    assert re.fullmatch(message, capsys.readouterr().err)
+    assert re.fullmatch(message, refused(source.main, "--root", tmp_path / "data"))
 
 
 @pytest.mark.real_data

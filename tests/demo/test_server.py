@@ -9,10 +9,9 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from shutil import which
 from typing import Any, NamedTuple
 
 import pytest
@@ -21,6 +20,8 @@ from PIL import Image
 from fmnist.core.errors import InputError
 from fmnist.demo.command import serve
 from scripts import demo
+from tests.browser import new_page
+from tests.machine import free_port, heed_signals
 
 ROOT = Path(__file__).parents[2]
 SHIRT = ROOT / "examples" / "t-shirt.jpg"
@@ -30,13 +31,6 @@ PASTE = """async () => {
   data.items.add(new File([await answer.blob()], "pasted.png", { type: "image/png" }));
   document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
 }"""
-CHROMIUM = which("chromium") or which("chromium-browser") or which("google-chrome")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server(NamedTuple):
@@ -64,7 +58,7 @@ def start(temporary: Path, *runs: str) -> Server:
         [sys.executable, "scripts/demo.py", *runs, "--port", str(port), "--data.root", str(temporary)],
         cwd=ROOT, env={**os.environ, "TMPDIR": str(temporary)}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores it
+        preexec_fn=heed_signals,
     )  # fmt: skip
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -182,48 +176,37 @@ def test_sigterm_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_picture_is_dropped_in_a_browser(server: Server) -> None:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make venv")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (Debian's package: chromium)")
+def test_a_picture_is_dropped_in_a_browser(browser: Any, server: Server) -> None:
     elsewhere: list[str] = []
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
-        )
-        page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
-        page.on("request", lambda request: elsewhere.append(request.url))
-        page.set_default_timeout(120_000)
-        page.goto(server.address)
-        page.locator("#answer h2", has_text="Example: T-shirt").wait_for()
-        page.set_input_files("#picture input[type=file]", SHIRT)
-        page.locator("#answer h2", has_text="t-shirt.jpg").wait_for()
-        assert page.locator("#answer h3").first.inner_text().startswith("T-shirt/top")
-        assert page.locator("#answer .runs > section").count() == 3
-        page.evaluate(PASTE)
-        page.locator("#answer h2", has_text="pasted.png").wait_for()
-        page.locator("#example-A-mug").click()
-        page.locator("#answer h2", has_text="Example: A mug").wait_for()
-        assert page.evaluate("document.documentElement.scrollWidth") == 390
-        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert background == "rgb(16, 20, 24)"  # --page of the reports, dark
-        browser.close()
+    page = new_page(browser, [], viewport={"width": 390, "height": 844}, color_scheme="dark")
+    page.on("request", lambda request: elsewhere.append(request.url))
+    page.goto(server.address)
+    page.locator("#answer h2", has_text="Example: T-shirt").wait_for()
+    page.set_input_files("#picture input[type=file]", SHIRT)
+    page.locator("#answer h2", has_text="t-shirt.jpg").wait_for()
+    assert page.locator("#answer h3").first.inner_text().startswith("T-shirt/top")
+    assert page.locator("#answer .runs > section").count() == 3
+    page.evaluate(PASTE)
+    page.locator("#answer h2", has_text="pasted.png").wait_for()
+    page.locator("#example-A-mug").click()
+    page.locator("#answer h2", has_text="Example: A mug").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == "rgb(16, 20, 24)"  # --page of the reports, dark
     own = (server.address, "data:", "blob:")
     assert [address for address in elsewhere if not address.startswith(own)] == []
     assert server.uploads() == []
 
 
-def test_a_taken_port_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_is_said(refused: Callable[..., str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(SystemExit) as stopped:
-            demo.main(["--port", str(port)])
-    assert stopped.value.code == 2
+        error = refused(demo.main, "--port", port)
     reason = "cannot be used on 127.0.0.1 (Address already in use)"
     advice = "choose another --port, or a --host of this machine"
-    assert capsys.readouterr().err == f"error: --port {port}: {reason}; {advice}\n"
+    assert error == f"error: --port {port}: {reason}; {advice}\n"
 
 
 @pytest.mark.parametrize(
@@ -235,11 +218,8 @@ def test_a_taken_port_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         (["rubost"], "the shipped networks are cnn, lenet5, robust"),
     ],
 )
-def test_a_wrong_flag_is_refused(flags: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        demo.main(flags)
-    assert stopped.value.code == 2
-    error = capsys.readouterr().err
+def test_a_wrong_flag_is_refused(flags: list[str], said: str, refused: Callable[..., str]) -> None:
+    error = refused(demo.main, *flags)
     assert said in error
     assert error.count("\n") == 1
 

@@ -2,31 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import pytest
 
 from fmnist.evaluation.comparison import write_comparison
 from fmnist.evaluation.report import write_report
+from tests.browser import drawn, new_page
 from tests.evaluation.made import make_run, on_data
-
-CHROMIUM = which("chromium") or which("chromium-browser") or which("google-chrome")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make venv")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (Debian's package: chromium)")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -56,24 +39,13 @@ def visit(browser: Any, pages: dict[str, str]) -> Iterator[Visit]:
             complaints.append(request.url)
 
     def call(name: str = "compare", **context: Any) -> Any:
-        page = browser.new_page(**{"viewport": {"width": 1366, "height": 850}, **context})
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page = new_page(browser, complaints, **context)
         page.on("request", requested)
         page.goto(pages[name])
         return page
 
     yield call
     assert complaints == []
-
-
-def drawn(page: Any) -> int:
-    """Wait until every chart in view is drawn, and return their number."""
-    page.wait_for_function(
-        "[...document.querySelectorAll('[data-chart]')].filter((chart) => chart.offsetParent)"
-        ".every((chart) => chart.querySelector('.main-svg .trace'))"
-    )
-    return page.locator("[data-chart]:visible .plot-container").count()
 
 
 @pytest.mark.parametrize("name", ["compare", "report"])
@@ -115,7 +87,7 @@ def test_the_class_filter_shows_one_class(visit: Visit) -> None:
     drawn(page)
     chart = page.locator('[data-chart="class_f1"]')
     page.get_by_role("button", name="Shirt", exact=True).click()
-    page.wait_for_function("!document.querySelector('[data-chart=class_f1]').textContent.includes('Sandal')")
+    chart.filter(has_not_text="Sandal").wait_for()
     assert "mlp-3" in chart.inner_text()
     page.get_by_role("button", name="All classes").click()
     assert "Sandal" in chart.inner_text()

@@ -1,6 +1,7 @@
 """``scripts/explain.py`` from the command line to the files, and every impossible request."""
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from scripts.explain import main
 from tests.explanation.conftest import MakeRun
 
 Explain = Callable[..., set[str]]
-Refused = Callable[..., str]
+Refusal = Callable[..., str]
 
 
 @pytest.fixture
@@ -35,15 +36,13 @@ def explain(run: Run, synthetic_root: Path) -> Explain:
 
 
 @pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str], synthetic_root: Path) -> Refused:
+def refusal(refused: Callable[..., str], synthetic_root: Path) -> Refusal:
     """Return a function that expects bad input, nothing written, and returns the error."""
 
     def call(run: Run, *flags: str) -> str:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(run.path), *flags, "--data.root", str(synthetic_root)])
-        assert stopped.value.code == 2
+        error = refused(main, run.path, *flags, "--data.root", synthetic_root)
         assert not (run.path / "figures").exists()
-        return capsys.readouterr().err
+        return error
 
     return call
 
@@ -83,6 +82,21 @@ def test_what_was_measured_is_said_with_the_drawing(
     assert ", 4 test images (" in line
     explain("--indices", "1", "--method", "gradcam", "--layer", "stages.0")
     assert "\nGrad-CAM: not yet compared" in capsys.readouterr().out
+
+
+def test_only_what_was_measured_of_the_run_is_said(
+    explain: Explain, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(*flags: str) -> str:
+        explain("--indices", "1", "--method", "gradcam", "--output", str(elsewhere), *flags)
+        return capsys.readouterr().out.splitlines()[-2]
+
+    elsewhere, own = tmp_path / "elsewhere", run.path / "figures" / "explanations"
+    assert f", 2 test images ({elsewhere}/" in said("--faithfulness", "2")
+    assert said().startswith("Grad-CAM: not yet compared")  # that may have been another run
+    own.mkdir(parents=True)
+    shutil.copy(elsewhere / "faithfulness.csv", own)
+    assert f", 2 test images ({own}/" in said()
 
 
 def test_several_methods_of_chosen_images(explain: Explain) -> None:
@@ -167,10 +181,10 @@ def test_pictures(explain: Explain, tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_scikit_learn_run_is_occluded(
-    estimator_run: Run, refused: Refused, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
+    estimator_run: Run, refusal: Refusal, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Predictor, "logits", lambda _, images: images[:, 9:19, 14].astype(np.float32) - 100)
-    line = refused(estimator_run, "--indices", "1", "--method", "gradcam")
+    line = refusal(estimator_run, "--indices", "1", "--method", "gradcam")
     assert "--method gradcam: needs gradients, which a scikit-learn estimator does not have" in line
     assert line.endswith("use occlusion\n")
     flags = ["--indices", "1", "--data.root", str(synthetic_root)]
@@ -202,9 +216,9 @@ def test_a_scikit_learn_run_is_occluded(
     ],
 )
 def test_bad_input_is_refused_before_anything_is_drawn(
-    flags: str, message: str, run: Run, refused: Refused
+    flags: str, message: str, run: Run, refusal: Refusal
 ) -> None:
-    line = refused(run, *flags.split())
+    line = refusal(run, *flags.split())
     assert line.startswith("error: ")
     assert message in line
 
@@ -214,21 +228,21 @@ def test_what_models_cannot_do_is_refused_before_the_data_are_read(
     make_run: MakeRun,
     mlp_run: Run,
     estimator_run: Run,
-    refused: Refused,
+    refusal: Refusal,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(selection, "load_test_set", lambda *_: pytest.fail("data were read"))
-    line = refused(mlp_run, "--method", "gradcam")
+    line = refusal(mlp_run, "--method", "gradcam")
     assert "--method gradcam: needs a layer whose output is a map" in line
     assert line.endswith("use masked-gradients, integrated-gradients, smoothgrad, occlusion\n")
-    line = refused(estimator_run, "--sanity", "--average", "--method", "occlusion")
+    line = refusal(estimator_run, "--sanity", "--average", "--method", "occlusion")
     assert line == f"error: --sanity: {estimator_run.path} has no layers whose weights could be drawn again\n"
-    assert "is running, or was killed, and only a finished run" in refused(
+    assert "is running, or was killed, and only a finished run" in refusal(
         Run.create(run.path, "half", kind="lightning")
     )
     other = make_run(name="other")
     monkeypatch.delattr(CNN, "cam_layer")
-    line = refused(run, "--layer", "stages", "--compare", str(other.path))
+    line = refusal(run, "--layer", "stages", "--compare", str(other.path))
     assert line.startswith(f"error: --compare {other.path}: CNN names no cam_layer, which gradcam needs")
     with pytest.raises(pytest.fail.Exception, match="data were read"):  # a method without layers goes on
         main([str(run.path), "--compare", str(other.path), "--method", "occlusion"])

@@ -66,5 +66,5 @@ def test_an_exported_file_gives_the_map(
     expected = Explainer(network, "masked-gradients").maps(images, one_hot(logits.argmax(1)).numpy())
     largest = np.abs(expected).max()  # small, as the network is not trained
     assert largest > 0
-    computed = formats.map_of_onnx(content)(export.as_input(images))
+    computed = formats.from_onnx(content, "map")(export.as_input(images))
     np.testing.assert_allclose(computed, expected, atol=1e-4 * largest)

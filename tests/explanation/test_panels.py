@@ -23,6 +23,7 @@ from fmnist.models.mlp import LitMLP
 from fmnist.pictures import PreparedFile
 from fmnist.pictures.preparation import SEVERAL_OBJECTS
 from tests.explanation.conftest import MakeRun, one_hot
+from tests.figures.reading import texts
 
 
 class Memory(Output):
@@ -47,10 +48,6 @@ def output() -> Memory:
 @pytest.fixture
 def explainer(run: Run) -> Explainer:
     return Explainer(network_of(Predictor(run)), "gradcam")
-
-
-def texts(figure: Figure) -> list[str]:
-    return [text.get_text() for ax in figure.axes for text in ax.texts]
 
 
 def draw(run: Run, explainer: Explainer, target: Target, images: Selection, *output_and_scale: Any) -> None:

@@ -114,7 +114,7 @@ def test_faithfulness_of_other_methods_is_kept(
         images = {row["method"]: row["images"] for row in read_csv(output.folder / "faithfulness.csv")}
         now = {"Occlusion": "4", RANDOM: "4", CENTRE: "4"}
         assert images == (now if folder else {**now, "Grad-CAM": "3"})
-        said = results.known_faithfulness(output, explainers[0])
+        said = results.known_faithfulness(output.folder, explainers[0])
         assert ("not yet compared" if folder else ", 3 test images (") in said
 
 
@@ -122,7 +122,7 @@ def test_sanity_is_written(
     run: Run, explainers: list[Explainer], test_set: Selection, tmp_path: Path
 ) -> None:
     with Output(run, tmp_path / "out") as output:
-        text = results.write_sanity(run, explainers, test_set.subset(range(IMAGES)), None, output)
+        text = results.write_sanity(run, explainers, test_set.subset(range(IMAGES)), output)
     rows = read_csv(output.folder / "sanity.csv")
     assert len(rows) == 2 * 6
     assert [row["randomised_down_to"] for row in rows[:2]] == ["head", "stages.1.4"]
@@ -132,5 +132,5 @@ def test_sanity_is_written(
     assert f"{float(rows[-1]['rank_correlation']):.2f} [{float(rows[-1]['low']):.2f}" in last
     integrated = [Explainer(explainers[0].network, "integrated-gradients")]
     with Output(run, tmp_path / "out") as output:
-        text = results.write_sanity(run, integrated, test_set.subset(range(2)), None, output)
+        text = results.write_sanity(run, integrated, test_set.subset(range(2)), output)
     assert text.startswith("Maps of Integrated gradients are 0 where the image is black")

@@ -5,6 +5,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
+from fmnist.explanation.attribution import Explainer
 from fmnist.explanation.sanity import cascade, layers_from_head, randomise, rank_correlation
 
 COEFFICIENTS = np.eye(10, dtype=np.float32)[:5]
@@ -48,7 +49,8 @@ def test_randomising_draws_anew_and_repeatably(cnn: nn.Module) -> None:
 
 def test_the_cascade_randomises_a_copy(cnn: nn.Module, pixels: np.ndarray) -> None:
     before = {name: value.clone() for name, value in cnn.state_dict().items()}
-    layers, similarity = cascade(cnn, ["gradcam", "smoothgrad"], pixels[:5], COEFFICIENTS)
+    explainers = [Explainer(cnn, name) for name in ("gradcam", "smoothgrad")]
+    layers, similarity = cascade(explainers, pixels[:5], COEFFICIENTS)
     assert layers == LAYERS
     assert similarity["gradcam"].shape == (6, 5)
     assert similarity["smoothgrad"].mean() < 0.9
@@ -66,5 +68,5 @@ def test_a_map_of_the_image_alone_stays_alike(pixels: np.ndarray) -> None:
         def forward(self, images: Tensor) -> Tensor:
             return self.head(images.sum((1, 2, 3))[:, None])
 
-    _, similarity = cascade(Sum(), ["integrated-gradients"], pixels[:5], COEFFICIENTS)
+    _, similarity = cascade([Explainer(Sum(), "integrated-gradients")], pixels[:5], COEFFICIENTS)
     np.testing.assert_allclose(similarity["integrated-gradients"], 1, atol=1e-3)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fmnist.models.classifier import Classifier
 from fmnist.training.checkpoints import LAST
-from tests.faults.processes import last_line, run
+from tests.faults.processes import PROMPT, last_line, run
 from tests.faults.table import Outcome, Row, Skipped
 from tests.faults.trainings import (
     STEPS,
@@ -26,7 +26,6 @@ from tests.faults.trainings import (
 )
 
 FIRST_BATCH = "the first batch is there"
-PROMPT = 10  # seconds that a refusal may take
 NOBODY = 65534
 FREE = (100_000, 0, 3_000, 20_000)  # bytes left: a checkpoint of these trainings takes some 170,000
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,13 +15,14 @@ from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.models.loading import in_batches, load_classifier
 from fmnist.training.checkpoints import LAST
-from tests.faults.processes import PATIENCE, last_line
+from tests.faults.processes import PATIENCE, PROMPT, last_line
 from tests.faults.table import Outcome, Row
 from tests.faults.trainings import ROOT, STEPS, differences, flags, largest_difference, run_of, step_of
+from tests.machine import free_port
 from tests.synthetic import write_synthetic
 
 SIZES = (7, 101, 10_000)
-GONE, PROMPT = 60, 10  # seconds until nothing may be left of a run that failed on one process, or was stopped
+GONE = 60  # seconds until nothing may be left of a run that failed on one process
 MARK = "FMNIST_FAULTS_LOG"
 """Variable by which the processes of a launch are known; torchrun gives each a session of its own."""
 PLAIN = [
@@ -75,12 +75,6 @@ def wait_until_it_waits(folder: Path, log: Path, process: subprocess.Popen[bytes
     while not (folder / "waits").exists():
         assert process.poll() is None, last_line(log)
         time.sleep(0.01)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def members(log: Path) -> list[int]:

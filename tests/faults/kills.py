@@ -13,7 +13,7 @@ from fmnist.core.runs import Run
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.training import checkpoints
 from fmnist.training.checkpoints import LAST
-from tests.faults.processes import Child, last_line, run
+from tests.faults.processes import PROMPT, Child, last_line, run
 from tests.faults.table import Outcome, Row
 from tests.faults.trainings import (
     CNN,
@@ -33,7 +33,6 @@ from tests.faults.trainings import (
     workplace,
 )
 
-PROMPT = 10  # seconds that a stop may take
 CALLS = (3, 5, 0, 1, 2, 4)
 """The calls that put one ``last.ckpt`` in its place, as the trials take them: fsync, rename and fsync of the
 folder for the checkpoint before, and the same for the new one."""

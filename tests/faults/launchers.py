@@ -8,20 +8,13 @@ from pathlib import Path
 
 from fmnist.core.runs import Run
 from fmnist.training.checkpoints import LAST
-from tests.faults.distributed import (
-    GONE,
-    PROMPT,
-    WAITS,
-    free_port,
-    launched,
-    members,
-    wait_until_it_waits,
-    whole_of_two,
-)
-from tests.faults.processes import PATIENCE, last_line
-from tests.faults.starts import SLURM, fake_scontrol
+from tests.faults.distributed import GONE, WAITS, launched, members, wait_until_it_waits, whole_of_two
+from tests.faults.processes import PATIENCE, PROMPT, last_line
+from tests.faults.starts import SLURM
 from tests.faults.table import Outcome, Row
 from tests.faults.trainings import STEPS, differences, flags, run_of, step_of
+from tests.machine import free_port
+from tests.training.slurm import fake_scontrol
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 PATIENCE = 240  # seconds until a process is given up
+PROMPT = 60 if "PYTEST_XDIST_WORKER" in os.environ else 10  # that a stop or a refusal may take, alone or not
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.faults.trainings"])

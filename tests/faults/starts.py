@@ -15,10 +15,9 @@ from fmnist.models.loading import in_batches, load_classifier
 from tests.faults.processes import Child, last_line, run
 from tests.faults.table import Outcome, Row
 from tests.faults.trainings import EPOCHS, STEPS, differences, flags, run_of, signal_at, train, whole
+from tests.training.slurm import fake_scontrol, one_task
 
-ONE_TASK = {"NTASKS": 1, "NTASKS_PER_NODE": 1, "NNODES": 1, "NODEID": 0, "PROCID": 0, "LOCALID": 0}
-JOB = {"JOB_ID": 1, "JOB_NAME": "fmnist", "NODELIST": "localhost"}
-SLURM = {f"SLURM_{name}": str(value) for name, value in {**JOB, **ONE_TASK}.items()}
+SLURM = one_task(JOB_ID=1, JOB_NAME="fmnist", NODELIST="localhost")
 
 
 def shared_folder(folder: Path, times: int) -> Outcome:
@@ -81,16 +80,6 @@ def _requeue_on_slurm(folder: Path, step: int) -> None:
 def _start_again(folder: Path) -> None:
     _be_on_slurm()
     os.environ |= {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "SLURM_RESTART_COUNT": "1"}
-
-
-def fake_scontrol(folder: Path) -> Path:
-    """Put a ``scontrol`` into ``folder/bin``; return the file that each of its calls adds a line to."""
-    calls = folder / "calls"
-    command = folder / "bin" / "scontrol"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n')
-    command.chmod(0o755)
-    return calls
 
 
 ROWS = (

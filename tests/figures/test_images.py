@@ -12,16 +12,13 @@ from fmnist.figures import as_image, augmented_grid, grids, image_grid, worst_er
 from fmnist.figures.canvas import GREEN, VERMILLION
 from fmnist.figures.contact_sheet import MOST_FAILED, TILE, ZOOM, Card, contact_sheet
 from fmnist.figures.overlays import HEAT, NOTHING, Panel, class_averages, comparison, panel_grid, strength
+from tests.figures.reading import texts
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (12, 28, 28), dtype=np.uint8)
 IMAGE, EVIDENCE = IMAGES[0], RANDOM.normal(size=(28, 28))
 NAMES = ("Coat", "Shirt", "Bag")
 CHOICES = (("Bag", 0.9998), ("Dress", 0.0001), ("Coat", 0.0001))
-
-
-def texts(figure: Figure) -> list[str]:
-    return [text.get_text() for ax in figure.axes for text in ax.texts]
 
 
 def drawn(ax: Axes) -> np.ndarray:

@@ -25,14 +25,20 @@ def make_model(kind: type[Classifier], **arguments: Any) -> Classifier:
     return model.eval()
 
 
+def save_network(folder: Path, kind: type[Classifier], **arguments: Any) -> Classifier:
+    """Write such a network and its configuration into a new folder, or a new run's."""
+    model = make_model(kind, **arguments)
+    (folder / "checkpoints").mkdir(parents=True)
+    config = {"model": {"class_path": f"{kind.__module__}.{kind.__name__}", "init_args": arguments}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    torch.save({"state_dict": model.state_dict()}, folder / "checkpoints" / "best.ckpt")
+    return model
+
+
 def make_run(logs: Path, kind: type[Classifier], name: str = "small", **arguments: Any) -> Run:
     """Make a finished run of such a network, with predictions that are right in 60 of 100 cases."""
-    model = make_model(kind, **arguments)
     run = Run.create(logs, name, kind="lightning", classes=list(CLASSES), git_commit="0123abcd")
-    (run.path / "checkpoints").mkdir()
-    config = {"model": {"class_path": f"{kind.__module__}.{kind.__name__}", "init_args": arguments}}
-    (run.path / "config.yaml").write_text(yaml.safe_dump(config))
-    torch.save({"state_dict": model.state_dict()}, run.path / "checkpoints" / "best.ckpt")
+    save_network(run.path, kind, **arguments)
     labels = np.arange(100) % 10
     answers = np.where(np.arange(100) < 60, labels, (labels + 1) % 10)
     predictions = Predictions(3 * np.eye(10, dtype=np.float32)[answers], labels, np.arange(100))

@@ -69,12 +69,6 @@ def test_the_nearest_neighbour_is_near_in_embedding_and_pixels(example) -> None:
     np.testing.assert_allclose(score(outputs), expected, rtol=1e-3)
 
 
-def test_log_probabilities_have_no_energy(example) -> None:
-    scores = detection.scores_of(example[0])
-    assert scores.keys() == detection.OOD_SCORES.keys()
-    assert detection.scores_of(example[0], "log-probabilities").keys() == scores.keys() - {"energy"}
-
-
 def test_the_threshold_accepts_95_percent_of_validation(run: Run, synthetic_root: Path) -> None:
     predictor, data = Predictor(run), source.load(synthetic_root)
     detector = find_detector(predictor, str(synthetic_root))

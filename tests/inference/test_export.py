@@ -68,6 +68,13 @@ def test_without_data_noise_is_compared_and_nothing_is_downloaded(
     assert "same class as PyTorch on 1,000 images of noise, as" in lines[1]
 
 
+def test_there_are_as_many_images_of_noise_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "find", lambda root: None)
+    images, described = export._comparison_images("nowhere", export.COMPARED_WITH_MAP)
+    assert images.shape == (500, 28, 28)
+    assert described.startswith("500 images of noise, as nowhere and this machine")
+
+
 @pytest.mark.parametrize(
     ("size", "fault"), [(1, "class"), (7, "class"), (250, "class"), (7, "logit"), (7, "nan")]
 )

@@ -35,6 +35,13 @@ def test_a_network_computes_its_logits_and_embeddings(tmp_path: Path) -> None:
     np.testing.assert_allclose(embeddings @ weight.T + bias, logits, atol=1e-5)
 
 
+def test_a_shipped_network_has_its_lightning_module_too() -> None:
+    predictor = Predictor(Run.find("lenet5"))
+    assert predictor.classifier is predictor.classifier
+    computed = in_batches(predictor.classifier.evaluation_logits, IMAGES)
+    np.testing.assert_allclose(computed, predictor.logits(IMAGES), atol=1e-5)
+
+
 def test_pixels_are_the_embedding_of_any_other_model(tmp_path: Path) -> None:
     run = Run.create(tmp_path, "bayes", kind="scikit-learn", status="finished")
     pipeline = make_pipeline(GaussianNB()).fit(as_pixels(IMAGES), np.arange(20) % 10)

@@ -15,25 +15,15 @@ from safetensors.torch import save_file
 
 from fmnist.core.errors import InputError
 from fmnist.models import weights
-from fmnist.models.classifier import Classifier
 from fmnist.models.cnn import LitCNN
 from fmnist.models.loading import in_batches, load_classifier, read_checkpoint
 from fmnist.models.mlp import LitMLP
-
-
-def save(folder: Path, kind: type[Classifier], **arguments: Any) -> Classifier:
-    model = kind(**arguments).eval()
-    (folder / "checkpoints").mkdir(parents=True)
-    name = f"{kind.__module__}.{kind.__name__}"
-    config = {"model": {"class_path": name, "init_args": arguments}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    torch.save({"state_dict": model.state_dict()}, folder / "checkpoints" / "best.ckpt")
-    return model
+from tests.inference.networks import save_network
 
 
 def test_the_loaded_model_has_the_logits_of_the_saved_one(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    saved = save(tmp_path / "run", LitCNN, widths=[8, 8], flip_average=True)
+    saved = save_network(tmp_path / "run", LitCNN, widths=[8, 8], flip_average=True)
     loaded = load_classifier(tmp_path / "run")
     images = torch.rand(5, 1, 28, 28)
     assert type(loaded) is LitCNN
@@ -44,7 +34,7 @@ def test_the_loaded_model_has_the_logits_of_the_saved_one(tmp_path: Path) -> Non
 
 
 def test_a_checkpoint_of_a_compiled_network_is_loaded_like_another(tmp_path: Path) -> None:
-    saved = save(tmp_path / "run", LitMLP, widths=[8])
+    saved = save_network(tmp_path / "run", LitMLP, widths=[8])
     saved.network.compile(backend="eager")  # needs no compiler
     torch.save({"state_dict": saved.state_dict()}, tmp_path / "run" / "checkpoints" / "best.ckpt")
     images = torch.rand(5, 1, 28, 28)
@@ -98,7 +88,7 @@ def test_an_error_names_the_file_and_what_is_wrong(
     damage: Callable[[Path], Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    save(tmp_path / "run", LitMLP, widths=[16])
+    save_network(tmp_path / "run", LitMLP, widths=[16])
     damage(tmp_path / "run")
     with pytest.raises(InputError, match=message) as caught:
         load_classifier(tmp_path / "run")

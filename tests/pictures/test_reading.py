@@ -285,9 +285,10 @@ def test_files_that_are_no_pictures_are_refused(tmp_path: Path) -> None:
 
 
 HEIC_START = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+HEIC_REMEDY = "save it as PNG or JPEG" if "HEIF" in READ else "pip install pillow-heif"
 CONTENTS = {
-    "a.heic": (HEIC_START, "pip install pillow-heif"),
-    "b.jpg": (HEIC_START, "pip install pillow-heif"),  # phones rename them so
+    "a.heic": (HEIC_START, HEIC_REMEDY),
+    "b.jpg": (HEIC_START, HEIC_REMEDY),  # phones rename them so
     "c.jxl": (b"\xff\x0a" + b"x" * 50, "djxl"),
     "d.svg": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "rsvg-convert"),
     "e.CR3": (b"\0\0\0\x18ftypcrx ", "camera"),
@@ -299,13 +300,18 @@ CONTENTS = {
 }
 
 
-@pytest.mark.skipif("HEIF" in READ, reason="pillow-heif is installed")
 def test_every_picture_that_is_not_read_is_found_and_refused_with_a_way_out(tmp_path: Path) -> None:
     for name, (content, _) in CONTENTS.items():
         (tmp_path / name).write_bytes(content)
     assert [path.name for path in find_pictures([tmp_path])] == sorted(CONTENTS)
     for name, (_, remedy) in CONTENTS.items():
         assert re.fullmatch(f"is an? .* is not read: .*{remedy}.*", refusal(tmp_path / name)), name
+
+
+@pytest.mark.skipif("HEIF" not in READ, reason="pillow-heif is not installed")
+def test_a_heic_file_is_read_with_the_extra(tmp_path: Path) -> None:
+    picture = read_picture(save(tmp_path / "a.heic", COLOURS, format="HEIF", quality=90))
+    assert np.abs(picture.astype(int) - COLOURS).mean() < 4
 
 
 def test_no_ending_is_both_read_and_not_read() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +110,10 @@ def test_runs_are_measured_on_photographs_that_are_prepared_once(
     ],
 )
 def test_bad_flags_are_refused_before_any_run(
-    args: list[str], said: str, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    args: list[str], said: str, photographs: Path, tmp_path: Path, refused: Callable[..., str]
 ) -> None:
     run = make_run(tmp_path)
-    with pytest.raises(SystemExit) as stop:
-        evaluate.main([str(run.path), *(arg.format(folder=photographs) for arg in args)])
-    assert stop.value.code == 2
-    assert said in capsys.readouterr().err
+    assert said in refused(evaluate.main, run.path, *(arg.format(folder=photographs) for arg in args))
     assert not (run.path / "report.html").exists()
 
 

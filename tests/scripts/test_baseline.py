@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.baseline import main
+from tests.machine import heed_signals
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
@@ -65,7 +66,7 @@ def test_a_signal_stops_the_fit(
         [*SCRIPT, *endless, "--data.root", str(synthetic_root), "--logs", str(tmp_path)],
         cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores it
+        preexec_fn=heed_signals,
     ) as process:  # fmt: skip
         try:
             assert process.stdout is not None

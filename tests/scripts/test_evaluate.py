@@ -1,6 +1,7 @@
 """``scripts/evaluate.py`` as people call it."""
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,24 +29,14 @@ def test_it_evaluates_the_newest_run_of_a_name(
     assert not (tmp_path / "cnn" / "version_0" / "report.html").exists()
 
 
-def refusal(capsys: pytest.CaptureFixture[str], *args: object) -> str:
-    with pytest.raises(SystemExit) as stop:
-        evaluate.main([str(value) for value in args])
-    assert stop.value.code == 2
-    return capsys.readouterr().err
-
-
-def test_bad_input_ends_with_status_2_and_the_reason(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert "is no run folder" in refusal(capsys, tmp_path / "nowhere")
-    assert "is running, or was killed; only a finished run" in refusal(
-        capsys, Run.create(tmp_path, "new").path
-    )
+def test_bad_input_ends_with_status_2_and_the_reason(tmp_path: Path, refused: Callable[..., str]) -> None:
+    assert "is no run folder" in refused(evaluate.main, tmp_path / "nowhere")
+    new = Run.create(tmp_path, "new")
+    assert "is running, or was killed; only a finished run" in refused(evaluate.main, new.path)
     damaged = make_run(tmp_path)
     (damaged.path / "predictions" / "test.npz").write_bytes(b"no archive")
-    assert "test.npz: is damaged" in refusal(capsys, damaged.path)
-    assert "the following arguments are required: RUN" in refusal(capsys)
+    assert "test.npz: is damaged" in refused(evaluate.main, damaged.path)
+    assert "the following arguments are required: RUN" in refused(evaluate.main)
 
 
 def test_shifts_are_measured_on_as_many_images_as_are_named(
@@ -68,19 +59,18 @@ def test_shifts_are_measured_on_as_many_images_as_are_named(
 
 
 def test_a_wrong_number_of_shifted_images_is_refused(
-    tmp_path: Path, synthetic_root: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, synthetic_root: Path, refused: Callable[..., str]
 ) -> None:
     run = make_run(tmp_path, **on_data(synthetic_root))
-    message = refusal(capsys, "--shifts", run.path)
+    message = refused(evaluate.main, "--shifts", run.path)
     assert f"argument --shifts: {str(run.path)!r} must be a number of test images, or 'all'" in message
     for count, flag in (("0", "0"), ("5", "5"), ("201", "201"), ("-1", "-1"), ("2000", None)):
         arguments = ["--shifts", flag] if flag else ["--shifts"]  # 2,000 is the default
-        message = refusal(capsys, run.path, *arguments, "--data.root", synthetic_root)
+        message = refused(evaluate.main, run.path, *arguments, "--data.root", synthetic_root)
         assert f"--shifts {count}: must lie between 10 and 200, or be 'all'" in message
     assert not (run.path / "shifts.json").exists()
-    assert "holds other data" in refusal(
-        capsys, make_run(tmp_path).path, "--shifts", "--data.root", synthetic_root
-    )
+    other = make_run(tmp_path).path
+    assert "holds other data" in refused(evaluate.main, other, "--shifts", "--data.root", synthetic_root)
 
 
 def test_one_bad_run_stops_no_other(

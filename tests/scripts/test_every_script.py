@@ -4,6 +4,7 @@ import importlib
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,24 +64,15 @@ def test_a_module_with_a_main_runs_by_itself(module: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["evaluate", "explain", "export", "predict a.png"])
-def test_a_folder_that_is_no_run_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str
-) -> None:
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, refused: Callable[..., str], words: str) -> None:
     script, *others = words.split()
-    with pytest.raises(SystemExit) as stop:
-        importlib.import_module(f"scripts.{script}").main([str(tmp_path), *others])
-    assert stop.value.code == 2
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path}: holds no finished run")
+    main = importlib.import_module(f"scripts.{script}").main
+    assert refused(main, tmp_path, *others).startswith(f"error: {tmp_path}: holds no finished run")
 
 
 @pytest.mark.parametrize("script", ["evaluate", "compare", "explain", "export", "predict"])
-def test_a_path_in_a_message_can_be_pasted(
-    script: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_path_in_a_message_can_be_pasted(script: str, tmp_path: Path, refused: Callable[..., str]) -> None:
     missing = tmp_path / "my logs" / "it's"
     main = importlib.import_module(f"scripts.{script}").main
-    with pytest.raises(SystemExit) as stop:
-        main([str(missing), *(["picture.png"] if script == "predict" else [])])
-    assert stop.value.code == 2
-    line = capsys.readouterr().err
+    line = refused(main, missing, *(["picture.png"] if script == "predict" else []))
     assert shlex.quote(str(missing)) in line

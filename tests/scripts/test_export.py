@@ -1,6 +1,8 @@
 """``scripts/export.py`` as people call it."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,14 +20,8 @@ def run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def refusal(capsys: pytest.CaptureFixture[str]):
-    def call(*args: object) -> str:
-        with pytest.raises(SystemExit) as stop:
-            export.main([str(value) for value in args])
-        assert stop.value.code == 2
-        return capsys.readouterr().err
-
-    return call
+def refusal(refused: Callable[..., str]) -> Callable[..., str]:
+    return partial(refused, export.main)
 
 
 def test_a_name_and_an_output_are_enough(
@@ -41,7 +37,7 @@ def test_a_name_and_an_output_are_enough(
 
 
 def test_what_cannot_be_exported_is_refused_at_once(
-    run: Run, tmp_path: Path, refusal, monkeypatch: pytest.MonkeyPatch
+    run: Run, tmp_path: Path, refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "capture", lambda model: pytest.fail("work was begun"))
     svm = Run.create(tmp_path, "svm", kind="scikit-learn", status="finished").path
@@ -62,7 +58,7 @@ def test_what_cannot_be_exported_is_refused_at_once(
 
 
 def test_missing_packages_are_named_with_the_command(
-    run: Run, refusal, monkeypatch: pytest.MonkeyPatch
+    run: Run, refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = module.importlib.util.find_spec
     absent = "onnxruntime"
@@ -76,7 +72,9 @@ def test_missing_packages_are_named_with_the_command(
     assert not (run.path / "export").exists()
 
 
-def test_a_damaged_checkpoint_is_refused_and_leaves_no_file(run: Run, synthetic_root: Path, refusal) -> None:
+def test_a_damaged_checkpoint_is_refused_and_leaves_no_file(
+    run: Run, synthetic_root: Path, refusal: Callable[..., str]
+) -> None:
     (run.path / "checkpoints" / "best.ckpt").write_bytes(b"no checkpoint")
     assert "best.ckpt: is damaged" in refusal(run.path, "--format", "torch", "--data.root", synthetic_root)
     assert not list(run.path.glob("export/*"))

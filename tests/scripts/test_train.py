@@ -14,6 +14,7 @@ import torch
 from sklearn.metrics import confusion_matrix
 
 from fmnist.data import source
+from tests.machine import heed_signals
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
@@ -37,7 +38,7 @@ def test_a_signal_leaves_a_usable_run(
     with subprocess.Popen(
         command(synthetic_root, tmp_path / "logs", "--trainer.max_epochs", "100000"),
         cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores it
+        preexec_fn=heed_signals,
     ) as process:  # fmt: skip
         try:
             end = time.monotonic() + 240

@@ -1,7 +1,6 @@
 """A search that takes seconds: its configuration, its search file, and the commands that run it."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from scripts import study
+from tests.machine import heed_signals
 
 ROOT = Path(__file__).parents[2]
 TRAINER = Path(__file__).with_name("quick_trainer.py")
@@ -60,12 +60,6 @@ def call(arguments: list[str]) -> int:
     with pytest.raises(SystemExit) as stop:
         study.main(arguments)
     return int(stop.value.code or 0)
-
-
-def heed_signals() -> None:
-    """Undo what a background shell or ``nohup`` has let the tests ignore."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture

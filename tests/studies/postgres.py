@@ -3,13 +3,14 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.machine import free_port
 
 PROGRAMS = max(
     Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), default=None
@@ -29,9 +30,7 @@ def postgres() -> Iterator[str]:
             pytest.skip("PostgreSQL does not run as root, and there is no runuser to run it as another")
         shutil.chown(folder, "postgres", "postgres")
         as_user = ["runuser", "-u", "postgres", "--"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
 
     def call(program: str, *arguments: str) -> None:
         command = [*as_user, str(PROGRAMS / program), "-D", str(folder / "data"), *arguments]

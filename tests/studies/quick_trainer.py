@@ -1,6 +1,7 @@
 """A training in a moment: run folder, checkpoint and SIGTERM are those of train.py, nothing is learned.
 
-The validation accuracy is a function of the flags x, y and kind and of the epoch.
+The validation accuracy is a function of the flags x, y and kind and of the epoch. An epoch takes as long as
+``SECONDS_AN_EPOCH`` says, ``SECOND,SECOND,...``: the last one holds for all that follow, too.
 """
 
 import json
@@ -58,8 +59,9 @@ def read_config(flags: dict[str, str]) -> dict[str, Any]:
 def train(run: "Run", config: dict[str, Any], stop: list[int]) -> None:
     last = run.path / "checkpoints" / "last.ckpt"
     history = json.loads(last.read_text()) if last.exists() else []
+    seconds = [float(word) for word in os.environ.get("SECONDS_AN_EPOCH", "0.01").split(",")]
     for epoch in range(len(history), EPOCHS):
-        time.sleep(float(os.environ.get("SECONDS_AN_EPOCH", "0.01")))
+        wait(seconds[min(epoch, len(seconds) - 1)], stop)
         if config.get("x", 0) > config.get("fail", 2):
             run.finish("failed", RuntimeError("the loss was nan"))
             sys.exit(2)
@@ -71,6 +73,13 @@ def train(run: "Run", config: dict[str, Any], stop: list[int]) -> None:
             run.finish("stopped", SystemExit(143))
             sys.exit(143)
     run.finish("finished", metrics={"val": {"accuracy": history[-1]}}, train_seconds=0.1)
+
+
+def wait(seconds: float, stop: list[int]) -> None:
+    """Wait as long as that, or until the signal."""
+    end = time.monotonic() + seconds
+    while not stop and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def accuracy(config: dict[str, Any], epoch: int) -> float:

@@ -2,12 +2,10 @@
 
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
 
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
@@ -15,11 +13,9 @@ from fmnist.studies import finish as finishing
 from fmnist.studies.entries import Entry, groups_of, spreads_of
 from fmnist.studies.search import Search
 from fmnist.studies.study_page import Searched, write_page
+from tests.browser import drawn, new_page
 from tests.evaluation.made import make_run, on_data
-from tests.evaluation.test_browser import browser
 from tests.studies.conftest import QuickStudy, call
-
-__all__ = ["browser"]
 
 
 def data_of(page: Path) -> Any:
@@ -101,29 +97,14 @@ def test_one_seed_has_no_interval() -> None:
     assert spreads_of({"": [Entry(0, {}, "finished", 0.9)]}) == []
 
 
-def drawn(page: Page, number: int) -> bool:
-    """Wait until so many charts are drawn among those in view, and no other is left."""
-    shown = "[...document.querySelectorAll('[data-chart]')].filter((chart) => chart.offsetParent)"
-    for _ in range(600):
-        counts = page.evaluate(
-            f"[{shown}.length, {shown}.filter((chart) => chart.querySelector('.main-svg .trace')).length]"
-        )
-        if counts == [number, number]:
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def test_the_page_is_drawn_in_a_browser(browser: Any, entries: list[Entry], tmp_path: Path) -> None:
     address = write(tmp_path, entries).as_uri()
     complaints: list[str] = []
-    page: Page = browser.new_page(viewport={"width": 1200, "height": 850}, color_scheme="dark")
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page = new_page(browser, complaints, color_scheme="dark")
     page.goto(address)
-    assert drawn(page, 7)  # seeds, history, importance, parallel coordinates, three slices
+    assert drawn(page) == 7  # seeds, history, importance, parallel coordinates, three slices
     page.get_by_role("tab", name="Learning curves").click()
-    assert drawn(page, 7)
+    assert drawn(page) == 7
     assert complaints == []
     page.close()
 

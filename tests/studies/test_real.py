@@ -1,7 +1,6 @@
 """A search of real trainings that is killed: each trial ends with the weights of one that ran through."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.core.runs import Run
+from tests.machine import kill_children
 from tests.training.folder import checkpoint, equal, rows
 
 ROOT = Path(__file__).parents[2]
@@ -35,9 +35,7 @@ def test_killed_trials_end_with_the_same_weights(synthetic_root: Path, tmp_path:
         while not (folder / "version_0" / "checkpoints" / "last.ckpt").exists():
             assert process.poll() is None
             time.sleep(0.02)
-        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True)
-        for child in listed.stdout.split():
-            os.kill(int(child), signal.SIGKILL)
+        kill_children(process.pid)
         process.kill()
     assert subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, timeout=400).returncode == 0
     trials = Run.all(folder)

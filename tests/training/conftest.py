@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tensorboard.summary.writer import event_file_writer
 from fmnist.core.runs import Run
 from fmnist.training import outputs
 from fmnist.training.train import main
+from tests.quick import leave_out_figures
 from tests.training.folder import interruption
 
 
@@ -42,13 +44,15 @@ def tiny(synthetic_root: Path) -> list[str]:
 
 
 @pytest.fixture
-def train(tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
-    """Train with ``tiny`` and more flags; figures are left out, because they take most of the time."""
-    monkeypatch.setattr(outputs, "draw_figures", lambda *_: {})
-    monkeypatch.setattr(outputs, "write_tensorboard", lambda *_: None)
+def train(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Callable[..., Run]:
+    """Train with ``tiny``, the flags that the test's module names ``ALWAYS``, and more; without figures."""
+    leave_out_figures(monkeypatch, outputs)
+    always = getattr(request.module, "ALWAYS", [])
 
     def run(*extra: str) -> Run:
-        finished = main([*tiny, "--logs", str(tmp_path / "logs"), *extra])
+        finished = main([*tiny, "--logs", str(tmp_path / "logs"), *always, *extra])
         assert finished is not None
         return Run(finished.path)
 
@@ -68,14 +72,6 @@ def interrupted(train: Callable[..., Run], tmp_path: Path) -> Callable[..., Run]
 
 
 @pytest.fixture
-def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def refusal(refused: Callable[..., str]) -> Callable[..., str]:
     """Return a function that runs ``main`` with flags that it must refuse, and returns the message."""
-
-    def refuse(*words: object) -> str:
-        with pytest.raises(SystemExit) as stop:
-            main([str(word) for word in words])
-        printed = capsys.readouterr().err
-        assert stop.value.code == 2
-        return printed
-
-    return refuse
+    return partial(refused, main)

@@ -18,6 +18,7 @@ from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.models.mlp import LitMLP
 from fmnist.training.callbacks import EMA, EpochClock, EpochLines, StopAtNonFiniteLoss
 from fmnist.training.epoch_table import EpochTable
+from tests.models.fitting import trainer
 
 STEPS = 5  # in an epoch
 
@@ -31,14 +32,6 @@ def data(synthetic_root: Path) -> FashionMNISTDataModule:
 def model() -> LitMLP:
     torch.manual_seed(0)
     return LitMLP([16], batch_norm=True, optimizer="sgd", learning_rate=0.1, schedule="constant", warmup=0.0)
-
-
-def trainer(
-    *callbacks: Callback, checkpoints: bool = False, logger: Any = False, **arguments: Any
-) -> Trainer:
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": checkpoints}
-    defaults = {"accelerator": "cpu", "devices": 1, "max_epochs": 2, "num_sanity_val_steps": 0}
-    return Trainer(**quiet, **{**defaults, **arguments}, callbacks=list(callbacks), logger=logger)
 
 
 def weights(model: LightningModule) -> dict[str, Tensor]:
@@ -72,7 +65,8 @@ def test_ema_is_the_exponential_average_of_weights_and_buffers(
 ) -> None:
     recorder, decay = Recorder(), 0.8
     saver = ModelCheckpoint(tmp_path, filename="best")
-    trainer(recorder, EMA(decay, every), saver, checkpoints=True, max_epochs=epochs).fit(model, data)
+    fit = trainer(recorder, EMA(decay, every), saver, enable_checkpointing=True, max_epochs=epochs)
+    fit.fit(model, data)
     assert len(recorder.after) == epochs * STEPS
     state = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
     for name, averaged in weights(model).items():
@@ -106,7 +100,7 @@ def test_a_short_training_is_no_worse_for_an_average_over_many_steps(data: Fashi
 def test_validation_after_a_fit_uses_the_weights_that_were_loaded(
     data: FashionMNISTDataModule, model: LitMLP
 ) -> None:
-    fit = trainer(EMA(0.8, 1))
+    fit = trainer(EMA(0.8, 1), max_epochs=2)
     fit.fit(model, data)
     torch.nn.init.zeros_(model.network.head.weight)
     torch.nn.init.zeros_(model.network.head.bias)
@@ -125,7 +119,7 @@ def test_a_decay_out_of_range_is_refused(decay: float) -> None:
 def test_a_non_finite_loss_stops_within_a_step_and_names_it(
     data: FashionMNISTDataModule, model: LitMLP, step: int, value: float
 ) -> None:
-    fit = trainer(StopAtNonFiniteLoss(), Poison(step, value))
+    fit = trainer(StopAtNonFiniteLoss(), Poison(step, value), max_epochs=2)
     with pytest.raises(
         InputError, match=rf"^the loss was (nan|inf) at step {step}: try a --model\.learning_rate below 0\.1"
     ):
@@ -137,8 +131,9 @@ def test_a_non_finite_last_step_is_not_saved(
     data: FashionMNISTDataModule, model: LitMLP, tmp_path: Path
 ) -> None:
     saver = ModelCheckpoint(tmp_path, filename="{epoch}", save_last=True, save_top_k=-1)
+    poisoned = StopAtNonFiniteLoss(), Poison(2 * STEPS), saver
     with pytest.raises(InputError, match=f"at step {2 * STEPS}:"):
-        trainer(StopAtNonFiniteLoss(), Poison(2 * STEPS), saver, checkpoints=True).fit(model, data)
+        trainer(*poisoned, enable_checkpointing=True, max_epochs=2).fit(model, data)
     assert {path.name for path in tmp_path.iterdir()} == {"epoch=0.ckpt", "last.ckpt"}
     for path in tmp_path.iterdir():
         state = torch.load(path, weights_only=True)["state_dict"]
@@ -153,7 +148,8 @@ def test_logged_times_and_printed_lines(
             time.sleep(0.3)
 
     clock, table = EpochClock(), EpochTable(tmp_path / "metrics.csv")
-    trainer(clock, EpochLines(), SlowValidation(), logger=table, log_every_n_steps=1).fit(model, data)
+    fit = trainer(clock, EpochLines(), SlowValidation(), logger=table, log_every_n_steps=1, max_epochs=2)
+    fit.fit(model, data)
     with table.path.open(newline="") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     assert [row["learning_rate"] for row in rows] == [pytest.approx(0.1)] * 2

@@ -85,10 +85,8 @@ ACCUMULATION = [
 @pytest.mark.parametrize(
     ("extra", "steps"),
     [
-        (["--trainer.max_epochs", "-1", "--trainer.max_steps", "7"], 7),
         ([*ACCUMULATION, "--trainer.max_epochs", "3"], 6 + 2 + 2),
         ([*ACCUMULATION, "--trainer.max_epochs", "3", "--trainer.max_steps", "9"], 9),
-        (["--trainer.overfit_batches", "1"], 2),
     ],
 )
 def test_the_schedule_ends_with_training(train: Callable[..., Run], extra: list[str], steps: int) -> None:
@@ -234,7 +232,6 @@ def test_a_resumed_run_whose_disk_fills_up_names_its_own_folder(
     "flags",
     [
         ["--trainer.fast_dev_run", "true"],
-        ["--trainer.num_sanity_val_steps", "1"],
         ["--trainer.gradient_clip_val", "1", "--trainer.precision", "bf16-mixed", "--model.optimizer=adamw"],
     ],
 )
@@ -242,8 +239,3 @@ def test_other_flags_of_the_trainer(train: Callable[..., Run], flags: list[str])
     run = train(*flags)
     assert run.status == "finished"
     assert len(run.predictions("test").labels) == TEST
-
-
-def test_the_profiler_prints_its_table(train: Callable[..., Run], caplog: pytest.LogCaptureFixture) -> None:
-    train("--trainer.profiler", "simple")
-    assert "run_training_batch" in caplog.text

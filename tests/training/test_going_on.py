@@ -10,10 +10,7 @@ from fmnist.core.runs import Run
 from fmnist.training.train import main
 from tests.training.folder import STILL, WHOLE, interruption, rows
 
-
-@pytest.fixture
-def train(train: Callable[..., Run]) -> Callable[..., Run]:
-    return lambda *flags: train(*WHOLE, *flags)
+ALWAYS = WHOLE
 
 
 def run_value(run: Run, flag: str) -> object:

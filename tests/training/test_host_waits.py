@@ -30,8 +30,19 @@ from fmnist.models.optimization import OptimizerName, build_optimizer
 from tests.models.fitting import trainer
 
 WAITS = (DataDependentOutputException, DynamicOutputShapeException)
-CONFIGS = [yaml.safe_load(path.read_text()) for path in sorted(Path("configs").rglob("*.yaml"))]
-MODELS = {config["model"]["class_path"]: config["model"] for config in CONFIGS if "model" in config}
+CONFIGS = [
+    yaml.safe_load(path.read_text()) for path in sorted(Path(__file__).parents[2].glob("configs/**/*.yaml"))
+]
+VARIANTS = ("residual", "block", "batch_norm", "flip_average")
+
+
+def variant(model: dict[str, Any]) -> str:
+    """Return a network's class with the arguments that change what it computes."""
+    chosen = [f"{name}={value}" for name, value in model.get("init_args", {}).items() if name in VARIANTS]
+    return " ".join([model["class_path"], *chosen])
+
+
+MODELS = {variant(config["model"]): config["model"] for config in CONFIGS if "model" in config}
 AUGMENTATIONS = {
     config["name"]: config["data"]["augmentation"]
     for config in CONFIGS
@@ -50,10 +61,16 @@ def no_values() -> Iterator[None]:
         yield
 
 
+def test_there_is_something_to_check() -> None:
+    assert {"fmnist.models.cnn.LitCNN", "fmnist.models.cnn.LitCNN residual=True"} <= MODELS.keys()
+    assert {"robust"} <= AUGMENTATIONS.keys()
+
+
 @pytest.mark.parametrize("optimizer", get_args(OptimizerName))
-@pytest.mark.parametrize("class_path", MODELS)
-def test_a_training_step_needs_no_values(class_path: str, optimizer: OptimizerName) -> None:
-    model = build(class_path, **{**MODELS[class_path].get("init_args", {}), "optimizer": optimizer})
+@pytest.mark.parametrize("name", MODELS)
+def test_a_training_step_needs_no_values(name: str, optimizer: OptimizerName) -> None:
+    arguments = MODELS[name].get("init_args", {})
+    model = build(MODELS[name]["class_path"], **{**arguments, "optimizer": optimizer})
     with FakeTensorMode() as mode:
         for module in model.network.modules():
             own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.decomposition import PCA
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
+from fmnist.core.constants import CLASSES
 from fmnist.core.runs import Run
 from fmnist.data.augmentation import Augmentation
 from fmnist.data.datamodule import FashionMNISTDataModule
@@ -50,15 +50,6 @@ def test_augmented_images(data: FashionMNISTDataModule) -> None:
     assert np.array_equal(views[2, 3], expected.batch(index)[0][0, 0])
 
 
-def test_principal_components_are_those_of_scikit_learn() -> None:
-    features = torch.randn(50, 8, generator=torch.Generator().manual_seed(0)) * torch.arange(1.0, 9)
-    found = outputs.principal_components(features, largest=3)
-    expected = PCA(3).fit_transform(features.numpy())
-    assert found.shape == (50, 3)
-    np.testing.assert_allclose(found.abs(), np.abs(expected), rtol=1e-3, atol=1e-3)
-    assert outputs.principal_components(features).shape == (50, 8)
-
-
 def test_a_compiled_network_is_drawn_too(data: FashionMNISTDataModule, tmp_path: Path) -> None:
     model = LitMLP(widths=(8,))
     model.network.compile(backend="eager")  # needs no compiler
@@ -67,6 +58,18 @@ def test_a_compiled_network_is_drawn_too(data: FashionMNISTDataModule, tmp_path:
     outputs.write_tensorboard(run, {}, model, data)
     events = [path for path in run.path.iterdir() if path.name.startswith("events")]
     assert any(EventAccumulator(str(path)).Reload().Tags()["graph"] for path in events)
+
+
+def test_the_projector_holds_the_first_test_images(
+    data: FashionMNISTDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "EMBEDDED", 50)
+    run = Run.create(tmp_path, "few", metrics={})
+    outputs.write_tensorboard(run, {}, LitMLP([8]), data)
+    folder = run.path / "00000" / "test_embedding"
+    assert np.loadtxt(folder / "tensors.tsv").shape == (50, 8)
+    names = (folder / "metadata.tsv").read_text().splitlines()
+    assert names == [CLASSES[label] for label in data.data.test_labels[:50]]
 
 
 class Convolutions(nn.Module):
@@ -136,7 +139,7 @@ def test_what_comes_after_the_test_fails_no_training(
     monkeypatch.setattr(outputs, "write_tensorboard", WRITE_TENSORBOARD)
     for name in ("learning_curves", "outcome_figures", "augmented_grid"):
         monkeypatch.setattr(outputs.figures, name, fail)
-    monkeypatch.setattr(outputs, "principal_components", fail)
+    monkeypatch.setattr(outputs.SummaryWriter, "add_embedding", fail)
     monkeypatch.setattr(Session, "log_results", fail)
     run = train()
     assert run.status == "finished"

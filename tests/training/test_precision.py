@@ -119,10 +119,3 @@ def test_every_precision_trains_to_the_end_and_is_resumed(
     main(["--resume", str(cut.path)])
     for name in ("best", "last"):
         assert equal(checkpoint(Run(cut.path), name), checkpoint(whole, name))
-
-
-def test_a_plugin_that_decides_the_precision_is_not_contradicted(train: Callable[..., Run]) -> None:
-    run = train(
-        "--trainer.precision", "null", "--trainer.plugins", "lightning.pytorch.plugins.DoublePrecision"
-    )
-    assert (run.status, run.record["precision"]) == ("finished", "64-true")

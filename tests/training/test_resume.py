@@ -6,12 +6,13 @@ import signal
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
 from filelock import FileLock
-from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.callbacks import timer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fmnist.core.runs import Run
@@ -19,13 +20,9 @@ from fmnist.models.classifier import Classifier
 from fmnist.training.train import main
 from tests.training.folder import STILL, WHOLE, assert_same_checkpoints, interruption, rows
 
+ALWAYS = WHOLE
 TIMES = {"seconds", "images_per_second"}  # a clock's, never the same twice
 STEPS = 5  # in an epoch
-
-
-@pytest.fixture
-def train(train: Callable[..., Run]) -> Callable[..., Run]:
-    return lambda *flags: train(*WHOLE, *flags)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +45,14 @@ def whole(
         return trained[flags]
 
     return find
+
+
+@pytest.fixture
+def _a_step_takes_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the clock of ``max_time`` go on by a second as a step begins."""
+    begun = []
+    monkeypatch.setattr(Classifier, "on_before_zero_grad", lambda *_: begun.append(1))
+    monkeypatch.setattr(timer, "time", SimpleNamespace(monotonic=lambda: len(begun)))
 
 
 def scalars(run: Run) -> dict[str, list[tuple[int, float]]]:
@@ -110,6 +115,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(
     assert_same_end(Run(cut.path), wanted)
 
 
+@pytest.mark.usefixtures("_a_step_takes_a_second")
 @pytest.mark.parametrize(
     ("step", "flags", "best_before"),
     [
@@ -128,28 +134,19 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(
 def test_a_run_that_is_cut_by_its_time_is_scored_and_goes_on_exactly(
     train: Callable[..., Run],
     whole: Callable[..., Run],
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     step: int,
     flags: list[str],
     best_before: bool,
 ) -> None:
     wanted = whole(*flags)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Timer, "time_remaining", lambda timer: 1 - passed["steps"] / step)
-        patch.setattr(Timer, "time_elapsed", lambda timer, stage="train": passed["steps"] / step)
-
-        def count(self: Classifier, *_: object) -> None:
-            passed["steps"] = self.trainer.global_step + 1  # the one that begins
-
-        passed = {"steps": 0}
-        patch.setattr(Classifier, "on_before_zero_grad", count)
-        cut = train("--name", "cut", "--trainer.max_time", "00:00:00:01", *flags)
+    limit = f"00:00:00:{step:02}"
+    cut = train("--name", "cut", "--trainer.max_time", limit, *flags)
     printed = capsys.readouterr().out.splitlines()
     assert (cut.status, cut.record["ended_by"]) == ("stopped", "max_time")
     assert cut.record["steps"] < wanted.record["steps"]
     assert printed[-2] == f"to continue: python scripts/train.py --resume {cut.path}"
-    assert "ended by max_time 00:00:00:01 in epoch " in printed[-1]
+    assert f"ended by max_time {limit} in epoch " in printed[-1]
     assert cut.predictions("test").accuracy == pytest.approx(cut.record["metrics"]["test"]["accuracy"])
     assert (cut.path / "checkpoints" / "best_before_end.ckpt").exists() == best_before
     main(["--resume", str(cut.path), "--trainer.max_time", "null"])
@@ -157,6 +154,20 @@ def test_a_run_that_is_cut_by_its_time_is_scored_and_goes_on_exactly(
     assert Run(cut.path).record["ended_by"] == (
         "max_steps" if "--trainer.max_steps" in flags else "max_epochs"
     )
+
+
+@pytest.mark.usefixtures("_a_step_takes_a_second")
+def test_a_run_that_is_cut_by_its_time_goes_on_for_as_long_again(
+    train: Callable[..., Run], whole: Callable[..., Run]
+) -> None:
+    run = train("--trainer.max_time", "00:00:00:07")
+    ends = [(run.record["steps"], run.record["ended_by"])]
+    for _ in range(2):
+        main(["--resume", str(run.path)])
+        run = Run(run.path)
+        ends.append((run.record["steps"], run.record["ended_by"]))
+    assert ends == [(7, "max_time"), (14, "max_time"), (20, "max_epochs")]
+    assert_same_end(run, whole())
 
 
 def test_a_run_may_be_tested_after_all_and_says_so(
@@ -239,16 +250,20 @@ def test_a_checkpoint_callback_of_the_users_own_keeps_its_best(
 def test_a_run_is_resumed_again_and_again(whole: Callable[..., Run], interrupted: Callable[..., Run]) -> None:
     wanted = whole()
     cut = interrupted("training_step", 3, signal.SIGTERM)
-    (cut.path / "detection.npz").write_bytes(b"of weights that are going to change")
-    (cut.path / "photographs").mkdir()
+    derived = [
+        cut.path / name for name in ("detection.npz", "classification_report.csv", "figures/shifts.png")
+    ]
+    derived.append(cut.path / "photographs" / "six.json")
+    for path in derived:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"of weights that are going to change")
     for step in (6, 11, 17):
         with interruption("training_step", step, signal.SIGTERM):
             main(["--resume", str(cut.path)])
     main(["--resume", str(cut.path.parent)])  # by its name: the newest that did not finish
     assert_same_end(Run(cut.path), wanted)
     assert Run(cut.path).record["resumed"] == 4
-    assert not (cut.path / "detection.npz").exists()
-    assert not (cut.path / "photographs").exists()
+    assert not [path for path in derived if path.exists()]
 
 
 def test_a_run_folder_may_be_moved(

@@ -19,7 +19,9 @@ from fmnist.training import outputs
 from fmnist.training.resume import run_of_job
 from fmnist.training.signals import Requeue, StopSignals, slurm_environment
 from fmnist.training.train import main
+from tests.quick import leave_out_figures
 from tests.training.folder import checkpoint, equal
+from tests.training.slurm import fake_scontrol, one_task
 
 STEPS = 5  # in an epoch
 PLUGIN = ["--trainer.plugins", "lightning.pytorch.plugins.environments.SLURMEnvironment"]
@@ -28,22 +30,12 @@ PLUGIN = ["--trainer.plugins", "lightning.pytorch.plugins.environments.SLURMEnvi
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Be the only task of a SLURM job; return the file that each call of ``scontrol`` adds a line to."""
-    one_task = {"NTASKS": 1, "NTASKS_PER_NODE": 1, "NNODES": 1, "NODEID": 0, "PROCID": 0, "LOCALID": 0}
-    for name, value in {"JOB_ID": 42, "JOB_NAME": "train", **one_task}.items():
-        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    for name, value in one_task(JOB_ID=42, JOB_NAME="train").items():
+        monkeypatch.setenv(name, value)
     # a training of another rank sets it, and what follows in this process would not write any more
     monkeypatch.setattr(rank_zero_only, "rank", 0)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
-    calls = tmp_path / "calls"
-    fake_scontrol(tmp_path, f'echo "$@" >> {calls}')
-    return calls
-
-
-def fake_scontrol(folder: Path, *lines: str) -> None:
-    (folder / "bin").mkdir(exist_ok=True)
-    command = folder / "bin" / "scontrol"
-    command.write_text("\n".join(["#!/bin/sh", *lines, ""]))
-    command.chmod(0o755)
+    return fake_scontrol(tmp_path)
 
 
 def starts_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,8 +47,7 @@ def whole(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Train once without SLURM and without a signal."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["train.py"])
-        patch.setattr(outputs, "draw_figures", lambda *_: {})
-        patch.setattr(outputs, "write_tensorboard", lambda *_: None)
+        leave_out_figures(patch, outputs)
         run = main([*tiny, "--logs", str(tmp_path_factory.mktemp("logs")), "--name", "whole"])
     assert run is not None
     return run
@@ -173,7 +164,7 @@ def test_a_refusal_is_told_with_the_way_on(
 def test_the_answer_of_slurm_does_not_disturb_the_end(
     interrupted: Callable[..., Run], job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake_scontrol(tmp_path, "kill -TERM $PPID", f'echo "$@" >> {job}')
+    fake_scontrol(tmp_path, "kill -TERM $PPID")
     cut = interrupted("training_step", 2, signal.SIGUSR1)
     assert (cut.status, job.read_text()) == ("stopped", "requeue 42\n")
     said = capsys.readouterr().err
@@ -190,14 +181,13 @@ def test_a_foreign_checkpoint_of_lightnings_is_not_loaded(
 
 
 def test_tasks_that_lightning_cannot_tell_apart_are_refused(
-    train: Callable[..., Run], job: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny: list[str], job: Path, monkeypatch: pytest.MonkeyPatch, refusal: Callable[..., str]
 ) -> None:
     monkeypatch.setenv("SLURM_NTASKS", "2")
     monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
-    with pytest.raises(SystemExit) as stop:
-        train()
-    assert stop.value.code == 2
-    assert "error: --trainer: You set `--ntasks=2` in your SLURM bash script" in capsys.readouterr().err
+    assert "error: --trainer: You set `--ntasks=2` in your SLURM bash script" in refusal(
+        *tiny, "--logs", job.parent
+    )
 
 
 def test_only_the_main_process_asks_and_once(

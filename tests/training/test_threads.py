@@ -1,6 +1,7 @@
 """The threads of a training sleep while they wait, as long as other programs need the cores."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -31,21 +32,32 @@ def _in_time(condition: Callable[[], bool]) -> bool:
     return condition()
 
 
+def _running() -> set[str]:
+    """Return the names of the module's threads that run."""
+    return {threads.WATCHER, threads.IDLE} & {thread.name for thread in threading.enumerate()}
+
+
+def _ids() -> set[int]:
+    """Return the threads of this process, whoever started them."""
+    return {thread.id for thread in psutil.Process().threads()}
+
+
 @pytest.mark.usefixtures("two_threads")
 def test_threads_are_held_while_others_need_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.zeros(1_000_000).add_(1)
     load = {"cores": 0.0}
     monkeypatch.setattr(threads, "_seconds_of_others", lambda: load["cores"] * time.perf_counter())
-    before = psutil.Process().num_threads()
     with threads.yields_cores():
-        assert _in_time(lambda: psutil.Process().num_threads() == before + 1)  # the one that looks
+        assert _running() == {threads.WATCHER}
         for _ in range(2):
+            before = _ids()
             load["cores"] = 1.0
-            assert _in_time(lambda: psutil.Process().num_threads() >= before + 3)  # a team of two
+            assert _in_time(lambda: threads.IDLE in _running())
+            assert _in_time(lambda before=before: len(_ids() - before) >= 2)  # a team of two
             load["cores"] = 0.1
-            assert _in_time(lambda: psutil.Process().num_threads() == before + 1)
+            assert _in_time(lambda: _running() == {threads.WATCHER})
         load["cores"] = 1.0
-    assert _in_time(lambda: psutil.Process().num_threads() == before)
+    assert not _running()
 
 
 def test_other_processes_are_counted_and_this_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,9 +74,8 @@ def test_a_setting_of_the_user_wins(monkeypatch: pytest.MonkeyPatch, name: str) 
     assert threads.yields()
     monkeypatch.setenv(name, "1")
     assert not threads.yields()
-    before = psutil.Process().num_threads()
     with threads.yields_cores():
-        assert psutil.Process().num_threads() == before
+        assert not _running()
 
 
 def test_one_thread_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

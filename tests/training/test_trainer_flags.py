@@ -43,7 +43,8 @@ TRAINING = {
 }
 """Flags of the Trainer that one training may have together."""
 ELSEWHERE = {
-    *("fast_dev_run", "overfit_batches", "check_val_every_n_epoch", "precision"),  # test_endings.py
+    *("fast_dev_run", "check_val_every_n_epoch", "precision"),  # test_endings.py
+    "overfit_batches",  # tests/models/test_classifier.py
     *("enable_progress_bar", "enable_model_summary"),  # below
     *("accelerator", "devices", "strategy", "callbacks", "plugins"),  # test_trainer_parts.py
     *("barebones", "default_root_dir"),  # refused in test_command_line.py
@@ -56,7 +57,10 @@ def test_the_tables_name_every_flag() -> None:
 
 
 def test_every_flag_of_the_trainer_together(
-    train: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train: Callable[..., Run],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "trainer.yaml"
@@ -64,6 +68,7 @@ def test_every_flag_of_the_trainer_together(
     run = train("--config", str(path))
     assert run.status == "finished"
     assert [child.name for child in (tmp_path / "logs").iterdir()] == ["run"]
+    assert "run_training_batch" in caplog.text  # the profiler's table
 
 
 @pytest.mark.parametrize(
