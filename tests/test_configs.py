@@ -31,12 +31,7 @@ BASELINES = sorted(path for path in RUNS if path.read_text().startswith("# pytho
 MODELS = sorted(set(RUNS) - set(BASELINES))
 MAPPINGS = sorted((ROOT / "configs" / "photographs").glob("*.yaml"))
 PRESETS = sorted((ROOT / "configs" / "debug").glob("*.yaml"))
-STACKS = [
-    (path, preset)
-    for path in MODELS
-    for preset in PRESETS
-    if preset.stem == "overfit" or path.parent.name == "configs"  # the others change nothing that matters
-]
+STACKS = [(path, preset) for path in MODELS for preset in PRESETS]
 
 
 def name(path: Path) -> str:

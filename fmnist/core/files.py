@@ -19,7 +19,7 @@ TEMPORARY_FILES = ".*.unfinished"
 """Pattern of the files that an interrupted writing may leave beside its target."""
 
 LOCK = ".lock"
-"""File of a folder that a process has locked, see ``locked``."""
+"""File of a folder that a process has locked, see ``locked_folder``."""
 
 _counter = itertools.count()
 
@@ -50,7 +50,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], compress: bool = True) -
 
 
 @contextlib.contextmanager
-def locked(folder: Path, timeout: float = -1) -> Iterator[OSError | None]:
+def locked_folder(folder: Path, timeout: float = -1) -> Iterator[OSError | None]:
     """Create a folder, and hold its lock during the block; the lock ends with the process, however it ends.
 
     Args:

@@ -57,7 +57,7 @@ class Metric:
         card: Whether the report shows it as a card.
         compared: Whether it is a column of the comparison in page and Markdown; the CSV always holds it.
         logged: Whether it is one of `logged_metrics`, which a training logs after each epoch.
-        lower_is_better: What a search makes of it.
+        lower_is_better: Whether a search minimises it.
     """
 
     name: str

@@ -18,7 +18,7 @@ import yaml
 
 from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError, one_line, quoted, reports_unwritable
-from fmnist.core.files import locked, to_json, write_arrays, write_file
+from fmnist.core.files import locked_folder, to_json, write_arrays, write_file
 from fmnist.core.predictions import Predictions, read_predictions, write_predictions
 from fmnist.core.settings import shortening_flags
 from fmnist.core.shipped import COPIES, copy_shipped, find_shipped, is_shipped, shipped_names
@@ -157,7 +157,7 @@ class Run:
         Raises:
             InputError: Another process holds it, or the folder cannot be written.
         """
-        with locked(self.path, timeout=0) as refusal:
+        with locked_folder(self.path, timeout=0) as refusal:
             if isinstance(refusal, TimeoutError):
                 raise InputError(f"{quoted(self.path)}: is being trained by another process")
             if refusal is not None:
@@ -328,9 +328,9 @@ RESERVED = (COPIES.name, STUDIES)
 """Folders of ``logs/`` that hold no runs of their name: copies of shipped networks, and studies."""
 DERIVED = (
     *("detection.npz", "shifts.json", "shifts.csv", "metrics.json", "report.html", "photographs"),
-    *("classification_report.csv", "classification_report.txt", "figures"),
+    *("classification_report.csv", "classification_report.txt", "figures", "export"),
 )
-"""What later scripts make of a run's weights."""
+"""What is made of a run's weights, and can be made again."""
 _VERSION = re.compile(r"version_(\d+)")
 
 

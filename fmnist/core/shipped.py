@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from fmnist.core.errors import quoted, reports_unwritable
-from fmnist.core.files import locked, write_file
+from fmnist.core.files import locked_folder, write_file
 
 FOLDER = Path(__file__).resolve().parents[1] / "pretrained"
 COPIES = Path("logs", "pretrained")
@@ -45,7 +45,7 @@ def copy_shipped(folder: Path) -> Path:
     with reports_unwritable(quoted(copy)):
         if _is_copy(copy, folder):
             return copy
-        with locked(COPIES) as refusal:
+        with locked_folder(COPIES) as refusal:
             if refusal is not None:
                 raise refusal
             if _is_copy(copy, folder):  # another process has made it in the meantime

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from fmnist import pictures
 from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.errors import InputError, quoted
-from fmnist.core.files import locked, write_arrays
+from fmnist.core.files import locked_folder, write_arrays
 from fmnist.pictures.labelled import FOREIGN, LabelledFolder, read_labelled_folder
 from fmnist.pictures.parallel import OK
 from fmnist.pictures.reading import printable
@@ -113,7 +113,7 @@ def load_photographs(folder: str, classes: str | None, root: Path) -> Photograph
     labelled = read_labelled_folder(Path(folder), Path(classes) if classes else None, FLAG, CLASSES_FLAG)
     sha256 = labelled.sha256()
     cache = root / f"photographs-{_preparation_digest(sha256)}.npz"
-    with locked(root) as refusal:
+    with locked_folder(root) as refusal:
         unwritable = None if refusal is None else f"{quoted(root)}: {refusal.strerror}"
         found = _read_cache(cache, len(labelled.files))
         if found is None:

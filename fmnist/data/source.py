@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fmnist.core.constants import CLASSES, IMAGE_SIZE
 from fmnist.core.errors import InputError, exits_cleanly, quoted
-from fmnist.core.files import locked
+from fmnist.core.files import locked_folder
 from fmnist.data.download import DEBIAN_FOLDER, DEBIAN_PACKAGE, MIRRORS, download
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def find(root: str | Path = "data") -> Path | None:
     names = _names(root)
     if DOWNLOADING in names:
         return None  # another process is downloading: wait for its lock
-    if names & {SUMS, *PUBLISHED, *(f"{name}.gz" for name in PUBLISHED)}:
+    if _begun(names):
         return _complete(root, names)
     if chosen := os.environ.get("FMNIST_DATA"):
         return _complete(Path(chosen), _names(Path(chosen)), named="$FMNIST_DATA ")
@@ -89,13 +89,15 @@ def fetch(root: str | Path = "data") -> Path:
     root = Path(root)
     if folder := find(root):
         return folder
-    with locked(root) as refusal:
+    with locked_folder(root) as refusal:
         if refusal is not None:
             raise InputError(f"{quoted(root)}: cannot be written ({refusal.strerror}). {WAYS}")
         # a process that was killed has left it, and perhaps not moved all files out of it
-        killed = DOWNLOADING in _names(root)
+        names = _names(root)
         shutil.rmtree(root / DOWNLOADING, ignore_errors=True)
-        return (None if killed and _missing(_names(root)) else find(root)) or _download(root)
+        if DOWNLOADING in names and _begun(names) and _missing(names):
+            return _download(root)
+        return find(root) or _download(root)
 
 
 def verified(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -185,6 +187,11 @@ def _names(folder: Path) -> set[str]:
         return set()
     except OSError as error:
         raise InputError(f"{quoted(folder)}: cannot be read ({error.strerror}). {WAYS}") from None
+
+
+def _begun(names: set[str]) -> bool:
+    """Return whether a folder holds any file of a data set."""
+    return bool(names & {SUMS, *PUBLISHED, *(f"{name}.gz" for name in PUBLISHED)})
 
 
 def _missing(names: set[str]) -> str | None:

@@ -1,7 +1,9 @@
 """What ``scripts/study.py`` does: find out which runs are meant, run them, show what came of it."""
 
 import argparse
+import errno
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -108,6 +110,8 @@ def _many(
     if options.compare:
         with reports_unwritable(f"--compare {quoted(options.compare)}"):
             Path(options.compare).mkdir(parents=True, exist_ok=True)
+            if not os.access(options.compare, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     save_command(folder, args)
     (folder / FILE).unlink(missing_ok=True)  # of another number of folds
     outcomes = run_jobs(jobs, resolver, name, folder, options.jobs)

@@ -58,9 +58,13 @@ def _without_storage(arguments: Sequence[str]) -> tuple[list[str], str | None]:
 
 
 def without_password(url: str) -> str:
-    """Return a database URL with asterisks for its password, before the host or as a parameter."""
-    url = re.sub(r"(://[^:/@]*):.*(@)", r"\1:***\2", url)
-    return re.sub(r"(?i)([?&]password=)[^&]*", r"\1***", url)
+    """Return a database URL with asterisks for its password, before the host or as a parameter.
+
+    A question mark in a password is written as ``%3F``.
+    """
+    address, mark, query = url.partition("?")
+    address = re.sub(r"(://[^:/@]*):.*(@)", r"\1:***\2", address)
+    return address + mark + re.sub(r"(?i)((?:^|&)(?:password|passwd|pwd)=)[^&]*", r"\1***", query)
 
 
 def arguments_of(folder: str, others: Sequence[str]) -> list[str]:

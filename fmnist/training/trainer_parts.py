@@ -116,11 +116,11 @@ def check_parts(
     emits_nvtx = isinstance(profiler, jsonargparse.Namespace) and profiler.get("init_args.emit_nvtx")
     if emits_nvtx and not torch.cuda.is_available():
         raise InputError("--trainer.profiler.emit_nvtx true: needs an NVIDIA GPU")
-    validated = {name: val_size > 0 for name in logged_names() if name.startswith("val/")}
+    validates = trainer.limit_val_batches != 0
     names = [
         name
         for name in logged_names(photographs)
-        if not name.startswith("val/") or (trainer.limit_val_batches != 0 and validated.get(name, True))
+        if not name.startswith("val/") or (validates and (val_size > 0 or name == "val/photographs"))
     ]
     _check_monitored(as_list(arguments["callbacks"]), model, names)
 

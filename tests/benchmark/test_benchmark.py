@@ -3,11 +3,10 @@
 import inspect
 import itertools
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torchvision import datasets
@@ -30,16 +29,6 @@ data:
   batch_size: 50
   root: {root}
   augmentation: {{shift: 1, flip: true, erase: 0.2}}
-"""
-
-
-PEAK = """
-import resource
-from pathlib import Path
-{function}
-print(_peak_megabytes())
-content = b"x" * 100 * 2**20
-print(_peak_megabytes())
 """
 
 
@@ -81,22 +70,16 @@ def test_a_part_gives_a_row_for_each_way(settings: Settings, part: str) -> None:
 def test_three_ways_to_train_take_their_time(settings: Settings, tmp_path: Path) -> None:
     network = settings.networks[0]
     loops.torchvision_folder(source.load(settings.root), str(tmp_path))
+    held = np.ones(2**31, np.uint8)  # bytes; on Linux the ru_maxrss of a process begins with its parent's
     trained = loops.by_train_script(network, settings.root, 3, "--data.train_size", "200")
+    del held
     bare = loops.by_bare_loop(network, settings.root, "32-true", "cpu")
     usual = loops.by_usual_setup(network, str(tmp_path), "cpu", workers=0)
     assert [len(seconds) for seconds in (trained.epoch_seconds, bare, usual)] == [2, 2, 2]
-    assert min(*trained.epoch_seconds, *bare, *usual, trained.first_step_seconds) > 0
+    assert all(0 < value < 60 for value in (*trained.epoch_seconds, *bare, *usual))
     assert trained.images_per_second > 0
-    assert trained.peak_megabytes > 100
-
-
-def test_the_peak_of_the_memory_is_that_of_the_process_alone() -> None:
-    """On Linux the ru_maxrss of a process begins with that of its parent, which here has imported torch."""
-    code = PEAK.format(function=inspect.getsource(loops._peak_megabytes))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    before, after = map(float, done.stdout.split())
-    assert 1 < before < 100
-    assert 95 < after - before < 150
+    assert 100 < trained.peak_megabytes < 2_000
+    assert 0 < trained.first_step_seconds < 60
 
 
 def test_torchvision_reads_the_written_folder(synthetic_root: Path, tmp_path: Path) -> None:

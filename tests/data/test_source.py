@@ -257,6 +257,15 @@ def test_a_download_after_one_that_was_killed(
     assert not left.exists()
 
 
+def test_a_download_that_was_killed_hides_no_files_elsewhere(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FMNIST_MIRROR", "http://127.0.0.1:9")
+    monkeypatch.setenv("FMNIST_DATA", str(published))
+    (tmp_path / "data" / source.DOWNLOADING).mkdir(parents=True)
+    assert source.fetch(tmp_path / "data") == published
+
+
 def test_a_download_that_was_killed_while_it_moved_its_files(
     mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

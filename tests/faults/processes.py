@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 PATIENCE = 240  # seconds until a process is given up
-PROMPT = 60 if "PYTEST_XDIST_WORKER" in os.environ else 10  # that a stop or a refusal may take, alone or not
+PROMPT = 10  # seconds that a stop or a refusal may take
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.faults.trainings"])

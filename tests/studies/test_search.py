@@ -13,7 +13,7 @@ import pytest
 
 from fmnist.core.runs import Run
 from fmnist.studies import search as searching
-from fmnist.studies.folder import save_command
+from fmnist.studies.folder import save_command, without_password
 from fmnist.studies.jobs import Job
 from fmnist.studies.processes import Child, TrialRun
 from fmnist.studies.search import Plan
@@ -287,6 +287,15 @@ def test_other_pruning_rules_and_a_database(quick: QuickStudy, flags: list[str])
     assert sorted(run.record["study"]["trial"] for run in runs) == list(range(8))
     assert {run.status for run in runs} <= ({"finished"} if "none" in flags else {"finished", "pruned"})
     assert (quick.folder / "journal.log").exists() == ("--storage" not in flags)
+
+
+def test_an_address_without_a_password_is_kept_as_it_is() -> None:
+    for url in ("sqlite:///a:b@c.db", "postgresql://me@host:5432/x?user=me@corp", "mysql://host/x"):
+        assert without_password(url) == url
+    assert (
+        without_password("mysql+pymysql://h/d?user=me&passwd=secret")
+        == "mysql+pymysql://h/d?user=me&passwd=***"
+    )
 
 
 def test_every_metric_says_whether_lower_is_better(tmp_path: Path) -> None:

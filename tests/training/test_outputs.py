@@ -68,6 +68,10 @@ def test_the_projector_holds_the_first_test_images(
     outputs.write_tensorboard(run, {}, LitMLP([8]), data)
     folder = run.path / "00000" / "test_embedding"
     assert np.loadtxt(folder / "tensors.tsv").shape == (50, 8)
+    monkeypatch.setattr(outputs, "COMPONENTS", 3)
+    run = Run.create(tmp_path, "reduced", metrics={})
+    outputs.write_tensorboard(run, {}, LitMLP([8]), data)
+    assert np.loadtxt(run.path / "00000" / "test_embedding" / "tensors.tsv").shape == (50, 3)
     names = (folder / "metadata.tsv").read_text().splitlines()
     assert names == [CLASSES[label] for label in data.data.test_labels[:50]]
 

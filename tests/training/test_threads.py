@@ -47,6 +47,7 @@ def test_threads_are_held_while_others_need_the_cores(monkeypatch: pytest.Monkey
     torch.zeros(1_000_000).add_(1)
     load = {"cores": 0.0}
     monkeypatch.setattr(threads, "_seconds_of_others", lambda: load["cores"] * time.perf_counter())
+    alone = _ids()
     with threads.yields_cores():
         assert _running() == {threads.WATCHER}
         for _ in range(2):
@@ -56,8 +57,10 @@ def test_threads_are_held_while_others_need_the_cores(monkeypatch: pytest.Monkey
             assert _in_time(lambda before=before: len(_ids() - before) >= 2)  # a team of two
             load["cores"] = 0.1
             assert _in_time(lambda: _running() == {threads.WATCHER})
+            assert _in_time(lambda before=before: not _ids() - before)
         load["cores"] = 1.0
     assert not _running()
+    assert _in_time(lambda: not _ids() - alone)
 
 
 def test_other_processes_are_counted_and_this_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
