@@ -76,12 +76,16 @@ benchmark: data  ## Measure loader, networks and training beside what people use
 baselines: data  ## Fit every baseline that is not finished; print their table
 	@$(RUN) scripts/study.py configs/baselines $(ARGS)
 
-# robust takes half an hour to two hours; a run that is finished is not trained again. The figures on real
+# Several hours; a run that is finished is not trained again. lenet5 learns from cnn. The figures on real
 # photographs need those: scripts/evaluate.py logs/robust --photographs FOLDER, before the last step.
 pretrained: data  ## Train the shipped networks and write fmnist/pretrained again
-	@$(RUN) scripts/study.py configs/lenet5.yaml configs/cnn.yaml configs/robust.yaml
-	@$(RUN) scripts/evaluate.py logs/lenet5 logs/cnn logs/robust --shifts
-	@$(RUN) -m fmnist.evaluation.ship logs/lenet5 logs/cnn logs/robust $(ARGS)
+	@$(RUN) scripts/study.py configs/record/cnn.yaml --seed_everything 4
+	@$(RUN) scripts/evaluate.py logs/record-cnn --shifts
+	@$(RUN) -m fmnist.evaluation.ship logs/record-cnn --name cnn $(ARGS)
+	@$(RUN) scripts/study.py configs/record/lenet5.yaml configs/robust.yaml
+	@$(RUN) scripts/evaluate.py logs/record-lenet5 logs/robust --shifts
+	@$(RUN) -m fmnist.evaluation.ship logs/record-lenet5 --name lenet5 $(ARGS)
+	@$(RUN) -m fmnist.evaluation.ship logs/robust $(ARGS)
 
 published: data  ## Train every published system that has no finished run, then compare them
 	@$(RUN) scripts/study.py configs/published --compare logs/published $(ARGS)

@@ -8,7 +8,6 @@ from fmnist.data.datamodule import FashionMNISTDataModule
 
 Part = Literal["train", "val", "test"]
 COPIED_AT_ONCE = 1_000
-PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
 class Images(NamedTuple):

@@ -1,4 +1,4 @@
-"""Cut finished runs down to networks that the package ships: ``python -m fmnist.evaluation.ship RUN ...``."""
+"""Cut a finished run down to a network that the package ships: ``python -m fmnist.evaluation.ship RUN``."""
 
 import argparse
 import contextlib
@@ -39,11 +39,12 @@ OF_MACHINE = re.compile(r""" --logs[ =][^\s"]+|(?m:^logs: .*\n)|(?<![^\s="'])/(?
 """What says something of one machine: where its runs are, and the folders of absolute paths."""
 
 
-def ship(run: Run, output: Path, root: str = "data") -> str:
+def ship(run: Run, name: str, output: Path, root: str = "data") -> str:
     """Write what is needed of a finished run of a network into ``<output>/<name>``.
 
     Args:
         run: The run.
+        name: What the shipped network is called.
         output: Folder of the shipped networks.
         root: Folder of the data set.
 
@@ -58,8 +59,6 @@ def ship(run: Run, output: Path, root: str = "data") -> str:
         raise InputError(f"{quoted(run.path)}: is cut down already; name the run that was trained")
     predictor, data = Predictor(run), data_of(run, root)
     classifier = predictor.classifier
-    name = str(run.record["name"])
-    check_name(name)
     with reports_unwritable(f"--output {quoted(output)}"), contextlib.ExitStack() as stack:
         output.mkdir(parents=True, exist_ok=True)
         folder = Path(stack.enter_context(TemporaryDirectory(dir=output, prefix="."))) / name
@@ -69,6 +68,7 @@ def ship(run: Run, output: Path, root: str = "data") -> str:
         for path in (path for pattern in KEPT for path in run.path.glob(pattern)):
             write_file(folder / path.relative_to(run.path), path.read_bytes())
         shipped = Predictor(Run(folder))
+        shipped.run.update(name=name)
         agreement = _save_predictions(predictor, shipped, data)
         shipped.run.update(temperature=find_temperature(shipped.run))
         references = detection.choose_references(shipped, data, SHIPPED_REFERENCES, compact=True)
@@ -113,15 +113,18 @@ def _save_predictions(original: Predictor, shipped: Predictor, data: FashionMNIS
 
 @exits_cleanly
 def main(args: Sequence[str] | None = None) -> None:
-    """Cut runs down as the command line says."""
+    """Cut a run down as the command line says."""
     parser = argparse.ArgumentParser(prog="python -m fmnist.evaluation.ship", description=__doc__)
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="a run folder, or logs/NAME for its newest finished run")
+    add("run", metavar="RUN", help="a run folder, or logs/NAME for its newest finished run")
+    add("--name", help="what the network is called (default: the name of the run)")
     add("--output", type=Path, default=FOLDER, metavar="DIR", help="default: fmnist/pretrained")
     add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
     options = parser.parse_args(args)
-    for path in options.runs:
-        print(ship(Run.find(path), options.output, options.root), flush=True)
+    run = Run.find(options.run)
+    name = str(run.record["name"]) if options.name is None else options.name
+    check_name(name)
+    print(ship(run, name, options.output, options.root), flush=True)
     size = sum(path.stat().st_size for path in options.output.rglob("*") if path.is_file())
     if size > LARGEST_SUM:
         raise InputError(f"{quoted(options.output)}: has {size:,} bytes, at most {LARGEST_SUM:,} are allowed")

@@ -2,10 +2,11 @@
 
 import shutil
 from pathlib import Path
+from typing import get_args
 
 from fmnist.core.predictions import Predictions
 from fmnist.core.runs import Run
-from fmnist.data.arrays import PARTS, images_of
+from fmnist.data.arrays import Part, images_of
 from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.inference.predictor import load_logits
 from fmnist.models.mlp import LitMLP
@@ -20,7 +21,7 @@ def write_network(root: Path, logs: Path, name: str = "net") -> Run:
     run.update(parameters=7, split=data.split, data_sha256=data.data.sha256)
     shutil.copy(run.path / "checkpoints" / "best.ckpt", run.path / "checkpoints" / "last.ckpt")
     logits = load_logits(run.path)
-    for part in PARTS[1:]:
+    for part in get_args(Part)[1:]:
         images, labels, indices = images_of(data, part)
         run.save_predictions(part, Predictions(logits(images), labels, indices))
     return run

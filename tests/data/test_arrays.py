@@ -2,11 +2,12 @@
 
 import gzip
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from fmnist.core.images import as_pixels
-from fmnist.data.arrays import PARTS, images_of, training_images_of
+from fmnist.data.arrays import Part, images_of, training_images_of
 from fmnist.data.augmentation import Augmentation
 from fmnist.data.datamodule import FashionMNISTDataModule
 
@@ -18,7 +19,7 @@ def raw(root: Path, name: str, header: int) -> np.ndarray:
 
 def test_arrays_are_the_files_bytes_in_the_splits_order(synthetic_root: Path) -> None:
     data = FashionMNISTDataModule(str(synthetic_root), val_size=100, train_size=200)
-    for part in PARTS:
+    for part in get_args(Part):
         file = "t10k" if part == "test" else "train"
         pixels = raw(synthetic_root, f"{file}-images-idx3-ubyte", 16).reshape(-1, 784)
         labels = raw(synthetic_root, f"{file}-labels-idx1-ubyte", 8)

@@ -88,6 +88,18 @@ def test_nothing_that_is_shipped_names_a_folder_of_the_machine(folder: Path) -> 
     assert re.search(r"\d\d\.\d\d % of the 200 test images", card)
 
 
+def test_a_network_can_be_called_otherwise_than_its_run(
+    trained: Run, tmp_path: Path, synthetic_root: Path, refused: Callable[..., str]
+) -> None:
+    flags = ["--output", str(tmp_path), "--data.root", str(synthetic_root)]
+    ship.main([str(trained.path), "--name", "tiny", *flags])
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+    assert Run(tmp_path / "tiny").record["name"] == "tiny"
+    assert (tmp_path / "tiny" / "README.md").read_text().startswith("# tiny\n")
+    error = refused(ship.main, trained.path, "--name", "a/b", *flags)
+    assert error.startswith("error: --name 'a/b': must be letters")
+
+
 def test_a_name_is_looked_up_after_paths(package: Path, trained: Run) -> None:
     assert Run.find("small").path == package / "small"
     assert [run.path for run in find_runs(["small"])[0]] == [package / "small"]
