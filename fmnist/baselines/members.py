@@ -45,7 +45,7 @@ def _find_member(path: str, flag: str) -> Run:
         run = Run.find(path)
     except InputError as error:
         raise InputError(f"{flag} {error}") from None
-    if run.status != "finished":
+    if not run.is_scored:
         raise InputError(f"{flag} {quoted(path)}: is {run.state}, and only a finished run will do")
     return run
 

@@ -98,18 +98,7 @@ class Run:
         if writes and is_shipped(path):
             path = copy_shipped(path)
         if not os.path.exists(path):
-            names = []
-            with contextlib.suppress(OSError):
-                names = os.listdir(path.parent)
-            close = difflib.get_close_matches(path.name, names, n=1)
-            hint = (
-                f"did you mean {quoted(path.parent / close[0])}?"
-                if close
-                else "train first, or name a run that logs/ holds"
-            )
-            if path.parts == (path.name,):
-                hint += f"; the shipped networks are {', '.join(shipped_names())}"
-            raise InputError(f"{quoted(path)}: is no run folder (it does not exist; {hint})")
+            raise no_such_run(path)
         if os.path.exists(path / "run.json") or not os.path.isdir(path):
             return cls(path)
         runs = cls.all(path)[::-1]
@@ -338,6 +327,22 @@ def describe(error: BaseException) -> str:
     """Return an exception in one line, with its kind unless it is the user's input that was wrong."""
     text, kind = one_line(error, 1_000), type(error).__name__
     return text if isinstance(error, InputError) or text == kind else f"{kind}: {text}"
+
+
+def no_such_run(path: Path) -> InputError:
+    """Return the error about a path that does not exist, with the nearest name that does."""
+    names = []
+    with contextlib.suppress(OSError):
+        names = os.listdir(path.parent)
+    close = difflib.get_close_matches(path.name, names, n=1)
+    hint = (
+        f"did you mean {quoted(path.parent / close[0])}?"
+        if close
+        else "train first, or name a run that logs/ holds"
+    )
+    if path.parts == (path.name,):
+        hint += f"; the shipped networks are {', '.join(shipped_names())}"
+    return InputError(f"{quoted(path)}: is no run folder (it does not exist; {hint})")
 
 
 def check_name(name: str, flag: str = "--name") -> None:

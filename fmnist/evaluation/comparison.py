@@ -89,6 +89,7 @@ def write_comparison(
         )
     }
     with reports_unwritable(f"--output {quoted(output)}"):
+        _remove_stale(output)
         for table in tables.values():
             table.save(output)
         html = page.render(
@@ -109,6 +110,13 @@ def write_comparison(
         )
         write_file(output / "compare.html", html)
     return tables, skipped + warnings
+
+
+def _remove_stale(output: Path) -> None:
+    """Remove the tables of an earlier comparison that not every comparison has."""
+    for path in (*output.glob("shifts.csv"), *output.glob("photographs-*.csv")):
+        path.with_suffix(".md").unlink(missing_ok=True)
+        path.unlink()
 
 
 def _read_shifts(groups: Sequence[SeedGroup]) -> tuple[dict[str, dict[str, Any]], str, list[str]]:

@@ -159,10 +159,10 @@ def p_text(p: float) -> str:
 
 
 def gaps_table(groups: Sequence[SeedGroup]) -> Table:
-    """Return training and validation accuracy of each model's first seed, at the epoch that was tested."""
+    """Return training and validation accuracy of each model's first seed, after the best of its epochs."""
     columns = [
         Column("model", "model"),
-        Column("epoch", "epoch", note="the best by validation accuracy"),
+        Column("epoch", "epoch", note="the best by validation accuracy at its end"),
         Column("training", "train", "{:.4f}", "on augmented images where there is augmentation"),
         Column("validation", "val", "{:.4f}"),
         Column("gap", "gap", lambda row: points(row["gap"]), "training less validation, percentage points"),

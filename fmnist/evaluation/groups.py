@@ -13,7 +13,7 @@ import numpy as np
 
 from fmnist.core.commands import shell_command
 from fmnist.core.errors import InputError, quoted
-from fmnist.core.runs import UNTESTED, Run
+from fmnist.core.runs import UNTESTED, Run, no_such_run
 from fmnist.core.shipped import COPIES, find_shipped
 from fmnist.core.splits import validation_images
 from fmnist.evaluation.results import RunResult, data_defaults
@@ -62,7 +62,7 @@ def find_runs(paths: Sequence[str | Path]) -> tuple[list[Run], list[str]]:
     untested: list[Path] = []
     for path in (find_shipped(path) or Path(path) for path in paths):
         if not os.path.exists(path):
-            raise InputError(f"{quoted(path)}: is no run folder (it does not exist)")
+            raise no_such_run(path)
         folders = _run_folders(path)
         if not folders:
             skipped.append(

@@ -57,6 +57,11 @@ class Evaluation:
         """The probabilities that the page shows, (N, 10): temperature-scaled where it was fitted."""
         return softmax(self.test.logits, self.summary["temperature"] or 1.0)
 
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether they are probabilities, and not decision scores that no temperature was fitted to."""
+        return self.summary["risk_coverage"] is not None
+
     @cached_property
     def reliability(self) -> dict[str, dict[str, np.ndarray]]:
         """The reliability bins as stated and after temperature scaling, as far as they exist."""
@@ -155,7 +160,7 @@ def _save_page(
     tables = [
         content.classification_table(summary),
         content.calibration_table(summary),
-        content.errors_table(evaluation.test, evaluation.probabilities),
+        content.errors_table(evaluation.test, evaluation.probabilities, evaluation.has_probabilities),
         runs_table([(name, evaluation.result)]),
     ]
     if shifted:
@@ -184,7 +189,8 @@ def _save_page(
             for pair in summary["confused_pairs"][:PAIRS]
         ],
         calibration=content.calibration_sentences(summary, run.score_type),
-        calibrated=summary["risk_coverage"] is not None,
+        has_probabilities=evaluation.has_probabilities,
+        is_calibrated=summary["temperature"] is not None,
         errors=_pictures(evaluation, content.worst_errors(evaluation.test, evaluation.probabilities)),
         label_errors_sentence=content.label_error_sentence(summary),
         label_errors=_pictures(evaluation, _label_error_rows(evaluation)),
@@ -217,7 +223,7 @@ def _charts(evaluation: Evaluation) -> dict[str, charts.Chart]:
         "accuracy_curves": charts.learning_curves(curves, "accuracy", colour),
         "loss_curves": charts.learning_curves(curves, "loss", colour),
     }
-    if evaluation.summary["risk_coverage"] is not None:
+    if evaluation.has_probabilities:
         drawn["reliability"] = charts.reliability(evaluation.reliability)
         drawn["risk_coverage"] = charts.risk_coverage(evaluation.risk)
     return drawn
@@ -243,15 +249,19 @@ def _label_error_rows(evaluation: Evaluation) -> np.ndarray:
 
 
 def _pictures(evaluation: Evaluation, rows: Iterable[int]) -> list[page.Picture]:
-    """Embed test images, each with its label, the predicted class and its probability."""
+    """Embed test images, each with its label, the predicted class and its probability if there are any."""
     test, predicted = evaluation.test, evaluation.result.predicted
+
+    def probability(row: int) -> str:
+        return f" {rounded_down(evaluation.probabilities[row].max())}" if evaluation.has_probabilities else ""
+
     if evaluation.images is None:
         return []
     return [
         page.embed_image(
             evaluation.images[test.indices[row]],
             CLASSES[test.labels[row]],
-            f"→ {CLASSES[predicted[row]]} {rounded_down(evaluation.probabilities[row].max())}",
+            f"→ {CLASSES[predicted[row]]}{probability(row)}",
             f"no. {test.indices[row]}",
         )
         for row in rows

@@ -177,8 +177,8 @@ def worst_errors(test: Predictions, probabilities: np.ndarray) -> np.ndarray:
     return wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:ERRORS]
 
 
-def errors_table(test: Predictions, probabilities: np.ndarray) -> Table:
-    """Return the most confident errors."""
+def errors_table(test: Predictions, probabilities: np.ndarray, has_probabilities: bool) -> Table:
+    """Return the most confident errors; what ranks them is shown where it is probabilities."""
     predicted = test.predicted
     rows = [
         {
@@ -194,7 +194,10 @@ def errors_table(test: Predictions, probabilities: np.ndarray) -> Table:
         Column("image", "index"),
         Column("true class", "true"),
         Column("predicted", "predicted"),
-        Column("its probability", "probability", lambda row: rounded_down(row["probability"])),
-        Column("of the true class", "probability_of_true", "{:.4f}"),
     ]
+    if has_probabilities:
+        columns += [
+            Column("its probability", "probability", lambda row: rounded_down(row["probability"])),
+            Column("of the true class", "probability_of_true", "{:.4f}"),
+        ]
     return Table("worst_errors", "The most confident errors", columns, rows)

@@ -98,11 +98,14 @@ def _save_predictions(original: Predictor, shipped: Predictor, data: FashionMNIS
         InputError: It is too low.
     """
     parts: list[Part] = ["val", "test"] if data.val_size else ["test"]
+    classes = {}
     for part in parts:
         images, labels, indices = images_of(data, part)
         logits = shipped.logits(images)
         shipped.run.save_predictions(part, Predictions(logits, labels, indices), compact=True)
-    agreement = float(np.mean(original.logits(images).argmax(1) == logits.argmax(1)))  # the last is "test"
+        classes[part] = logits.argmax(1)
+    test_images = images_of(data, "test").images
+    agreement = float(np.mean(original.logits(test_images).argmax(1) == classes["test"]))
     if agreement < LEAST_AGREEMENT:
         raise InputError(
             f"{quoted(original.run.path)}: with float16 weights only {agreement:.2%} of the answers on test "

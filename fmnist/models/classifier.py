@@ -27,7 +27,7 @@ Batch = Sequence[Tensor]
 optionally, the images' indices int64 (N,), and in training the classes int64 (n,) of the first images, which
 alone count for the training accuracy."""
 Outputs = tuple[Tensor, Tensor, Tensor]
-"""Logits float32 (N, 10), labels int64 (N,), indices int64 (N,)."""
+"""Logits float32 (N, 10), labels int64 (N,) or targets (N, 10), indices int64 (N,)."""
 
 
 class Classifier(LightningModule):

@@ -32,7 +32,7 @@ from fmnist.studies.entries import (
 )
 from fmnist.studies.folder import RECORD, save_command, study_folder
 from fmnist.studies.folds import FILE, out_of_fold, with_fold_size
-from fmnist.studies.jobs import find_jobs, job_of, repeated
+from fmnist.studies.jobs import find_jobs, is_derived, job_of, repeated
 from fmnist.studies.many import run_jobs, table_of
 from fmnist.studies.resolver import Resolved, Resolver
 from fmnist.studies.space import Parameter, check_space, read_space
@@ -101,6 +101,12 @@ def _many(
         config = resolver.resolve(job.command).config
         if options.compare and config.get("test") is False:
             raise InputError(NOT_COMPARED)
+        if is_derived(config) and (options.seeds or options.split_seeds):
+            flag = "--seeds" if options.seeds else "--split-seeds"
+            raise InputError(
+                f"{flag}: does not go with --blend and --features embedding, which take the newest runs, "
+                "whatever the seed"
+            )
         jobs, failed = [with_fold_size(job, options.folds, config) if options.folds else job], []
         kind = f"{over.unit}s" if is_repeated else "runs"
         name, logs = f"{config['name'].removesuffix(f'-{kind}')}-{kind}", config["logs"]
@@ -259,7 +265,7 @@ def _plan(options: argparse.Namespace, flags: list[str], resolver: Resolver) -> 
         seed=options.sampler_seed,
         prune=options.prune,
         epochs=epochs if epochs is not None and epochs > 0 else None,  # -1 is no limit
-        asked=_asked(options, space, base),
+        asked=_asked(options, flags, space, base),
         storage=options.storage,
     )
 
@@ -299,9 +305,14 @@ def _check_metric(metric: str, base: Resolved) -> None:
         raise InputError("--data.val_size 0: a search needs validation images")
 
 
-def _asked(options: argparse.Namespace, space: Sequence[Parameter], base: Resolved) -> dict[str, Any]:
+def _asked(
+    options: argparse.Namespace, flags: Sequence[str], space: Sequence[Parameter], base: Resolved
+) -> dict[str, Any]:
     """Return what makes a study this one: what decides about the values and results of its trials."""
-    settings = {key: value for key, value in settings_of(base.config).items() if key != "trainer.precision"}
+    settings = settings_of(base.config)
+    settings["trainer.precision"] = _value_of(
+        "--trainer.precision", flags
+    )  # not what this processor suggests
     search = {
         parameter.flag: {key: value for key, value in vars(parameter).items() if key != "flag" and value}
         for parameter in space

@@ -46,7 +46,7 @@ class Entry:
     Attributes:
         number: Its place in the list, or the number of the trial.
         values: By flag, the values in which it differs from the others.
-        state: ``finished``, ``pruned``, ``failed`` or ``running``.
+        state: ``finished``, ``pruned``, ``failed``, ``running`` or ``waiting``.
         result: Its metric; None where it has none.
         run: Its folder, if there is one.
         curve: In a search, its metric by epoch, counted from 0.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fmnist.core.errors import INTERRUPTED_STATUS, SIGTERM_STATUS, exits_on_sigterm
+from fmnist.core.errors import INTERRUPTED_STATUS, SIGTERM_STATUS, InputError, exits_on_sigterm
 from fmnist.core.runs import STUDY, Run
 
 STOPPED = (INTERRUPTED_STATUS, SIGTERM_STATUS, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
@@ -168,7 +168,7 @@ class TrialRun:
             elif run is not None:
                 # no longer the run of this trial, which begins anew
                 study = {**self._record, "trial": None}
-                run.finish("failed", error=RuntimeError("killed before its first checkpoint"), study=study)
+                run.finish("failed", error=InputError("killed before its first checkpoint"), study=study)
             self.child = Child(command, self._record, self._log, descriptor)
 
     def find(self) -> Run | None:
@@ -198,15 +198,24 @@ class TrialRun:
         return True
 
     def values(self) -> dict[int, float]:
-        """Return the metric by epoch, counted from 0, as far as it is written."""
+        """Return the metric by epoch, counted from 0, of the epochs that have ended.
+
+        Within an epoch, another validation may still replace it.
+        """
         run = self.find()
         if run is None:
             return {}
         try:
-            epochs, values = run.history()[self._metric]
+            history = run.history()
+            epochs, values = history[self._metric]
+            ended = set(history["train/loss"][0].tolist())
         except (OSError, KeyError, ValueError):
             return {}
-        return dict(zip(epochs.tolist(), values.tolist(), strict=True))
+        return {
+            epoch: value
+            for epoch, value in zip(epochs.tolist(), values.tolist(), strict=True)
+            if epoch in ended
+        }
 
     def outcome(self, status: int) -> tuple[float | None, str]:
         """Return the metric of the model that the run has kept; or, by its exit status, why there is none."""

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ class Resolver:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
+        self._printed = tempfile.TemporaryFile("w+")  # noqa: SIM115 - no pipe, which would fill unread
 
     def __enter__(self) -> "Resolver":
         return self
@@ -64,7 +66,7 @@ class Resolver:
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", f"from {__name__} import serve; serve()"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed,
                 text=True, start_new_session=True,
             )  # fmt: skip
         assert self._process.stdin is not None
@@ -76,8 +78,9 @@ class Resolver:
         except BrokenPipeError:
             line = ""
         if not line:
-            _, errors = self._process.communicate()
-            raise RuntimeError(f"the process that checks command lines has ended:\n{errors}")
+            self._process.communicate()
+            self._printed.seek(0)
+            raise RuntimeError(f"the process that checks command lines has ended:\n{self._printed.read()}")
         reply = json.loads(line)
         if "error" in reply:
             raise InputError(reply["error"])

@@ -105,6 +105,25 @@ def machine_of(folder: Path) -> str:
     return f"{platform.node()}:{identity}:{folder.resolve()}"
 
 
+@dataclass
+class _Running:
+    """A trial that this process works on.
+
+    Attributes:
+        trial: The trial.
+        lock: The descriptor that holds the lock of its file.
+        run: Its training.
+        is_pruned: Whether it was told to stop; its process may not have ended yet.
+        seen: Number of its epochs that were looked at.
+    """
+
+    trial: Trial
+    lock: int
+    run: TrialRun
+    is_pruned: bool = False
+    seen: int = 0
+
+
 class Search:
     """A search that this process takes part in; others may, on the same storage.
 
@@ -121,10 +140,7 @@ class Search:
     def __init__(self, plan: Plan, study: optuna.Study, storage: BaseStorage, jobs: int) -> None:
         self.plan, self.study, self._storage, self._jobs = plan, study, storage, jobs
         self._machine = machine_of(plan.folder)
-        self._running: dict[int, tuple[Trial, TrialRun]] = {}
-        self._locks: dict[int, int] = {}
-        self._being_pruned: set[int] = set()  # their processes have not ended yet
-        self._seen: dict[int, int] = {}  # number of epochs by trial
+        self._running: dict[int, _Running] = {}
         # why the last trials failed; empty texts for those that did not
         self._reasons: deque[str] = deque(maxlen=MOST_FAILURES)
         self._progress = Progress(study, plan.trials, plan.metric)
@@ -138,15 +154,15 @@ class Search:
         with stops_children(self._children):
             while True:
                 while len(self._running) < self._jobs and not self._has_given_up():
-                    if (trial := self._claim()) is None:
+                    if (claimed := self._claim()) is None:
                         break
-                    self._start(trial)
+                    self._start(*claimed)
                 if not self._running:
                     return self._reasons[-1] if self._has_given_up() else ""
-                for trial, run in list(self._running.values()):
-                    self._follow(trial, run)
+                for running in list(self._running.values()):
+                    self._follow(running)
                 if sys.stdout.isatty():
-                    latest = {number: run.values() for number, (_, run) in self._running.items()}
+                    latest = {number: running.run.values() for number, running in self._running.items()}
                     self._progress.show(latest)
                 time.sleep(POLL_SECONDS)
 
@@ -154,30 +170,31 @@ class Search:
         return len(self._reasons) == MOST_FAILURES and all(self._reasons)
 
     def _children(self) -> list[Child | LostChild]:
-        return [run.child for _, run in self._running.values() if run.child is not None]
+        return [running.run.child for running in self._running.values() if running.run.child is not None]
 
-    def _claim(self) -> Trial | None:
-        """Return a trial that nobody works on any more, else a new one, else None."""
+    def _claim(self) -> tuple[Trial, int] | None:
+        """Return a trial that nobody works on any more, else a new one, with its lock; else None."""
         with locked(self.plan.folder / ".lock", wait=True):
             for trial in counted_trials(self.study):
                 if trial.state == TrialState.RUNNING and trial.number not in self._running:
                     if self._is_lost(trial):
                         with contextlib.suppress(ValueError):  # another process was faster
                             self.study.tell(trial.number, state=TrialState.FAIL)
-                    elif self._is_ours(trial) and self._own(trial.number):
-                        return Trial(self.study, self._trial_id(trial.number))
+                    elif self._is_ours(trial) and (owned := lock(self._lock_path(trial.number))) is not None:
+                        return Trial(self.study, self._trial_id(trial.number)), owned
             if len(counted_trials(self.study)) >= self.plan.trials:
                 return None
             new = self.study.ask()
-            self._own(new.number)
+            owned = lock(self._lock_path(new.number), wait=True)
+            assert owned is not None
             new.set_user_attr(MACHINE, self._machine)
             surplus = [trial for trial in counted_trials(self.study) if trial.number < new.number]
             if len(surplus) >= self.plan.trials:  # a process on another machine has asked at the same time
                 new.set_user_attr(LOST, "there were enough already")
                 self.study.tell(new, state=TrialState.FAIL)
-                self._release(new.number)
+                os.close(owned)
                 return None
-            return new
+            return new, owned
 
     def _is_ours(self, trial: FrozenTrial) -> bool:
         """Return whether the files of a trial are here: its lock, or all of them where no run was begun."""
@@ -194,16 +211,6 @@ class Search:
         self._storage.set_trial_user_attr(trial_id, LOST, "its process ended before it began")
         return True
 
-    def _own(self, number: int) -> bool:
-        descriptor = lock(self._lock_path(number))
-        if descriptor is None:
-            return False
-        self._locks[number] = descriptor
-        return True
-
-    def _release(self, number: int) -> None:
-        os.close(self._locks.pop(number))
-
     def _lock_path(self, number: int) -> Path:
         return self.plan.folder / "trials" / f"{number}.owner"
 
@@ -211,17 +218,17 @@ class Search:
         study_id = self._storage.get_study_id_from_name(self.plan.name)
         return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
-    def _start(self, trial: Trial) -> None:
+    def _start(self, trial: Trial, owned: int) -> None:
         values = self._values(trial)
         shown = {flag: plain(value) for flag, value in values.items()}
         record = {"name": self.plan.name, "trial": trial.number, "values": shown}
         places = ["--name", self.plan.run_name, "--logs", str(self.plan.folder), "--test", "false"]
         command = [*self.plan.job.command, *as_flags(values), *places]
         run = TrialRun(self.plan.folder, self.plan.run_name, command, record, self.plan.metric)
-        self._running[trial.number] = (trial, run)
+        self._running[trial.number] = running = _Running(trial, owned, run)
         run.start()
         if self._steps(trial.number) and trial.should_prune():
-            self._prune(trial, run)  # was decided before the study was interrupted
+            self._prune(running)  # was decided before the study was interrupted
 
     def _values(self, trial: Trial) -> dict[str, Any]:
         """Return the values of a trial by flag; those that it has not are drawn.
@@ -241,51 +248,45 @@ class Search:
     def _steps(self, number: int) -> dict[int, float]:
         return self._storage.get_trial(self._trial_id(number)).intermediate_values
 
-    def _follow(self, trial: Trial, run: TrialRun) -> None:
+    def _follow(self, running: _Running) -> None:
         """Report new epochs of a trial one by one; prune or finish it when it is time.
 
         The epochs are looked at in order, so that what is decided does not depend on when they are seen.
         """
+        trial, run = running.trial, running.run
         status = run.ended()  # before its values are read, so that none is missed
-        if self.plan.epochs is not None and trial.number not in self._being_pruned:
+        if self.plan.epochs is not None and not running.is_pruned:
             values = run.values()
-            known = self._steps(trial.number) if len(values) > self._seen.get(trial.number, 0) else values
+            known = self._steps(trial.number) if len(values) > running.seen else values
             for epoch in [epoch for epoch in values if epoch not in known]:
                 trial.report(values[epoch], epoch)
                 if trial.should_prune():
-                    self._prune(trial, run)
+                    self._prune(running)
                     break
-            self._seen[trial.number] = len(values)
+            running.seen = len(values)
         if status is None:
             return
-        if trial.number in self._being_pruned:
-            self._tell_pruned(trial, run)
+        if running.is_pruned:
+            if found := run.find():
+                found.update(status="pruned", error=None)
+            self.study.tell(trial, state=TrialState.PRUNED)
+            self._done(running)
         elif not run.restart_if_stopped(status):
-            self._tell(trial, run, status)
+            value, reason = run.outcome(status)
+            if value is None:
+                trial.set_user_attr(REASON, reason)
+                self.study.tell(trial, state=TrialState.FAIL)
+            else:
+                self.study.tell(trial, value)
+            self._done(running, reason)
 
-    def _prune(self, trial: Trial, run: TrialRun) -> None:
-        self._being_pruned.add(trial.number)
-        if run.child is not None:
-            run.child.stop()
+    def _prune(self, running: _Running) -> None:
+        running.is_pruned = True
+        if running.run.child is not None:
+            running.run.child.stop()
 
-    def _tell_pruned(self, trial: Trial, run: TrialRun) -> None:
-        if found := run.find():
-            found.update(status="pruned", error=None)
-        self.study.tell(trial, state=TrialState.PRUNED)
-        self._being_pruned.discard(trial.number)
-        self._done(trial.number)
-
-    def _tell(self, trial: Trial, run: TrialRun, status: int) -> None:
-        value, reason = run.outcome(status)
-        if value is None:
-            trial.set_user_attr(REASON, reason)
-            self.study.tell(trial, state=TrialState.FAIL)
-        else:
-            self.study.tell(trial, value)
-        self._done(trial.number, reason)
-
-    def _done(self, number: int, reason: str = "") -> None:
-        del self._running[number]
-        self._release(number)
+    def _done(self, running: _Running, reason: str = "") -> None:
+        del self._running[running.trial.number]
+        os.close(running.lock)
         self._reasons.append(reason)
-        self._progress.line(number)
+        self._progress.line(running.trial.number)

@@ -128,7 +128,7 @@ def _parallel_axis(values: Sequence[Any]) -> tuple[list[float], dict[float, str]
     A trial without a value (None) is drawn below the others.
     """
     known = [value for value in values if value is not None]
-    if _are_numbers(known):
+    if known and _are_numbers(known):
         scale = np.log10 if _is_logarithmic(known) else np.float64
         low, span = float(scale(min(known))), float(scale(max(known)) - scale(min(known))) or 1.0
         heights = [None if value is None else float((scale(value) - low) / span) for value in values]

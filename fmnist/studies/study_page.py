@@ -140,7 +140,9 @@ def _cards(entries: Sequence[Entry], best: Entry | None, metric: str) -> list[Ca
     states = [entry.state for entry in entries]
     seconds = sum((entry.run.record.get("train_seconds") or 0.0) if entry.run else 0.0 for entry in entries)
     others = [
-        f"{states.count(state)} {state}" for state in ("pruned", "failed", "running") if state in states
+        f"{states.count(state)} {state}"
+        for state in ("pruned", "failed", "running", "waiting")
+        if state in states
     ]
     cards = [Card("finished", f"{states.count('finished')}", ", ".join(others) or "no other")]
     if best is not None:

@@ -59,11 +59,6 @@ def keep(folder: Path, name: str, other: str) -> None:
         link_or_copy(folder / name, temporary)
 
 
-def keep_previous(folder: Path) -> None:
-    """Make ``previous.ckpt`` another name of ``last.ckpt``, if there is one, until that is replaced."""
-    keep(folder, LAST, PREVIOUS)
-
-
 def restore_last(folder: Path, end_moved: bool = False) -> None:
     """Make sure that ``last.ckpt`` in ``checkpoints/`` can be loaded, and remove unfinished files.
 
@@ -74,38 +69,43 @@ def restore_last(folder: Path, end_moved: bool = False) -> None:
     their first barrier; after it all of them load the same file.
 
     Raises:
-        InputError: There is none, or both are damaged.
+        InputError: There is none that can be read.
     """
     for leftover in folder.glob(TEMPORARY_FILES):
         leftover.unlink(missing_ok=True)
-    candidates = [folder / name for name in (LAST, PREVIOUS) if (folder / name).exists()]
-    if not candidates:
-        raise InputError(
-            f"{quoted(folder)}: holds no {LAST}, the run was stopped before its first; train anew"
-        )
-    reasons = []
-    for path in candidates:
-        try:
-            checkpoint = read_checkpoint(path)
-        except InputError as error:
-            reasons.append(str(error))
-            continue
-        state = checkpoint.get("callbacks", {}).get("LastCheckpoint", {})
-        end = state.get("ended_within_epoch_by")
-        if path.name == LAST and (end == "max_time" or (end and end_moved)) and path != candidates[-1]:
-            continue
-        for reason in reasons:
-            print(f"warning: {reason}; continuing from {path.name}, the checkpoint before")
-        if path.name == PREVIOUS:
-            write_file(folder / LAST, path.read_bytes())  # a copy, so that damage to one spares the other
-        if end_moved and state.get("should_stop"):  # kept, it would end whatever is resumed later
-            state["should_stop"] = False
-            AtomicCheckpointIO().save_checkpoint(checkpoint, folder / LAST)
-        # also where training was killed between that copy and the checkpoint of its end
-        if (path.name == PREVIOUS or not end) and (folder / BEST_BEFORE_END).exists():
-            os.replace(folder / BEST_BEFORE_END, folder / BEST)
-        return
-    raise InputError(f"{'; '.join(reasons)}; train anew")
+    checkpoints: dict[str, dict[str, Any]] = {}
+    damages = []
+    for name in (LAST, PREVIOUS):
+        if (folder / name).exists():
+            try:
+                checkpoints[name] = read_checkpoint(folder / name)
+            except InputError as error:
+                damages.append(str(error))
+        if name in checkpoints:
+            end = _state_of(checkpoints[name]).get("ended_within_epoch_by")
+            if not (end == "max_time" or (end and end_moved)):
+                break
+    if not checkpoints:
+        none = f"{quoted(folder)}: holds no {LAST}, the run was stopped before its first"
+        raise InputError(f"{'; '.join(damages) or none}; train anew")
+    name, checkpoint = checkpoints.popitem()
+    for damage in damages:
+        print(f"warning: {damage}; continuing from {name}")
+    if name == PREVIOUS:
+        write_file(folder / LAST, (folder / name).read_bytes())  # a copy: damage to one spares the other
+    state = _state_of(checkpoint)
+    if end_moved and state.get("ended_by") in DECISIONS:  # kept, it would end whatever is resumed later
+        state["ended_by"] = None
+        AtomicCheckpointIO().save_checkpoint(checkpoint, folder / LAST)
+    # also where training was killed between that copy and the checkpoint of its end
+    if (name == PREVIOUS or not state.get("ended_within_epoch_by")) and (folder / BEST_BEFORE_END).exists():
+        os.replace(folder / BEST_BEFORE_END, folder / BEST)
+
+
+def _state_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``LastCheckpoint`` keeps in a checkpoint."""
+    state: dict[str, Any] = checkpoint.get("callbacks", {}).get("LastCheckpoint", {})
+    return state
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -211,9 +211,8 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Stay stopped where training stopped early; find the checkpoints of a run folder that was moved."""
         states = checkpoint["callbacks"]
-        state = states.get(self.state_key, {})
-        self.ending.ended_by = state.get("ended_by")
-        trainer.should_stop = state.get("should_stop", False)
+        self.ending.ended_by = _state_of(checkpoint).get("ended_by")
+        trainer.should_stop = self.ending.ended_by in DECISIONS
         states.pop("Timer", None)  # a resumed run has as long again
         for callback in trainer.callbacks:  # the patience of now, not of then
             if isinstance(callback, EarlyStopping) and callback.state_key in states:
@@ -239,12 +238,11 @@ class LastCheckpoint(Checkpoint):
             "step": trainer.global_step - 1,  # of the last step, counted from 0
             "metrics": metrics,
             "learning_rate": due_learning_rate(trainer),
-            "should_stop": ended_by in DECISIONS,
             "ended_by": ended_by,
             "ended_within_epoch_by": self._ended_within_epoch_by,
         }
         if trainer.is_global_zero and name == LAST and self._ended_within_epoch_by is None:
-            keep_previous(self.folder)
+            keep(self.folder, LAST, PREVIOUS)
         trainer.save_checkpoint(self.folder / name)
         self._saved = time.monotonic()
 

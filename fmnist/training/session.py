@@ -276,7 +276,7 @@ class Session:
         teachers = self.command.teachers or []
         if teachers:
             print(teacher_line(teachers, run.config))
-        built_on = [each for each in [*teachers, initial] if each and "split" in each]  # older runs lack it
+        built_on = [each for each in [*teachers, initial] if each]
         for warning in validation_warnings(built_on, self.command.data.data.sha256, split):
             print(warning)
         print(
@@ -365,14 +365,16 @@ def _reopen(run: Run, earlier_end: dict[str, Any]) -> dict[int, dict[str, Any]]:
     """
     rows = read_rows(run.path / "metrics.csv")  # refuses a damaged file before anything is changed
     warn_of_other_versions(run, environment()["versions"])
+    earlier_ends = run.record.get("earlier_ends", [])
     if earlier_end:
         print("from now on with the schedule of the new length; a run with it from the start would differ")
-        earlier_end = {"earlier_ends": [*run.record.get("earlier_ends", []), earlier_end]}
+        earlier_ends = [*earlier_ends, earlier_end]
     resumed = run.record.get("resumed", 0) + 1
     with reports_unwritable(f"--resume {quoted(run.path)}"):
         restore_last(run.path / "checkpoints", bool(earlier_end))
         run.remove_derived()
-        run.update(status="running", finished=None, ended_by=None, error=None, resumed=resumed, **earlier_end)
+        ends = {"earlier_ends": earlier_ends} if earlier_ends else {}
+        run.update(status="running", finished=None, ended_by=None, error=None, resumed=resumed, **ends)
     return rows
 
 

@@ -44,7 +44,7 @@ def test_what_holds_no_run_stops_no_other(tmp_path: Path) -> None:
     assert [line.startswith(f"skipped '{tmp_path}/logs/a comparison': holds no run") for line in skipped] == [
         True, False, False, False,
     ]  # fmt: skip
-    with pytest.raises(InputError, match=r"nowhere: is no run folder \(it does not exist\)"):
+    with pytest.raises(InputError, match=r"nowhere: is no run folder \(it does not exist; train first"):
         find_runs([run.path, tmp_path / "nowhere"])
 
 

@@ -127,6 +127,8 @@ def test_a_run_without_validation_has_no_temperature(
     html = (run.path / "report.html").read_text()
     assert sentence in html
     assert ('data-chart="reliability"' in html) == calibrated
+    assert (">its probability<" in html) == calibrated
+    assert ("its probability, and" in html) == calibrated  # of the pictures of errors
     assert (run.path / "figures" / "reliability.png").exists() == calibrated
 
 

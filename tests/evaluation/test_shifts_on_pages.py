@@ -34,6 +34,19 @@ def test_a_comparison_shows_the_first_measured_seed_of_each_model(
     assert f"python scripts/evaluate.py {tmp_path / 'lenet5' / 'version_0'} --shifts" in page.texts
 
 
+def test_a_comparison_keeps_no_tables_of_an_earlier_one(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path, name, skill=skill) for name, skill in (("cnn", 3.0), ("mlp", 1.0))]
+    measured = runs[0].path / "shifts.json"
+    measured.write_text(json.dumps(shifted(0.5)))
+    output = tmp_path / "out"
+    write_comparison([run.path for run in runs], output, str(tmp_path))
+    assert (output / "shifts.csv").exists()
+    measured.unlink()
+    write_comparison([run.path for run in runs], output, str(tmp_path))
+    assert (output / "results.csv").exists()
+    assert not list(output.glob("shifts*"))
+
+
 def test_a_damaged_file_of_one_run_leaves_the_others_compared(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / "my logs", name, skill=skill) for name, skill in (("cnn", 3.0), ("mlp", 1.0))]
     (runs[0].path / "shifts.json").write_text(json.dumps(shifted(0.5)))

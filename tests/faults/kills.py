@@ -121,14 +121,14 @@ def _pause_in_write(call: int, here: Path, temporary: Path) -> None:
         calls += 1
         real[name](*args)  # type: ignore[operator]
 
-    original = checkpoints.keep_previous
+    original = checkpoints.keep
 
-    def keep_previous(path: Path) -> None:
-        if (path / LAST).exists():  # the second writing
+    def keep(path: Path, name: str, other: str) -> None:
+        if name == LAST and (path / LAST).exists():  # the second writing
             os.fsync, os.replace = partial(paused, "fsync"), partial(paused, "replace")
-        original(path)
+        original(path, name, other)
 
-    checkpoints.keep_previous = keep_previous
+    checkpoints.keep = keep
 
 
 def terminated(folder: Path, times: int) -> Outcome:

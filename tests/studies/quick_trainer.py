@@ -66,8 +66,8 @@ def train(run: "Run", config: dict[str, Any], stop: list[int]) -> None:
             run.finish("failed", RuntimeError("the loss was nan"))
             sys.exit(2)
         history.append(accuracy(config, epoch))
-        rows = "".join(f"{number},{value}\n" for number, value in enumerate(history))
-        write_file(run.path / "metrics.csv", f"epoch,val/accuracy\n{rows}")
+        rows = "".join(f"{number},{value},1.0\n" for number, value in enumerate(history))
+        write_file(run.path / "metrics.csv", f"epoch,val/accuracy,train/loss\n{rows}")
         write_file(last, json.dumps(history))
         if stop:
             run.finish("stopped", SystemExit(143))

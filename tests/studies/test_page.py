@@ -1,5 +1,6 @@
 """The page of a study, the seeds beside it, and the end of a search on the test set."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -114,6 +115,9 @@ def test_a_study_of_one_trial_and_one_without_any_have_a_page(entries: list[Entr
     for few, words in (([], "No run is"), (entries[:1], "at least four"), (entries[3:], "No run is")):
         page = write_page(tmp_path, "again", few, searched)
         assert f"{words} finished" in page.read_text()
+    without = [dataclasses.replace(entry, values={"ema": None}) for entry in entries[:2]]
+    page = write_page(tmp_path, "again", without, searched)
+    assert "none" in str(data_of(page)["charts"]["parallel"])
 
 
 def test_the_end_of_a_search_compares_the_best_with_the_default(

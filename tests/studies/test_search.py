@@ -364,6 +364,14 @@ def test_a_trial_that_is_killed_before_its_first_checkpoint_begins_again(quick: 
     assert [run.status for run in Run.all(quick.folder / "quick")] == ["failed", "finished"]
 
 
+def test_epochs_that_have_not_ended_are_not_looked_at(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "cnn", kind="lightning", seed=0)
+    record = {"name": "cnn-search", "trial": 0, "values": {}}
+    run.update(study=record)
+    (run.path / "metrics.csv").write_text("epoch,val/accuracy,train/loss\n0,0.8,1.0\n1,0.9,\n")
+    assert TrialRun(tmp_path, "cnn", [], record, "val/accuracy").values() == {0: 0.8}
+
+
 def test_another_study_of_the_same_name_is_refused(
     quick: QuickStudy, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from fmnist.core.errors import InputError
 from fmnist.models.loading import read_checkpoint
-from fmnist.training.checkpoints import AtomicCheckpointIO, keep_previous, restore_last
+from fmnist.training.checkpoints import LAST, PREVIOUS, AtomicCheckpointIO, keep, restore_last
 
 io = AtomicCheckpointIO()
 
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     """Hold ``last.ckpt`` with 2 and ``previous.ckpt`` with 1."""
     folder = tmp_path / "checkpoints"
     io.save_checkpoint(state(1), folder / "last.ckpt")
-    keep_previous(folder)
+    keep(folder, LAST, PREVIOUS)
     io.save_checkpoint(state(2), folder / "last.ckpt")
     return folder
 
@@ -41,8 +41,8 @@ def test_the_last_checkpoint_and_the_one_before(folder: Path) -> None:
     assert names(folder) == {"last.ckpt", "previous.ckpt"}
     assert (value(folder / "last.ckpt"), value(folder / "previous.ckpt")) == (2, 1)
     restore_last(folder)
-    keep_previous(folder)
-    keep_previous(folder)  # when the second writing of last.ckpt failed
+    keep(folder, LAST, PREVIOUS)
+    keep(folder, LAST, PREVIOUS)  # when the second writing of last.ckpt failed
     assert (value(folder / "last.ckpt"), value(folder / "previous.ckpt")) == (2, 2)
     io.remove_checkpoint(folder / "last.ckpt")
     assert names(folder) == {"previous.ckpt"}
@@ -53,7 +53,7 @@ def test_without_hard_links_the_one_before_is_a_copy(folder: Path, monkeypatch: 
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", link)
-    keep_previous(folder)
+    keep(folder, LAST, PREVIOUS)
     assert value(folder / "previous.ckpt") == 2
     assert not (folder / "last.ckpt").samefile(folder / "previous.ckpt")
 
@@ -79,7 +79,7 @@ def test_an_interruption_anywhere_leaves_a_checkpoint(
         try:
             if damaged:
                 restore_last(folder)
-            keep_previous(folder)
+            keep(folder, LAST, PREVIOUS)
             io.save_checkpoint(state(3), folder / "last.ckpt")
         except KeyboardInterrupt:
             assert len(done) == replacements
@@ -112,6 +112,23 @@ def test_the_best_of_before_an_end_that_was_not_saved_is_taken(
     io.save_checkpoint(state(2) | {"callbacks": callbacks}, folder / "last.ckpt")
     restore_last(folder)
     assert value(folder / "best.ckpt") == best
+
+
+def test_a_damaged_one_before_is_no_reason_to_refuse_the_last(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    callbacks = {"LastCheckpoint": {"ended_within_epoch_by": "max_time"}}
+    io.save_checkpoint(state(2) | {"callbacks": callbacks}, folder / "last.ckpt")
+    (folder / "previous.ckpt").write_bytes(b"")
+    restore_last(folder)
+    assert value(folder / "last.ckpt") == 2
+    warning = capsys.readouterr().out
+    assert "previous.ckpt: is damaged" in warning
+    assert "continuing from last.ckpt" in warning
+    keep(folder, LAST, PREVIOUS)
+    io.save_checkpoint(state(3) | {"callbacks": callbacks}, folder / "last.ckpt")
+    restore_last(folder)
+    assert value(folder / "last.ckpt") == 2
 
 
 def test_both_damaged_or_none(folder: Path, tmp_path: Path) -> None:
