@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import itertools
 import json
 import os
 import shlex
@@ -177,7 +178,7 @@ def _check_free(names: Sequence[str], flags: Sequence[str], by: str) -> None:
 def _value_of(flag: str, words: Sequence[str]) -> str | None:
     """Return the value of a flag among the words of a command line, the last one if it is repeated."""
     value = None
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for word, following in itertools.zip_longest(words, words[1:]):
         if word == flag:
             value = following
         elif word.startswith(f"{flag}="):

@@ -31,10 +31,10 @@ import json, sys, time, yaml
 from pathlib import Path
 values = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 config = yaml.safe_load(Path(values["--config"]).read_text())
-name, logs = config["name"], values["--logs"]
+name, logs = config["name"], values.get("--logs", "logs")
 if name == "broken":
     sys.exit("error: it is broken")
-config |= {"logs": logs, "data": {"root": values["--data.root"]}, "seed": values.get("--seed")}
+config |= {"logs": logs, "data": {"root": values.get("--data.root", "data")}, "seed": values.get("--seed")}
 config |= {"seed_everything": values[flag] for flag in ["--seed_everything"] if flag in values}
 config["data"] |= {"split_seed": values[flag] for flag in ["--data.split_seed"] if flag in values}
 if "--print_config" in sys.argv:
@@ -271,6 +271,16 @@ def test_runs_that_are_not_tested_are_compared_by_validation(run: Call, folder: 
     assert "Validation accuracy 0.8123 ± 0.0000 over 2 seeds" in printed
     status, _, errors = run("--config", path, "--seeds", 2, "--compare", folder.parent / "page")
     assert (status, errors.startswith("error: --compare: compares runs on the test set")) == (2, True)
+
+
+@pytest.mark.parametrize("flags", [[], ["--seeds", "2"]])
+@pytest.mark.parametrize("named", [[], ["--config"]])
+def test_runs_need_no_flags(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, named: list[str], flags: list[str]
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert conftest.call([*named, str(folder / "cnn.yaml"), *flags]) == 0
+    assert len(Run.all("logs/cnn")) == (2 if flags else 1)
 
 
 def test_what_a_study_sets_itself_is_refused(run: Call, folder: Path) -> None:
