@@ -13,7 +13,7 @@ from fmnist.baselines.features import EXTRACTORS, TRANSFORMERS
 from fmnist.core.commands import shipped_path
 from fmnist.core.errors import InputError
 from fmnist.core.runs import check_name
-from fmnist.core.yaml_files import as_written, read_yaml
+from fmnist.core.yaml_files import as_written, read_yaml, with_numbers
 
 Engine = Literal["auto", "fast", "stock"]
 ENGINES = get_args(Engine)
@@ -114,7 +114,7 @@ def configure(args: Sequence[str] | None) -> Config:
         raise InputError(f"{error.argument_name}: {error.message}") from None
     merged = copy.deepcopy(DEFAULTS)
     for path in known.config:
-        _update(merged, read_yaml(path, "estimator"), f"--config {path}: ")
+        _update(merged, with_numbers(read_yaml(path, "estimator")), f"--config {path}: ")
     for key, value in _parse_flags(rest):
         _update(merged, _nested(key, value), "--")
     return _check(merged)
@@ -135,7 +135,7 @@ def _parse_flags(args: list[str]) -> list[tuple[str, Any]]:
             pairs.append((flag[2:], value))
             continue
         try:
-            pairs.append((flag[2:], as_written(yaml.safe_load(value))))
+            pairs.append((flag[2:], with_numbers(as_written(yaml.safe_load(value)))))
         except yaml.YAMLError:
             raise InputError(f"{flag} {value}: is no YAML") from None
     return pairs

@@ -1,5 +1,6 @@
 """From a configuration to a finished run folder: fit, predict validation and test, measure, save."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from fmnist.baselines.members import check_member, copy_model, find_members
 from fmnist.baselines.trial import try_out
 from fmnist.core.constants import CLASSES
 from fmnist.core.environment import environment
-from fmnist.core.errors import InputError, exits_on_sigterm, quoted
+from fmnist.core.errors import InputError, exits_on_sigterm, is_unwritable, quoted, reports_unwritable
 from fmnist.core.files import write_file
 from fmnist.core.predictions import Predictions
 from fmnist.core.runs import Run
@@ -70,7 +71,11 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
                 model, record = _fit_estimator(run, config, steps, members, data)
             _finish(run, config, model, record, data)
     except BaseException as error:
-        run.finish("stopped" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed", error)
+        with contextlib.suppress(OSError):  # of a full disk, too
+            run.finish("stopped" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed", error)
+        if is_unwritable(error):
+            with reports_unwritable(f"--logs {quoted(config.logs)}"):
+                raise
         raise
     record = run.record
     if config.test:

@@ -73,13 +73,15 @@ def fit_in_subprocess(pipeline: Pipeline, x: np.ndarray, y: np.ndarray, engine: 
         RuntimeError: The fit failed in another way.
     """
     context = multiprocessing.get_context("spawn")  # a fork would inherit locks of torch's threads
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(sender, pipeline, x, y, engine))
+    (task, asking), (receiver, sender) = context.Pipe(duplex=False), context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(task, sender))
     process.start()
+    task.close()  # the ends of that process: if it dies, nothing waits for it
     sender.close()
     try:
+        asking.send((pipeline, x, y, engine))
         return _wait(receiver)
-    except EOFError:
+    except (EOFError, BrokenPipeError):
         process.join()
         if process.exitcode == -signal.SIGKILL:
             raise InputError(
@@ -105,9 +107,13 @@ def fit(pipeline: Pipeline, x: np.ndarray, y: np.ndarray, engine: Engine) -> Fit
     return Fit(pipeline, used, time.perf_counter() - start, list(messages))
 
 
-def _work(sender: Connection, pipeline: Pipeline, x: np.ndarray, y: np.ndarray, engine: Engine) -> None:
-    """Fit; send ``("line", text)`` meanwhile, last "fitted" with a ``Fit``, or "refused" or "defect", why."""
+def _work(task: Connection, sender: Connection) -> None:
+    """Fit what is asked for, the arguments of ``fit``.
+
+    Sends ``("line", text)`` meanwhile, last "fitted" with a ``Fit``, or "refused" or "defect", why.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which ends this process
+    pipeline, x, y, engine = task.recv()
     classifier: Any = pipeline[-1]
     verbose = classifier.get_params(deep=False).get("verbose")
     if not verbose and type(classifier).__name__ in VERBOSE:

@@ -36,8 +36,9 @@ def measure(names: Sequence[str], settings: Settings, output: Path) -> None:
         for row in getattr(parts, name)(settings):
             results[name]["rows"].append(row)
             print(_line(row), flush=True)
-            write_file(as_json, json.dumps(results, indent=2) + "\n")
-            write_file(as_markdown, markdown(results))
+            with reports_unwritable(flag):
+                write_file(as_json, json.dumps(results, indent=2) + "\n")
+                write_file(as_markdown, markdown(results))
     print(f"\n{as_markdown} and {as_json} hold all rows")
 
 

@@ -197,7 +197,7 @@ def evaluation(settings: Settings) -> Iterator[Row]:
 
 
 def start(settings: Settings) -> Iterator[Row]:
-    """Measure the time from the start of a process to its help, its first step, or its answer."""
+    """Measure the time from the start of a process to its help or its first step."""
 
     def seconds(script: str, *arguments: str) -> Callable[[], float]:
         command = [sys.executable, shipped_path(f"scripts/{script}.py"), *arguments]

@@ -13,7 +13,7 @@ _TUPLE = re.compile(rf"\(\s*(?:{_NUMBER}\s*,\s*)*(?:{_NUMBER})?\s*\)|{_NUMBER}(?
 
 
 def as_written(value: Any) -> Any:
-    """Return YAML's values, and what Python writes otherwise: ``None``, ``(64, 32)``, ``64,32``, ``1e-3``."""
+    """Return YAML's values, and what Python writes otherwise: ``None``, ``(64, 32)`` and ``64,32``."""
     if isinstance(value, dict):
         return {key: as_written(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -23,9 +23,17 @@ def as_written(value: Any) -> Any:
     if _TUPLE.fullmatch(value.strip()):
         numbers = re.findall(_NUMBER, value)
         return [float(number) if set(number) & set(".eE") else int(number) for number in numbers]
-    if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
-        return float(value)
     return None if value == "None" else value
+
+
+def with_numbers(value: Any) -> Any:
+    """Return YAML's values with ``1e-3`` as a number, which YAML 1.1 takes for text."""
+    if isinstance(value, dict):
+        return {key: with_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_numbers(item) for item in value]
+    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)
+    return float(value) if is_number else value
 
 
 def read_yaml(path: str, example: str, flag: str = "--config") -> dict[str, Any]:

@@ -66,9 +66,8 @@ def find(root: str | Path = "data") -> Path | None:
     """
     root = Path(root)
     names = _names(root)
-    if DOWNLOADING in names:
-        return None  # another process is downloading: wait for its lock
-    if _begun(names):
+    is_partial = DOWNLOADING in names and _missing(names)  # a download goes on, or was killed
+    if _begun(names) and not is_partial:
         return _complete(root, names)
     if chosen := os.environ.get("FMNIST_DATA"):
         return _complete(Path(chosen), _names(Path(chosen)), named="$FMNIST_DATA ")

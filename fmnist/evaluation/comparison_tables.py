@@ -72,7 +72,7 @@ def _result_row(group: SeedGroup) -> Row:
         "family": first.family,
         "runs": len(results),
         "seeds": ", ".join(str(result.seed) for result in results),
-        "accuracy": accuracy["value"],
+        "accuracy": group.accuracy,
         "accuracy_sd": float(np.std(accuracies, ddof=1)) if len(results) > 1 else None,
         "accuracy_low": accuracy["low"],
         "accuracy_high": accuracy["high"],

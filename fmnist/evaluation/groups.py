@@ -155,11 +155,11 @@ def differences(results: Sequence[RunResult]) -> list[str]:
     splits = {result: result.run.split for result in results if not _uses_all_images(result.run)}
     if len({validation_images(split) for split in splits.values()}) > 1:
         sizes = {
-            result: f"{split.get('train')} training and {split.get('val')} validation "
-            f"images, split seed {split.get('split_seed')}, fold {split.get('fold')}"
+            result: f"{split.get('val')} images, "
+            f"split seed {split.get('split_seed')}, fold {split.get('fold')}"
             for result, split in splits.items()
         }
-        return [_difference("different splits", sizes)]
+        return [_difference("different validation images", sizes)]
     return []
 
 

@@ -47,6 +47,7 @@ def model_card(run: Run, agreement: float, shifts: dict[str, Any]) -> str:
         rows += [row for path in photographs for row in _photograph_rows(json.loads(path.read_text()))]
         notes += PHOTOGRAPHS
     hardware, split = record.get("hardware", {}), record["split"]
+    teachers = " and ".join(f"`{teacher['run']}`" for teacher in record.get("teachers") or ())
     return TEMPLATE.read_text().format(
         name=record["name"],
         parameters=record.get("parameters", 0),
@@ -58,6 +59,7 @@ def model_card(run: Run, agreement: float, shifts: dict[str, Any]) -> str:
         notes=notes,
         agreement=100 * agreement,
         command=record.get("command"),
+        teachers=f"It learned from {teachers}. " if teachers else "",
         seconds=record.get("train_seconds", 0),
         processor=hardware.get("processor"),
         device=hardware.get("device"),

@@ -24,6 +24,22 @@ from fmnist.explanation.selection import PREDICTED, Selection, Target
 from fmnist.figures import checks as charts
 from fmnist.models.loading import in_batches
 
+FIELDS = frozenset(
+    (
+        "method",
+        "measure",
+        "mean",
+        "low",
+        "high",
+        "gain",
+        "gain_low",
+        "gain_high",
+        "verdict",
+        "layer",
+        "images",
+    )
+)
+"""Columns of ``faithfulness.csv``."""
 RESAMPLES = 2_000  # of the bootstrap; 10,000 of 1,000 images would take 80 MB
 BETTER, WORSE, ALIKE = "better", "worse", "alike"
 
@@ -225,16 +241,13 @@ def known_faithfulness(folder: Path, explainer: Explainer) -> str:
 
 
 def _recorded(folder: Path) -> list[Row]:
-    """Return the rows of ``faithfulness.csv``; none if there is no such file."""
-    path = folder / "faithfulness.csv"
-    if not path.is_file():
+    """Return the rows of ``faithfulness.csv``; none if there is no such file, or another one."""
+    try:
+        with (folder / "faithfulness.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error):
         return []
-    with path.open(newline="") as file:
-        return [
-            row
-            for row in csv.DictReader(file)
-            if {"method", "layer", "images"} <= row.keys() and None not in row
-        ]
+    return [row for row in rows if row.keys() == FIELDS and (row["images"] or "").isdecimal()]
 
 
 def write_sanity(run: Run, explainers: list[Explainer], images: Selection, output: Output) -> str:

@@ -116,7 +116,7 @@ def heat_map(
             left, span = (wide + GAP, 1.0) if is_mean else (column * width, width)
             colour = ERRORS(1 - value)
             ax.barh(place, span - 0.02, height=0.94, left=left, color=[colour], linewidth=0)
-            ink = "white" if np.dot(colour[:3], (0.3, 0.6, 0.1)) < 0.5 else INK
+            ink = _legible(np.asarray(colour))
             text = ax.text(left + span / 2, place, f"{value:.3f}", ha="center", va="center", color=ink)
             text.set_fontweight("bold" if is_mean else "normal")
     ax.set_yticks(places, list(rows))

@@ -169,9 +169,10 @@ def find_detector(predictor: Predictor, root: str = "data") -> Detector | None:
         from fmnist.data.of_run import data_of  # imports Lightning
 
         try:
-            references = references_of(predictor, data_of(predictor.run, root))
+            data = data_of(predictor.run, root)
         except InputError as reason:
             return _detector_without_data(predictor.run, str(reason))
+        references = references_of(predictor, data)
     return Detector(nearest_neighbour(references), references.threshold)
 
 

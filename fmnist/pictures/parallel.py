@@ -1,5 +1,6 @@
 """Prepare many picture files, in worker processes that load no network."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -66,25 +67,30 @@ def prepare_files(
         yield from _limit_thumbnails(map(work, tasks), thumbnails)
         return
     with worker_pool(processes) as pool:
-        try:
-            yield from _limit_thumbnails(pool.map(work, tasks, chunksize=CHUNK), thumbnails)
-        except BrokenProcessPool:
-            raise InputError(
-                "a process that prepares pictures was killed (out of memory?); try fewer pictures at once"
-            ) from None
+        yield from _limit_thumbnails(pool.map(work, tasks, chunksize=CHUNK), thumbnails)
 
 
-def worker_pool(processes: int | None = None) -> ProcessPoolExecutor:
-    """Return a pool of single-threaded processes, by default one for each core that this program may use.
+@contextlib.contextmanager
+def worker_pool(processes: int | None = None) -> Iterator[ProcessPoolExecutor]:
+    """Hold a pool of single-threaded processes, by default one for each core that this program may use.
 
     They are spawned, because forking a process that runs torch can hang, and ignore Ctrl-C, which is handled
     by the process that started them.
+
+    Raises:
+        InputError: A worker was killed.
     """
     if processes is None:
         has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS
         processes = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(processes, context, initializer=_initialise_worker)
+    with ProcessPoolExecutor(processes, context, initializer=_initialise_worker) as pool:
+        try:
+            yield pool
+        except BrokenProcessPool:
+            raise InputError(
+                "a process that prepares pictures was killed (out of memory?); try fewer pictures at once"
+            ) from None
 
 
 def _initialise_worker() -> None:

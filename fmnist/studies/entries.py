@@ -156,7 +156,8 @@ def spread(values: Sequence[float], over: Repetition = OVER_SEEDS) -> str:
     if len(values) == 1:
         return f"{found.mean:.4f} with one {over.unit}"
     text = f"{found.mean:.4f} ± {found.sd:.4f} over {counted(len(values), over.unit)}"
-    return f"{text}, 95 % {found.low:.4f} to {found.high:.4f}" if over.has_interval else text
+    low, high = max(found.low, 0.0), min(found.high, 1.0)  # of two values, the interval is wider than that
+    return f"{text}, 95 % {low:.4f} to {high:.4f}" if over.has_interval else text
 
 
 def spreads_of(groups: Mapping[str, Sequence[Entry]], over: Repetition = OVER_SEEDS) -> list[str]:

@@ -88,10 +88,11 @@ def open_study(plan: Plan) -> tuple[optuna.Study, BaseStorage]:
             study.set_user_attr("asked", plan.asked)
     before = study.user_attrs["asked"]
     for key in dict.fromkeys([*before, *plan.asked]):
-        if before.get(key) != plan.asked.get(key):
+        values = before.get(key), plan.asked.get(key)
+        if values[0] != values[1]:
+            then, now = (f"without {key}" if value is None else f"with {key} {value}" for value in values)
             raise InputError(
-                f"--study {plan.name}: was started with {key} {before.get(key)}, and not "
-                f"{plan.asked.get(key)}; give another study another name"
+                f"--study {plan.name}: was started {then}, and not {now}; give another study another name"
             )
     return study, storage
 

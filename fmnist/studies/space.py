@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fmnist.core.errors import InputError
-from fmnist.core.yaml_files import read_yaml
+from fmnist.core.yaml_files import read_yaml, with_numbers
 from fmnist.studies.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def read_space(path: str) -> list[Parameter]:
     Raises:
         InputError: It cannot be read, or an entry of it is wrong; its flag is named.
     """
-    content = read_yaml(path, "model.learning_rate", "--search")
+    content = with_numbers(read_yaml(path, "model.learning_rate", "--search"))
     if not content:
         raise InputError(f"--search {path}: names no flag to search")
     parameters: list[Parameter] = []

@@ -35,6 +35,8 @@ def learn_from_teachers(model: Classifier, config: Any, resumed: Run | None) -> 
             name, value = next(iter(given.items()))
             raise InputError(f"--{name} {value}: needs --teachers RUN")
         return None
+    if len(paths) == 1 and "," in paths[0]:
+        raise InputError(f'--teachers {quoted(paths[0])}: several teachers go in brackets: "[A, B]"')
     found = [finished_network("--teachers", path, config) for path in paths]
     # the folder of a shipped network depends on the machine
     folders = [path if run.is_shipped else str(run.path) for path, (run, _) in zip(paths, found, strict=True)]

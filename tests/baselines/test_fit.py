@@ -1,6 +1,7 @@
 """A baseline writes what the networks write: the same split, the same metrics, the same folder."""
 
 import csv
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -214,6 +215,16 @@ def test_members_with_other_validation_images_are_refused_before_there_is_a_fold
     with pytest.raises(InputError, match=r"^--blend \S+: its predictions are of other validation images"):
         fit("--name", "both", "--blend", f"[{network.path}, {logistic.path}]", "--data.val_size", "60")
     assert not (network.path.parents[1] / "both").exists()
+
+
+def test_a_full_disk_is_said_in_a_line(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "x.npz")
+
+    monkeypatch.setattr(Run, "save_predictions", full)
+    with pytest.raises(InputError, match=r"^--logs \S+: cannot be written \(No space"):
+        fit(*LOGISTIC)
+    assert Run(tmp_path / "logs" / "logistic" / "version_0").status == "failed"
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,23 @@ def test_a_failure_is_reported(does: str, error: type[Exception], message: str) 
         fitting.fit_in_subprocess(make_pipeline(Sleeper(does)), X, Y, "stock")
 
 
+class Deadly:
+    """Kills the process that receives it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _kill, ()
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_dies_while_it_receives_the_images_is_reported() -> None:
+    images = np.zeros((60_000, 100), np.float32)  # more than a pipe holds
+    with pytest.raises(InputError, match=r"^--estimator: the fit was killed"):
+        fitting.fit_in_subprocess(Deadly(), images, Y, "stock")  # type: ignore[arg-type]
+
+
 def test_progress_is_printed_and_an_interrupt_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(line: str, flush: bool) -> None:
         if re.fullmatch(r" +\d+ s  epoch 7", line):

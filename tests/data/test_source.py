@@ -263,7 +263,11 @@ def test_a_download_that_was_killed_hides_no_files_elsewhere(
     monkeypatch.setenv("FMNIST_MIRROR", "http://127.0.0.1:9")
     monkeypatch.setenv("FMNIST_DATA", str(published))
     (tmp_path / "data" / source.DOWNLOADING).mkdir(parents=True)
+    assert source.find(tmp_path / "data") == published
     assert source.fetch(tmp_path / "data") == published
+    whole = shutil.copytree(published, tmp_path / "whole")
+    (whole / source.DOWNLOADING).mkdir()
+    assert source.find(whole) == whole
 
 
 def test_a_download_that_was_killed_while_it_moved_its_files(

@@ -118,6 +118,12 @@ def test_faithfulness_of_other_methods_is_kept(
         assert ("not yet compared" if folder else ", 3 test images (") in said
 
 
+def test_another_table_is_no_faithfulness(run: Run, explainers: list[Explainer], tmp_path: Path) -> None:
+    for text in ("method,layer,images\nGrad-CAM,,200\n", "", "\0"):
+        (tmp_path / "faithfulness.csv").write_text(text)
+        assert "not yet compared" in results.known_faithfulness(tmp_path, explainers[0])
+
+
 def test_sanity_is_written(
     run: Run, explainers: list[Explainer], test_set: Selection, tmp_path: Path
 ) -> None:

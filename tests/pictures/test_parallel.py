@@ -78,6 +78,11 @@ def _settings_of_worker(_: int) -> tuple[bool, set[int]]:
     return signal.getsignal(signal.SIGINT) is signal.SIG_IGN, threads
 
 
+def test_a_killed_worker_is_said_in_a_line() -> None:
+    with pytest.raises(InputError, match="was killed"), worker_pool(1) as pool:
+        list(pool.map(os._exit, [1]))
+
+
 def test_a_worker_has_one_thread_and_ignores_ctrl_c() -> None:
     with worker_pool(1) as pool:
         assert next(iter(pool.map(_settings_of_worker, [0]))) == (True, {1})

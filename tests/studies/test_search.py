@@ -378,14 +378,16 @@ def test_another_study_of_the_same_name_is_refused(
     search(quick, "--trials", 1)
     capsys.readouterr()
     assert search(quick, "--trials", 2, "--sampler-seed", 1) == 2
-    error = "error: --study quick-search: was started with --sampler-seed 0, and not 1; "
+    error = "error: --study quick-search: was started with --sampler-seed 0, and not with --sampler-seed 1; "
     assert capsys.readouterr().err.startswith(error)
     quick.space.write_text("x: [0.1, 0.2]")
     assert search(quick, "--trials", 2) == 2
     assert "was started with --search" in capsys.readouterr().err
     quick.space.write_text(SPACE)
     assert search(quick, "--trials", 2, "--seed_everything", 1) == 2
-    assert "was started with --seed_everything None, and not 1" in capsys.readouterr().err
+    assert (
+        "was started without --seed_everything, and not with --seed_everything 1" in capsys.readouterr().err
+    )
     assert len(quick.trials()) == 1
 
 
