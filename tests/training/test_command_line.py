@@ -58,6 +58,8 @@ def refusal(
         (["--data.augmentation.shift", "x"], "--data.augmentation.shift x: must be int"),
         (["--checkpoint_minutes", "0"], "--checkpoint_minutes 0.0: must be above 0"),
         (["--zzzz", "x"], "--zzzz: no such flag (--help lists them)"),
+        (["--teachers", "logs/a", "logs/b"], "logs/b: no such flag; several values of one flag go in"),
+        (["--teachers", "a, b"], "--teachers 'a, b': several teachers go in brackets"),
         (["--config"], "--config: expected one argument"),
         (["--model"], "--model: expected one argument"),
         (["--data.seed", "3"], "--data.seed: cannot be set apart, it is --seed_everything"),
