@@ -24,21 +24,10 @@ from fmnist.explanation.selection import PREDICTED, Selection, Target
 from fmnist.figures import checks as charts
 from fmnist.models.loading import in_batches
 
-FIELDS = frozenset(
-    (
-        "method",
-        "measure",
-        "mean",
-        "low",
-        "high",
-        "gain",
-        "gain_low",
-        "gain_high",
-        "verdict",
-        "layer",
-        "images",
-    )
-)
+FIELDS = {
+    *("method", "measure", "layer", "images"),
+    *("mean", "low", "high", "gain", "gain_low", "gain_high", "verdict"),
+}
 """Columns of ``faithfulness.csv``."""
 RESAMPLES = 2_000  # of the bootstrap; 10,000 of 1,000 images would take 80 MB
 BETTER, WORSE, ALIKE = "better", "worse", "alike"

@@ -311,9 +311,8 @@ def _asked(
 ) -> dict[str, Any]:
     """Return what makes a study this one: what decides about the values and results of its trials."""
     settings = settings_of(base.config)
-    settings["trainer.precision"] = _value_of(
-        "--trainer.precision", flags
-    )  # not what this processor suggests
+    # what was asked for, not what this processor suggests
+    settings["trainer.precision"] = _value_of("--trainer.precision", flags)
     search = {
         parameter.flag: {key: value for key, value in vars(parameter).items() if key != "flag" and value}
         for parameter in space
