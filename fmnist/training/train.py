@@ -139,3 +139,7 @@ def _silence_libraries() -> None:
         "Be aware that when using `ckpt_path`, callbacks used",  # a limit was lifted; all else is checked
     ):
         warnings.filterwarnings("ignore", message)
+
+
+if __name__ == "__main__":
+    main()
