@@ -39,7 +39,7 @@ def find_jobs(paths: Sequence[str], flags: Sequence[str]) -> tuple[list[Job], li
         The jobs, and the files that describe none.
 
     Raises:
-        InputError: A path does not exist, or there is no YAML.
+        InputError: A path does not exist, there is no YAML, or one is a search space.
     """
     jobs, failed = [], []
     for path in itertools.chain.from_iterable(map(_yaml_files, paths)):
@@ -81,7 +81,11 @@ def _yaml_files(path: str) -> list[Path]:
 
 
 def _command(path: Path, line: str) -> list[str] | None:
-    """Return the command in the first line of a YAML, None if it does not run a script with that YAML."""
+    """Return the command in the first line of a YAML, None if it does not run a script with that YAML.
+
+    Raises:
+        InputError: The script is that of studies: a study of studies would never end.
+    """
     try:
         program, script, *arguments = shlex.split(line.lstrip("# "))
     except ValueError:  # too few words, or a sentence with an apostrophe
@@ -89,6 +93,8 @@ def _command(path: Path, line: str) -> list[str] | None:
     names_itself = [path.parts[-len(Path(word).parts) :] == Path(word).parts for word in arguments]
     if program != "python" or not any(names_itself):
         return None
+    if Path(script).name == "study.py":
+        raise InputError(f"{quoted(path)}: is a search space, not a configuration; name it by --search")
     # its paths begin at the root of the project, which need not be the working directory
     return [
         shipped_path(script),
@@ -116,7 +122,7 @@ def job_of(configs: Sequence[str], flags: Sequence[str]) -> Job:
     The script is that of the first line of the first file which has a command, else ``train.py``.
 
     Raises:
-        InputError: A file cannot be read.
+        InputError: A file cannot be read, or is a search space.
     """
     script = shipped_path("scripts/train.py")
     arguments: list[str] = []

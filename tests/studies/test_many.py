@@ -283,6 +283,13 @@ def test_runs_need_no_flags(
     assert len(Run.all("logs/cnn")) == (2 if flags else 1)
 
 
+def test_a_study_of_studies_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(ROOT / "configs" / "search" / "svm.yaml")
+    for words in (["--config", path], [path]):
+        assert conftest.call([*words, "--seeds", "2"]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {path}: is a search space")
+
+
 def test_what_a_study_sets_itself_is_refused(run: Call, folder: Path) -> None:
     config = ["--config", folder / "cnn.yaml"]
     for flags, message in (
