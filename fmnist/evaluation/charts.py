@@ -1,7 +1,7 @@
 """Plotly charts of the pages as plain dictionaries; the page's script sets the colours for dark and light."""
 
+import html
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,11 @@ COLOURS = (
 GREY = "#7C8794"
 SYMBOLS = {CONVOLUTIONAL: "circle", DENSE: "square", CLASSICAL: "diamond", OTHER: "cross"}
 BY_CLASS = {"type": "category", "autorange": "reversed", "automargin": True}
+
+
+def escaped(text: str) -> str:
+    """Return text for a chart: Plotly reads tags, and shows ``&quot;`` as it is."""
+    return html.escape(text, quote=False)
 
 
 def colours(models: Sequence[str]) -> dict[str, str]:
@@ -54,7 +59,7 @@ def reliability(bins: Mapping[str, Mapping[str, np.ndarray]]) -> Chart:
                 "lines+markers",
                 rounded(values["confidence"][filled]),
                 rounded(values["accuracy"][filled]),
-                name=escape(name),
+                name=escaped(name),
                 text=[f"n = {count:,}" for count in values["count"][filled].tolist()],
                 line={"color": colour, "width": 2},
                 marker={"size": 8},
@@ -108,8 +113,8 @@ def learning_curves(curves: Mapping[str, Curves], metric: str, colour: Mapping[s
                     "lines" if len(epochs) > 1 else "markers",
                     (epochs + 1).tolist(),
                     rounded(values),
-                    name=description if single else escape(model),
-                    legendgroup=description if single else escape(model),
+                    name=description if single else escaped(model),
+                    legendgroup=description if single else escaped(model),
                     showlegend=single or part == "val" or f"val/{metric}" not in history,
                     line={"color": colour[model], "dash": dash, "width": 2},
                     hovertemplate=f"epoch %{{x}}, {description}: %{{y:.4f}}",
@@ -137,7 +142,7 @@ def accuracy_gaps(curves: Mapping[str, Curves], colour: Mapping[str, str]) -> Ch
                 "lines" if len(points) > 1 else "markers",
                 [int(epoch) + 1 for epoch, _ in points],
                 rounded(100 * (training[epoch] - value) for epoch, value in points),
-                name=escape(model),
+                name=escaped(model),
                 line={"color": colour[model], "width": 2},
                 hovertemplate="epoch %{x}: %{y:.2f} points",
             )
@@ -151,7 +156,7 @@ def accuracies(rows: Sequence[Row], colour: Mapping[str, str]) -> Chart:
     trace = scatter(
         "markers",
         rounded(row["accuracy"] for row in ordered),
-        [escape(row["model"]) for row in ordered],
+        [escaped(row["model"]) for row in ordered],
         error_x=_interval(ordered) | {"thickness": 2, "width": 5, "color": GREY},
         marker={"size": 11, "color": [colour[row["model"]] for row in ordered]},
         hovertemplate="%{y}<br>accuracy %{x:.4f}<extra></extra>",
@@ -178,8 +183,8 @@ def accuracy_by_cost(rows: Sequence[Row], key: str, title: str, colour: Mapping[
             "markers+text",
             [round(row[key], 4)],
             [round(row["accuracy"], 5)],
-            name=escape(row["model"]),
-            text=[escape(row["model"])],
+            name=escaped(row["model"]),
+            text=[escaped(row["model"])],
             textposition=position,
             error_y=_interval([row]) | {"thickness": 1, "width": 0},
             marker={"size": 12, "color": colour[row["model"]], "symbol": SYMBOLS[row["family"]]},
@@ -221,7 +226,7 @@ def class_f1(rows: Sequence[Row], colour: Mapping[str, str]) -> Chart:
             "markers",
             rounded(row[name] for name in CLASSES),
             list(CLASSES),
-            name=escape(row["model"]),
+            name=escaped(row["model"]),
             marker={"size": 11, "color": colour[row["model"]], "opacity": 0.85},
             hovertemplate="%{y}: F1 %{x:.4f}",
         )

@@ -1,18 +1,19 @@
 """The charts of a study: history, importance, parallel coordinates, slices, learning curves, repetitions."""
 
+import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
 
 from fmnist.core.statistics import spread_of
 from fmnist.core.tables import short
-from fmnist.evaluation.charts import BY_CLASS, COLOURS, GREY, Chart, axis, chart, rounded, scatter
+from fmnist.evaluation.charts import BY_CLASS, COLOURS, GREY, Chart, axis, chart, escaped, rounded, scatter
 from fmnist.studies.entries import Entry, Repetition, last_part
 
 BLUES = [[0, "#BFD9EE"], [1, "#1A5A96"]]
 TICKS = 5  # of a vertical axis of the parallel coordinates
+LONGEST = 24  # characters of a value that stands beside an axis
 BELOW = -0.15  # height there of a trial that has no value
 
 
@@ -47,7 +48,7 @@ def _points(entries: Sequence[Entry], name: str, colour: str, symbol: str) -> di
 
 
 def _described(entry: Entry) -> str:
-    return "<br>".join(escape(f"{flag} {short(value)}") for flag, value in entry.values.items())
+    return "<br>".join(escaped(f"{flag} {short(value)}") for flag, value in entry.values.items())
 
 
 def importance(shares: Mapping[str, float]) -> Chart:
@@ -57,7 +58,7 @@ def importance(shares: Mapping[str, float]) -> Chart:
         "type": "bar",
         "orientation": "h",
         "x": rounded(shares[flag] for flag in flags),
-        "y": [escape(flag) for flag in flags],
+        "y": [escaped(flag) for flag in flags],
         "marker": {"color": COLOURS[0]},
         "texttemplate": "%{x:.0%}",
         "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
@@ -107,7 +108,7 @@ def parallel_coordinates(entries: Sequence[Entry], metric: str) -> Chart:
             "markers+lines+text",
             [place] * len(ticks),
             list(ticks),
-            text=[escape(text) for text in ticks.values()],
+            text=[escaped(f"{plain:.{LONGEST}}") for plain in map(_plain, ticks.values())],
             textposition="middle left" if place else "middle right",
             line={"color": GREY, "width": 1},
             marker={"color": GREY, "size": 5},
@@ -115,7 +116,7 @@ def parallel_coordinates(entries: Sequence[Entry], metric: str) -> Chart:
         )
         for place, (_, ticks) in enumerate(axes)
     ]
-    labels = [escape(last_part(flag, flags)) for flag in flags] + [metric]
+    labels = [escaped(last_part(flag, flags)) for flag in flags] + [metric]
     xaxis = {"tickvals": places, "ticktext": labels, "side": "top", "showgrid": False, "zeroline": False}
     xaxis["range"] = [-0.1, len(axes) - 0.95]
     yaxis = {"visible": False, "range": [-0.2, 1.05]}
@@ -145,6 +146,11 @@ def _parallel_axis(values: Sequence[Any]) -> tuple[list[float], dict[float, str]
     return [BELOW if height is None else round(height, 4) for height in heights], ticks
 
 
+def _plain(text: str) -> str:
+    """Return a list or a mapping without brackets and quotation marks."""
+    return re.sub(r"[][{}\"']", "", text)
+
+
 def _are_numbers(values: Sequence[Any]) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
@@ -170,7 +176,7 @@ def _slice(flag: str, entries: Sequence[Entry], metric: str) -> Chart:
             kind["dtick"] = "D2"
     trace = scatter(
         "markers",
-        values if is_number else [escape(str(value)) for value in values],
+        values if is_number else [escaped(_plain(str(value))) for value in values],
         rounded(entry.result for entry in entries),
         text=[f"trial {entry.number}" for entry in entries],
         marker={
@@ -185,7 +191,7 @@ def _slice(flag: str, entries: Sequence[Entry], metric: str) -> Chart:
         [trace],
         height=300,
         showlegend=False,
-        xaxis=axis(escape(flag), **kind),
+        xaxis=axis(escaped(flag), **kind),
         yaxis=axis(metric, tickformat=".3~f"),
     )
 
@@ -224,7 +230,7 @@ def learning_curves(entries: Sequence[Entry], metric: str, best: int | None) -> 
 
 def repetitions(groups: Mapping[str, Sequence[Entry]], over: Repetition) -> Chart:
     """Draw each run as a dot, and above the dots their mean with its 95 % interval, if it has one."""
-    labels = [escape(label) or f"all {over.unit}s" for label in groups]
+    labels = [escaped(label) or f"all {over.unit}s" for label in groups]
     traces = []
     for place, (label, entries) in enumerate(zip(labels, groups.values(), strict=True)):
         results = [entry.result for entry in entries if entry.result is not None]

@@ -115,6 +115,10 @@ def test_a_study_of_one_trial_and_one_without_any_have_a_page(entries: list[Entr
     for few, words in (([], "No run is"), (entries[:1], "at least four"), (entries[3:], "No run is")):
         page = write_page(tmp_path, "again", few, searched)
         assert f"{words} finished" in page.read_text()
+    lists = [dataclasses.replace(entry, values={"x": '["<hog>", {"pca": 200}]'}) for entry in entries[:2]]
+    drawn_charts = str(data_of(write_page(tmp_path, "again", lists, searched))["charts"])
+    assert "&lt;hog&gt;, pca: 200" in drawn_charts
+    assert "&quot;" not in drawn_charts
     without = [dataclasses.replace(entry, values={"ema": None}) for entry in entries[:2]]
     page = write_page(tmp_path, "again", without, searched)
     assert "none" in str(data_of(page)["charts"]["parallel"])
