@@ -119,7 +119,8 @@ def parallel_coordinates(entries: Sequence[Entry], metric: str) -> Chart:
     labels = [escaped(last_part(flag, flags)) for flag in flags] + [metric]
     xaxis = {"tickvals": places, "ticktext": labels, "side": "top", "showgrid": False, "zeroline": False}
     xaxis["range"] = [-0.1, len(axes) - 0.95]
-    yaxis = {"visible": False, "range": [-0.2, 1.05]}
+    lowest = min(0.0, *(height for _, ticks in axes for height in ticks))
+    yaxis = {"visible": False, "range": [lowest - 0.05, 1.05]}
     return chart(traces, height=440, showlegend=False, hovermode="closest", xaxis=xaxis, yaxis=yaxis)
 
 
