@@ -76,16 +76,17 @@ benchmark: data  ## Measure loader, networks and training beside what people use
 baselines: data  ## Fit every baseline that is not finished; print their table
 	@$(RUN) scripts/study.py configs/baselines $(ARGS)
 
-# Several hours; a run that is finished is not trained again. lenet5 learns from cnn. The figures on real
-# photographs need those: scripts/evaluate.py logs/robust --photographs FOLDER, before the last step.
+# Several hours; a run that is finished is not trained again. lenet5 learns from cnn. Before the last step,
+# scripts/evaluate.py logs/pretrained-robust --photographs FOLDER adds figures on real photographs to its card.
 pretrained: data  ## Train the shipped networks and write fmnist/pretrained again
-	@$(RUN) scripts/study.py configs/record/cnn.yaml --seed_everything 4
-	@$(RUN) scripts/evaluate.py logs/record-cnn --shifts
-	@$(RUN) -m fmnist.evaluation.ship logs/record-cnn --name cnn $(ARGS)
-	@$(RUN) scripts/study.py configs/record/lenet5.yaml configs/robust.yaml
-	@$(RUN) scripts/evaluate.py logs/record-lenet5 logs/robust --shifts
-	@$(RUN) -m fmnist.evaluation.ship logs/record-lenet5 --name lenet5 $(ARGS)
-	@$(RUN) -m fmnist.evaluation.ship logs/robust $(ARGS)
+	@$(RUN) scripts/study.py configs/record/cnn.yaml --seed_everything 4 --name pretrained-cnn
+	@$(RUN) scripts/evaluate.py logs/pretrained-cnn --shifts
+	@$(RUN) -m fmnist.evaluation.ship logs/pretrained-cnn --name cnn $(ARGS)
+	@$(RUN) scripts/study.py configs/record/lenet5.yaml --name pretrained-lenet5
+	@$(RUN) scripts/study.py configs/robust.yaml --name pretrained-robust
+	@$(RUN) scripts/evaluate.py logs/pretrained-lenet5 logs/pretrained-robust --shifts
+	@$(RUN) -m fmnist.evaluation.ship logs/pretrained-lenet5 --name lenet5 $(ARGS)
+	@$(RUN) -m fmnist.evaluation.ship logs/pretrained-robust --name robust $(ARGS)
 
 published: data  ## Train every published system that has no finished run, then compare them
 	@$(RUN) scripts/study.py configs/published --compare logs/published $(ARGS)

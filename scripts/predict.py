@@ -8,8 +8,8 @@ from fmnist.core.errors import exits_cleanly
 EPILOG = """\
 An answer is "unsure" for one or more of these reasons:
   unlike anything it was trained on   the picture is farther from the training images than 95 % of the
-                                      validation images are, and photographs if it was validated
-                                      on any ("distance" in the output)
+                                      validation images, or of the validation photographs if it
+                                      had any and that is more ("distance" in the output)
   close call between A and B          the likeliest class, A, has a probability below --threshold
   low contrast, several objects, object over 60 % of the area
                                       problems of the picture itself

@@ -66,19 +66,19 @@ def prepare_files(
     if len(paths) <= FEW or processes == 1:
         yield from _limit_thumbnails(map(work, tasks), thumbnails)
         return
-    with worker_pool(processes) as pool:
+    with worker_pool(processes, "; try fewer pictures at once") as pool:
         yield from _limit_thumbnails(pool.map(work, tasks, chunksize=CHUNK), thumbnails)
 
 
 @contextlib.contextmanager
-def worker_pool(processes: int | None = None) -> Iterator[ProcessPoolExecutor]:
+def worker_pool(processes: int | None = None, advice: str = "") -> Iterator[ProcessPoolExecutor]:
     """Hold a pool of single-threaded processes, by default one for each core that this program may use.
 
     They are spawned, because forking a process that runs torch can hang, and ignore Ctrl-C, which is handled
     by the process that started them.
 
     Raises:
-        InputError: A worker was killed.
+        InputError: A worker was killed; the message ends with ``advice``.
     """
     if processes is None:
         has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS
@@ -88,9 +88,8 @@ def worker_pool(processes: int | None = None) -> Iterator[ProcessPoolExecutor]:
         try:
             yield pool
         except BrokenProcessPool:
-            raise InputError(
-                "a process that prepares pictures was killed (out of memory?); try fewer pictures at once"
-            ) from None
+            reason = "a process that prepares pictures was killed (out of memory?)"
+            raise InputError(f"{reason}{advice}") from None
 
 
 def _initialise_worker() -> None:

@@ -105,7 +105,7 @@ def _many(
         if is_derived(config) and (options.seeds or options.split_seeds):
             flag = "--seeds" if options.seeds else "--split-seeds"
             raise InputError(
-                f"{flag}: does not go with --blend and --features embedding, which take the newest runs, "
+                f"{flag}: does not go with --blend or --features embedding, which take the newest runs, "
                 "whatever the seed"
             )
         jobs, failed = [with_fold_size(job, options.folds, config) if options.folds else job], []

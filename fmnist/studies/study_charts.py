@@ -108,7 +108,7 @@ def parallel_coordinates(entries: Sequence[Entry], metric: str) -> Chart:
             "markers+lines+text",
             [place] * len(ticks),
             list(ticks),
-            text=[escaped(f"{plain:.{LONGEST}}") for plain in map(_plain, ticks.values())],
+            text=[escaped(_shortened(text)) for text in ticks.values()],
             textposition="middle left" if place else "middle right",
             line={"color": GREY, "width": 1},
             marker={"color": GREY, "size": 5},
@@ -152,6 +152,11 @@ def _plain(text: str) -> str:
     return re.sub(r"[][{}\"']", "", text)
 
 
+def _shortened(text: str) -> str:
+    text = _plain(text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
 def _are_numbers(values: Sequence[Any]) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
@@ -170,14 +175,15 @@ def slices(entries: Sequence[Entry], metric: str) -> dict[str, Chart]:
 def _slice(flag: str, entries: Sequence[Entry], metric: str) -> Chart:
     values = [entry.values[flag] for entry in entries]
     is_number = _are_numbers(values)
-    kind: dict[str, Any] = {"type": "category"}
+    names = {escaped(str(value)): escaped(_plain(str(value))) for value in values}
+    kind: dict[str, Any] = {"type": "category", "tickvals": list(names), "ticktext": list(names.values())}
     if is_number:
         kind = {"type": "log", "dtick": 1} if _is_logarithmic(values) else {}
         if kind and np.ptp(np.log10(values)) < 3:
             kind["dtick"] = "D2"
     trace = scatter(
         "markers",
-        values if is_number else [escaped(_plain(str(value))) for value in values],
+        values if is_number else [escaped(str(value)) for value in values],
         rounded(entry.result for entry in entries),
         text=[f"trial {entry.number}" for entry in entries],
         marker={

@@ -92,7 +92,7 @@ def _unknown(flag: str, model: str | None = None) -> str:
     """
     if flag.endswith((".yaml", ".yml")):
         return f"{flag}: no such flag; did you mean --config {flag}?"
-    if "/" in flag:
+    if "/" in flag and not flag.startswith("-"):
         return f'{flag}: no such flag; several values of one flag go in brackets: "[A, B]"'
     name, names = flag.lstrip("-").partition("=")[0].replace("-", "_"), flag_names(model)
     group, _, last = name.rpartition(".")

@@ -365,15 +365,13 @@ def _reopen(run: Run, earlier_end: dict[str, Any]) -> dict[int, dict[str, Any]]:
     """
     rows = read_rows(run.path / "metrics.csv")  # refuses a damaged file before anything is changed
     warn_of_other_versions(run, environment()["versions"])
-    earlier_ends = run.record.get("earlier_ends", [])
     if earlier_end:
         print("from now on with the schedule of the new length; a run with it from the start would differ")
-        earlier_ends = [*earlier_ends, earlier_end]
     resumed = run.record.get("resumed", 0) + 1
     with reports_unwritable(f"--resume {quoted(run.path)}"):
         restore_last(run.path / "checkpoints", bool(earlier_end))
         run.remove_derived()
-        ends = {"earlier_ends": earlier_ends} if earlier_ends else {}
+        ends = {"earlier_ends": [*run.record.get("earlier_ends", []), earlier_end]} if earlier_end else {}
         run.update(status="running", finished=None, ended_by=None, error=None, resumed=resumed, **ends)
     return rows
 

@@ -58,6 +58,7 @@ def refusal(
         (["--data.augmentation.shift", "x"], "--data.augmentation.shift x: must be int"),
         (["--checkpoint_minutes", "0"], "--checkpoint_minutes 0.0: must be above 0"),
         (["--zzzz", "x"], "--zzzz: no such flag (--help lists them)"),
+        (["--data.rot=/tmp/x"], "--data.rot=/tmp/x: no such flag; did you mean --data.root?"),
         (["--teachers", "logs/a", "logs/b"], "logs/b: no such flag; several values of one flag go in"),
         (["--teachers", "a, b"], "--teachers 'a, b': several teachers go in brackets"),
         (["--config"], "--config: expected one argument"),
