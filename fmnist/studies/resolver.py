@@ -36,13 +36,14 @@ class Resolver:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
-        self._printed = tempfile.TemporaryFile("w+")  # noqa: SIM115 - no pipe, which would fill unread
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115 - no pipe, which would fill unread
 
     def __enter__(self) -> "Resolver":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+        self._output.close()
 
     def close(self) -> None:
         """End the process, and with it its memory; the next command starts another."""
@@ -64,9 +65,11 @@ class Resolver:
         if kind not in _PARSERS or not Path(script).samefile(shipped_path(f"scripts/{kind}.py")):
             return _printed(command)
         if self._process is None:
+            self._output.seek(0)
+            self._output.truncate()
             self._process = subprocess.Popen(
                 [sys.executable, "-c", f"from {__name__} import serve; serve()"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._output,
                 text=True, start_new_session=True,
             )  # fmt: skip
         assert self._process.stdin is not None
@@ -79,8 +82,8 @@ class Resolver:
             line = ""
         if not line:
             self._process.communicate()
-            self._printed.seek(0)
-            raise RuntimeError(f"the process that checks command lines has ended:\n{self._printed.read()}")
+            self._output.seek(0)
+            raise RuntimeError(f"the process that checks command lines has ended:\n{self._output.read()}")
         reply = json.loads(line)
         if "error" in reply:
             raise InputError(reply["error"])

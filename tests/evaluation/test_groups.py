@@ -210,17 +210,17 @@ def test_labels_are_unique_across_folders(tmp_path: Path) -> None:
         ("different data", {"data_sha256": {"t10k-images-idx3-ubyte": "ffff"}}, ""),
         ("different test images", {"test": predictions(0, size=200)}, ""),
         (
-            "60 images, split seed 1",
+            "(60 images, split seed 1, fold 0)",
             {"split": {"split_seed": 1, "train": 540, "val": 60}},
             "",
         ),
         (
-            "60 images, split seed 0, fold 2",
+            "(60 images, split seed 0, fold 2)",
             {"split": {"split_seed": 0, "fold": 2, "train": 540, "val": 60}},
             "",
         ),
         (
-            "different validation images",
+            "(0 images, split seed 0",
             {"val": 0, "split": {"split_seed": 0, "train": 100, "val": 0}},
             "data: {train_size: 100}",
         ),

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -459,22 +458,3 @@ def test_runs_of_one_name_and_runs_without_metrics_are_in_the_table(tmp_path: Pa
     assert "0.9000" in text[1]
     assert text[2].startswith(f"'{runs[1].path}'")
     assert text[3].startswith("mlp ")
-
-
-def test_a_network_that_prints_much_does_not_hold_up_the_resolver(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "loud.py").write_text(
-        "from fmnist.models.lenet5 import LitLeNet5\n"
-        "class Loud(LitLeNet5):\n"
-        "    def __init__(self):\n"
-        "        super().__init__()\n"
-        "        print('x' * 100_000)  # more than a pipe holds\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
-    with Resolver() as resolver, ThreadPoolExecutor() as threads:
-        resolved = threads.submit(resolver.resolve, ["scripts/train.py", "--model", "loud.Loud"])
-        try:
-            assert resolved.result(timeout=120).config["model"]["class_path"] == "loud.Loud"
-        finally:
-            resolver.close()
