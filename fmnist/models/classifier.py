@@ -250,10 +250,13 @@ class Classifier(LightningModule):
             InputError: Logits of validation or test images are not numbers.
         """
         buffer = self._epoch_buffers[stage]
-        if not buffer:
+        if not (columns := buffer.columns()):
             return
-        logits, labels, indices = map(self._gather, buffer.columns())
+        # every process gathers, also one that got no image
+        logits, labels, indices = map(self._gather, columns)
         buffer.clear()
+        if not len(labels):
+            return
         if stage == "photographs":  # right is any class that the targets name
             accuracy = (labels.gather(1, logits.argmax(1, keepdim=True)) > 0).float().mean()
             self.results[stage] = {"accuracy": accuracy}
