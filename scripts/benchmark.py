@@ -1,10 +1,10 @@
 """Measure loader, networks and training on this machine, beside what people use, as Markdown and JSON."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from fmnist.benchmark import TITLES
+from fmnist.core.commands import command_parser
 from fmnist.core.errors import exits_cleanly
 
 EPILOG = """\
@@ -23,17 +23,12 @@ is the median over turns, and its range follows. Leave the machine alone meanwhi
 @exits_cleanly
 def main(args: Sequence[str] | None = None) -> None:
     """Measure what the command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python scripts/benchmark.py",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("benchmark", __doc__, EPILOG)
     add = parser.add_argument
     names = ", ".join(TITLES)
     add("parts", nargs="*", metavar="PART", default=list(TITLES), help=f"{names} (default: all)")
-    add("--data.root", dest="root", default="data", help="folder of the data set (default: %(default)s)")
-    add("--output", type=Path, default=Path("logs/benchmark"), help="of the two files (default: %(default)s)")
+    output = "path of the two files, without suffix (default: %(default)s)"
+    add("--output", type=Path, default=Path("logs/benchmark"), help=output)
     add("--turns", type=int, default=3, help="repetitions of each comparison (default: %(default)s)")
     add("--compile", action="store_true", help="also measure compiled networks; needs a C++ compiler")
     options = parser.parse_args(args)

@@ -1,9 +1,9 @@
 """Compare finished runs: one page of charts, tests and pictures, and every table as CSV and Markdown."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from fmnist.core.commands import command_parser
 from fmnist.core.errors import exits_cleanly, quoted
 
 EPILOG = """\
@@ -22,7 +22,7 @@ warning, and only models with the same test images are tested against each other
 @exits_cleanly
 def main(args: Sequence[str] | None = None) -> None:
     """Compare runs as the command line says."""
-    parser = argparse.ArgumentParser(prog="python scripts/compare.py", description=__doc__, epilog=EPILOG)
+    parser = command_parser("compare", __doc__, EPILOG)
     runs = "a run folder; logs/NAME or logs/ for every finished run below it: all seeds; or a shipped NAME"
     reference = "give errors on corrupted images relative to this model's (mCE); needs evaluate.py --shifts"
     add = parser.add_argument
@@ -30,7 +30,6 @@ def main(args: Sequence[str] | None = None) -> None:
     add("--output", default="logs/comparison", metavar="DIR", help="default: %(default)s")
     add("--allow-mixed", action="store_true", help="compare runs with other data or another split, see below")
     add("--reference", metavar="MODEL", help=reference)
-    add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
     options = parser.parse_args(args)
 
     from fmnist.evaluation.comparison import write_comparison

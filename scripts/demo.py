@@ -1,8 +1,9 @@
 """Serve a page that classifies the pictures that you drop onto it, and shows why."""
 
-import argparse
 from collections.abc import Sequence
 
+from fmnist.core.commands import command_parser
+from fmnist.core.constants import LEAST_PROBABILITY
 from fmnist.core.errors import exits_cleanly
 
 EPILOG = """\
@@ -18,12 +19,7 @@ It needs Gradio: pip install -e '.[demo]'. Exit status: 130 after Ctrl-C.
 @exits_cleanly
 def main(args: Sequence[str] | None = None) -> None:
     """Serve as the command line says."""
-    parser = argparse.ArgumentParser(
-        prog="python scripts/demo.py",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("demo", __doc__, EPILOG)
     which = "run folders, logs/NAME or shipped NAMEs, side by side (default: robust)"
     threshold = "least probability of an answer that is sure (default: %(default)s)"
     add = parser.add_argument
@@ -31,8 +27,7 @@ def main(args: Sequence[str] | None = None) -> None:
     add("--host", default="127.0.0.1", help="0.0.0.0 lets other machines in (default: %(default)s)")
     add("--port", type=int, default=7860, help="(default: %(default)s)")
     add("--share", action="store_true", help="also a public address for a week, through Gradio's servers")
-    add("--threshold", type=float, default=0.6, metavar="P", help=threshold)
-    add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
+    add("--threshold", type=float, default=LEAST_PROBABILITY, metavar="P", help=threshold)
     options = vars(parser.parse_args(args))
 
     from fmnist.core.runs import Run

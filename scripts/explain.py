@@ -1,8 +1,8 @@
 """Draw which pixels a run's answers depend on, and measure whether the drawings can be believed."""
 
-import argparse
 from collections.abc import Sequence
 
+from fmnist.core.commands import RUN_HELP, command_parser
 from fmnist.core.errors import exits_cleanly
 from fmnist.explanation.methods import METHODS, describe_methods
 
@@ -10,14 +10,9 @@ from fmnist.explanation.methods import METHODS, describe_methods
 @exits_cleanly
 def main(args: Sequence[str] | None = None) -> None:
     """Explain as the command line says."""
-    parser = argparse.ArgumentParser(
-        prog="python scripts/explain.py",
-        description=__doc__,
-        epilog=f"methods:\n{describe_methods()}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("explain", __doc__, f"methods:\n{describe_methods()}")
     add = parser.add_argument
-    add("run", metavar="RUN", help="a run folder, logs/NAME (its newest finished run) or a shipped NAME")
+    add("run", metavar="RUN", help=RUN_HELP)
     methods = (
         f"one or more of {', '.join(METHODS)}; default: the first that suits the run, for --faithfulness and "
         "--sanity all"
@@ -25,18 +20,20 @@ def main(args: Sequence[str] | None = None) -> None:
     add("--method", nargs="+", metavar="METHOD", help=methods)
     add("--target", default="predicted", help="explain the class predicted (default), true, NAME, or A-vs-B")
     add("--layer", help="of the CAM methods, as dotted name; a wrong one lists all with their map sizes")
+    worst = "the most confident mistakes (default: %(const)s)"
+    faithfulness = "measure on test images (default: %(const)s)"
+    sanity = "randomise layers, compare maps (default: %(const)s)"
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--indices", nargs="+", type=int, metavar="N", help="test images by number")
-    which.add_argument("--worst", nargs="?", const=16, type=int, metavar="N", help="most confident mistakes")
+    which.add_argument("--worst", nargs="?", const=16, type=int, metavar="N", help=worst)
     which.add_argument("--images", metavar="FOLDER", help="pictures of your own, prepared as predict.py does")
     add("--pair", nargs=2, metavar="CLASS", help="mistakes between two classes, the most confident first")
     add("--compare", nargs="+", default=[], metavar="RUN", help="draw these runs beside the first")
     add("--average", action="store_true", help="draw the mean map of every class of the test set")
-    add("--faithfulness", nargs="?", const=1000, type=int, metavar="N", help="measure on N test images")
-    add("--sanity", nargs="?", const=200, type=int, metavar="N", help="randomise layers, compare N maps")
+    add("--faithfulness", nargs="?", const=1000, type=int, metavar="N", help=faithfulness)
+    add("--sanity", nargs="?", const=200, type=int, metavar="N", help=sanity)
     add("--scale", choices=["image", "shared"], default="image", help="colour scale by image, or one for all")
     add("--output", metavar="DIR", help="instead of figures/explanations/ in the run, and its TensorBoard")
-    add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
     options = parser.parse_args(args)
 
     from fmnist.core.runs import Run

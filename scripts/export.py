@@ -1,9 +1,9 @@
 """Export a trained network to one file that is compared with it."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from fmnist.core.commands import RUN_HELP, command_parser
 from fmnist.core.errors import exits_cleanly
 from fmnist.inference.formats import FORMATS
 
@@ -23,15 +23,12 @@ def main(args: Sequence[str] | None = None) -> None:
     needy = ", ".join(f"--format {name}" for name, form in FORMATS.items() if form.packages)
     kinds = ", ".join(f"{name} for {form.runtime} ({form.suffix})" for name, form in FORMATS.items())
     suffixes = " or ".join(form.suffix for form in FORMATS.values())
-    parser = argparse.ArgumentParser(
-        prog="python scripts/export.py", description=__doc__, epilog=EPILOG.format(needy=needy)
-    )
+    parser = command_parser("export", __doc__, EPILOG.format(needy=needy))
     add = parser.add_argument
-    add("run", metavar="RUN", help="a run folder, logs/NAME (its newest finished run) or a shipped NAME")
+    add("run", metavar="RUN", help=RUN_HELP)
     add("--format", choices=list(FORMATS), default=default, help=f"{kinds} (default: {default})")
     add("--output", type=Path, metavar="FILE", help=f"default: export/model{suffixes} in the run folder")
     add("--with-map", action="store_true", help=HELP_MAP)
-    add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
     options = parser.parse_args(args)
 
     from fmnist.core.runs import Run

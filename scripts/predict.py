@@ -1,8 +1,9 @@
 """Classify your own pictures, with probabilities and the reasons why an answer may be wrong."""
 
-import argparse
 from collections.abc import Sequence
 
+from fmnist.core.commands import RUN_HELP, command_parser
+from fmnist.core.constants import LEAST_PROBABILITY
 from fmnist.core.errors import exits_cleanly
 
 EPILOG = """\
@@ -29,21 +30,15 @@ none was.
 @exits_cleanly
 def main(args: Sequence[str] | None = None) -> None:
     """Predict as the command line says."""
-    parser = argparse.ArgumentParser(
-        prog="python scripts/predict.py",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("predict", __doc__, EPILOG)
     threshold = "least probability of an answer that is sure (default: %(default)s)"
     add = parser.add_argument
-    add("run", metavar="RUN", help="a run folder, logs/NAME (its newest finished run) or a shipped NAME")
+    add("run", metavar="RUN", help=RUN_HELP)
     add("pictures", metavar="PICTURE_OR_FOLDER", nargs="+", help="files, and folders with their subfolders")
     add("--output", metavar="FILE", help="write the answers to a .csv or .json file, print no table")
     add("--sheet", metavar="FILE.png", help="draw each picture, the image that the model saw, and the answer")
     add("--stages", metavar="DIR", help="write the picture after each step of its preparation, as PNG")
-    add("--threshold", type=float, default=0.6, metavar="P", help=threshold)
-    add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
+    add("--threshold", type=float, default=LEAST_PROBABILITY, metavar="P", help=threshold)
     options = vars(parser.parse_args(args))
 
     from fmnist.core.runs import Run

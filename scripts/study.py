@@ -5,6 +5,7 @@ import itertools
 import sys
 from collections.abc import Sequence
 
+from fmnist.core.commands import shell_command
 from fmnist.core.errors import InputError, exits_cleanly
 
 DESCRIPTION = """\
@@ -61,7 +62,7 @@ def main(args: Sequence[str] | None = None) -> None:
 def _parser() -> tuple[argparse.ArgumentParser, list[argparse.Action]]:
     """Return the parser, and the flags that go with ``--search`` alone."""
     parser = argparse.ArgumentParser(
-        prog="python scripts/study.py",
+        prog=shell_command("study"),
         usage="%(prog)s [PATH ...] [--config FILE] [--seeds N | --folds N | --search FILE] [--KEY VALUE ...]",
         description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

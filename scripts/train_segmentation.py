@@ -1,8 +1,8 @@
 """Train the network that cuts garments out of photographs, on rendered scenes, and write its weights."""
 
-import argparse
 from collections.abc import Sequence
 
+from fmnist.core.commands import command_parser
 from fmnist.core.errors import exits_cleanly, quoted
 
 CHECKED = 500  # scenes of validation images, at most
@@ -17,9 +17,7 @@ uses; it takes about an hour on two cores and 1.5 GB of memory.
 @exits_cleanly
 def main(args: Sequence[str] | None = None) -> None:
     """Train as the command line says."""
-    parser = argparse.ArgumentParser(
-        prog="python scripts/train_segmentation.py", description=__doc__, epilog=EPILOG
-    )
+    parser = command_parser("train_segmentation", __doc__, EPILOG)
     steps = "training steps of 32 scenes (default: %(default)s)"
     output = "file of the weights (default: %(default)s)"
     add = parser.add_argument
@@ -27,7 +25,6 @@ def main(args: Sequence[str] | None = None) -> None:
     add("--steps", type=int, default=7_000, metavar="N", help=steps)
     add("--seed", type=int, default=1, help="seed of scenes and weights (default: %(default)s)")
     add("--output", default="segmentation.npz", metavar="FILE", help=output)
-    add("--data.root", dest="root", default="data", metavar="DIR", help="folder of the data (default: data)")
     val_size = "training images kept for checking (default: %(default)s)"
     add("--data.val_size", dest="val_size", type=int, default=5000, metavar="N", help=val_size)
     options = parser.parse_args(args)

@@ -1,5 +1,6 @@
 """The project's commands: scripts in a clone, or the programs ``fmnist-NAME`` of an installed package."""
 
+import argparse
 import os
 import runpy
 import shlex
@@ -8,6 +9,7 @@ from pathlib import Path
 
 PREFIX = "fmnist-"
 PACKAGE = Path(__file__).parents[1]
+RUN_HELP = "a run folder, logs/NAME (its newest finished run) or a shipped NAME"
 
 
 def run_program() -> None:
@@ -21,6 +23,19 @@ def shell_command(name: str, *args: str) -> str:
     installed = Path(sys.argv[0]).name.startswith(PREFIX)
     program = [PREFIX + name.replace("_", "-")] if installed else ["python", f"scripts/{name}.py"]
     return shlex.join([*program, *args])
+
+
+def command_parser(name: str, description: str | None, epilog: str = "") -> argparse.ArgumentParser:
+    """Return a parser for the script ``name``, with ``--data.root`` and an epilog that keeps its lines."""
+    parser = argparse.ArgumentParser(
+        prog=shell_command(name),
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root = "folder of the data set (default: %(default)s)"
+    parser.add_argument("--data.root", dest="root", default="data", metavar="DIR", help=root)
+    return parser
 
 
 def shipped_path(argument: str) -> str:

@@ -1,4 +1,4 @@
-"""The classes of Fashion-MNIST and the size of its images."""
+"""The classes of Fashion-MNIST, the size of its images, and when an answer is sure."""
 
 CLASSES = (
     "T-shirt/top",
@@ -16,3 +16,6 @@ CLASSES = (
 
 IMAGE_SIZE = 28
 """Height and width of an image, in pixels."""
+
+LEAST_PROBABILITY = 0.6
+"""Of an answer that is sure, where ``--threshold`` says nothing else."""

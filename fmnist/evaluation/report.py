@@ -13,8 +13,8 @@ from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.core.files import to_json, write_file
 from fmnist.core.predictions import Predictions
-from fmnist.core.runs import Run
-from fmnist.core.statistics import softmax
+from fmnist.core.runs import UNTESTED, Run
+from fmnist.core.statistics import most_confident, softmax
 from fmnist.core.tables import counted, rounded_down
 from fmnist.evaluation import charts, page, rerun
 from fmnist.evaluation import report_content as content
@@ -84,6 +84,18 @@ class Evaluation:
         return calibration.confidences(probabilities, self.test.labels)
 
 
+def check_tested(run: Run) -> None:
+    """Refuse a run that has no results on the test set.
+
+    Raises:
+        InputError: It is not finished, or was not to be tested.
+    """
+    if not run.is_scored:
+        raise InputError(f"{quoted(run.path)}: is {run.state}; only a finished run is evaluated")
+    if not run.is_tested:
+        raise InputError(f"{quoted(run.path)}: {UNTESTED}")
+
+
 def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str]]:
     """Write ``metrics.json``, ``classification_report.*``, ``figures/`` and ``report.html`` of a run.
 
@@ -95,10 +107,10 @@ def write_report(run: Run, root: str = "data") -> tuple[dict[str, Any], list[str
         What ``metrics.json`` holds, and lines on what was computed again or left out.
 
     Raises:
-        InputError: The run is not finished, its predictions cannot be had, or its folder cannot be written.
+        InputError: The run is not finished or not tested, its predictions cannot be had, or its folder cannot
+            be written.
     """
-    if not run.is_scored:
-        raise InputError(f"{quoted(run.path)}: is {run.state}; only a finished run is evaluated")
+    check_tested(run)
     test, val, lines = rerun.predictions(run, root)
     images, pictures_note = page.load_test_images(run, root)
     metrics: dict[str, Any] = {
@@ -183,7 +195,7 @@ def _save_page(
         warnings=[],
         tables={table.name: table for table in tables},
         opening=content.opening(name, summary),
-        cards=content.cards(run.record, evaluation.metrics),
+        key_figures=content.key_figures(run.record, evaluation.metrics),
         pairs=[
             (content.confusion_sentence(pair), _pictures(evaluation, _confused_rows(evaluation, pair)))
             for pair in summary["confused_pairs"][:PAIRS]
@@ -201,7 +213,7 @@ def _save_page(
             {
                 "name": measured["name"],
                 "sentences": photograph_tables.summary(measured),
-                "cards": photograph_tables.cards(measured),
+                "key_figures": photograph_tables.key_figures(measured),
                 "tables": photograph_tables.run_tables(measured),
                 "sheets": [
                     page.embed_png(path, title) for title, path in find_sheets(run, measured["name"]).items()
@@ -237,7 +249,7 @@ def _confused_rows(evaluation: Evaluation, pair: Mapping[str, Any]) -> np.ndarra
     halves = []
     for true, wrong in ((one, other), (other, one)):
         rows = np.flatnonzero((labels == true) & (predicted == wrong))
-        halves.append(rows[np.argsort(-confidence[rows], kind="stable")][: IMAGES_OF_PAIR // 2])
+        halves.append(most_confident(rows, confidence, IMAGES_OF_PAIR // 2))
     return np.concatenate(halves)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError, quoted, reports_unwritable
 from fmnist.core.predictions import Predictions
-from fmnist.core.runs import UNTESTED, Run
+from fmnist.core.runs import Run
 from fmnist.data.arrays import Part, images_of
 from fmnist.data.of_run import data_of
 from fmnist.inference.predictor import Predictor
@@ -24,11 +24,8 @@ def predictions(run: Run, root: str) -> tuple[Predictions, Predictions | None, l
         each part that was computed again.
 
     Raises:
-        InputError: They are missing or damaged, and the model or its data cannot be loaded; or the run
-            was not to be tested.
+        InputError: They are missing or damaged, and the model or its data cannot be loaded.
     """
-    if not run.is_tested:
-        raise InputError(f"{quoted(run.path)}: {UNTESTED}")
     parts: list[Part] = ["test", "val"] if run.split.get("val") else ["test"]
     read: dict[Part, Predictions] = {}
     lines = []

@@ -30,7 +30,9 @@ def test_it_evaluates_the_newest_run_of_a_name(
 
 
 def test_bad_input_ends_with_status_2_and_the_reason(tmp_path: Path, refused: Callable[..., str]) -> None:
-    assert "is no run folder" in refused(evaluate.main, tmp_path / "nowhere")
+    said = refused(evaluate.main, tmp_path / "nowhere", "--photographs", tmp_path / "not looked at")
+    assert "is no run folder" in said
+    assert "not looked at" not in said
     new = Run.create(tmp_path, "new")
     assert "is running, or was killed; only a finished run" in refused(evaluate.main, new.path)
     damaged = make_run(tmp_path)
@@ -66,8 +68,8 @@ def test_a_wrong_number_of_shifted_images_is_refused(
     assert f"argument --shifts: {str(run.path)!r} must be a number of test images, or 'all'" in message
     for count, flag in (("0", "0"), ("5", "5"), ("201", "201"), ("-1", "-1"), ("2000", None)):
         arguments = ["--shifts", flag] if flag else ["--shifts"]  # 2,000 is the default
-        message = refused(evaluate.main, run.path, *arguments, "--data.root", synthetic_root)
-        assert f"--shifts {count}: must lie between 10 and 200, or be 'all'" in message
+        message = refused(evaluate.main, run.path, run.path, *arguments, "--data.root", synthetic_root)
+        assert message.count(f"--shifts {count}: must lie between 10 and 200, or be 'all'") == 1
     assert not (run.path / "shifts.json").exists()
     other = make_run(tmp_path).path
     assert "holds other data" in refused(evaluate.main, other, "--shifts", "--data.root", synthetic_root)

@@ -53,9 +53,13 @@ def test_they_are_validated_only_and_later_scripts_say_so(
         assert run.record["metrics"].keys() == {"val"}
         assert {path.name for path in (run.path / "predictions").iterdir()} == {"val.npz"}
         assert not run.is_tested
-    for main, more in ((evaluate.main, []), (explain.main, ["--method", "occlusion", "--worst", "2"])):
+    for main, more in (
+        (evaluate.main, ["--shifts", "50"]),
+        (explain.main, ["--method", "occlusion", "--worst", "2"]),
+    ):
         error = refused(main, untested[0].path, "--data.root", synthetic_root, *more)
         assert error == f"error: {untested[0].path}: {UNTESTED}\n"
+        assert not (untested[0].path / "shifts.json").exists()
     for name in ("cnn", "mlp"):
         make_run(tmp_path, name)
     compare.main([str(tmp_path), "--output", str(tmp_path / "page")])
