@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from fmnist.baselines.features import EXTRACTORS, TRANSFORMERS
-from fmnist.core.commands import shipped_path
+from fmnist.core.commands import shell_command, shipped_path
 from fmnist.core.errors import InputError
 from fmnist.core.runs import check_name
 from fmnist.core.yaml_files import as_written, read_yaml, with_numbers
@@ -20,7 +20,7 @@ ENGINES = get_args(Engine)
 DEFAULTS: dict[str, Any] = {
     "name": "baseline",
     "logs": "logs",
-    "seed": 0,
+    "seed_everything": 0,
     "engine": "auto",
     "test": True,
     "features": [],
@@ -36,14 +36,11 @@ DEFAULTS: dict[str, Any] = {
         "augmentation": None,
     },
 }
-SEED_KEYS = ("seed", "seed_everything")
-"""Two names of one key; the second is that of train.py."""
 HELP = f"""\
-every key of the YAML is a flag, too, and a later one wins:
+every key of the YAML is a flag, too; flags win over files, and later ones over earlier ones:
   --name NAME                  the run's folder is LOGS/NAME/version_N
   --logs DIR                   folder of all runs
-  --seed N                     random_state of whatever takes one and is given none (--seed_everything N, as
-                               in train.py, is the same)
+  --seed_everything N          random_state of whatever takes one and is given none
   --engine {"|".join(ENGINES)}     scikit-learn-intelex where it is faster and equal, or scikit-learn alone
   --test true|false            whether to test the estimator; false leaves the test set to later runs
   --features LIST              steps, like "[hog, {{pca: 200}}]": first one of
@@ -70,7 +67,7 @@ class Config:
 
     name: str
     logs: str
-    seed: int
+    seed_everything: int
     engine: Engine
     test: bool
     features: list[Any]
@@ -82,8 +79,6 @@ class Config:
         """Return the YAML that ``--config`` takes to run again."""
         unused = ("estimator", "features") if self.blend else ("blend",)
         content = {key: value for key, value in asdict(self).items() if key not in unused}
-        if not self.data["copies"]:  # so that runs without them are the same as before there were any
-            content["data"] = {k: v for k, v in self.data.items() if k not in ("copies", "augmentation")}
         return yaml.safe_dump(content, sort_keys=False)
 
 
@@ -94,7 +89,7 @@ def configure(args: Sequence[str] | None) -> Config:
         InputError: A file, a key or a value is wrong.
     """
     parser = argparse.ArgumentParser(
-        prog="baseline.py",
+        prog=shell_command("baseline"),
         usage="%(prog)s --config FILE [--KEY VALUE ...]",
         description="Fit a classifier of scikit-learn, as one YAML describes it, and write a run folder.",
         epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -154,11 +149,6 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
 def _update(config: dict[str, Any], content: dict[str, Any], where: str) -> None:
     """Merge the keys of a file or flag into a configuration; an unknown key raises an ``InputError``."""
     for key, value in content.items():
-        if key in SEED_KEYS:  # one of the two is kept, as it was written, for messages
-            for other in SEED_KEYS:
-                config.pop(other, None)
-            config[key] = value
-            continue
         if key not in DEFAULTS:
             raise InputError(f"{where}{key}: no such key{_hint(str(key), [*DEFAULTS, 'config'], where)}")
         if key == "data":
@@ -183,20 +173,23 @@ def _merged(old: Any, new: Any) -> Any:
 
 
 def _hint(key: str, known: list[str], where: str) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
+    close = difflib.get_close_matches(key, known, n=1) or [name for name in known if name.startswith(key)]
     return f"; did you mean {where if where == '--' else ''}{close[0]}?" if close else " (--help lists them)"
 
 
 def _check(config: dict[str, Any]) -> Config:
     """Refuse values of a wrong type; the estimator's arguments are checked when it is built."""
+    texts = {"name": config["name"], "logs": config["logs"], "data.root": config["data"]["root"]}
+    for flag, value in texts.items():
+        if value is None:
+            raise InputError(f"--{flag} null: a value is needed")
     check_name(str(config["name"]))
     if config["engine"] not in ENGINES:
         raise InputError(f"--engine {config['engine']}: must be one of {', '.join(ENGINES)}")
     if not isinstance(config["test"], bool):
         raise InputError(f"--test {config['test']}: must be true or false")
-    (seed,) = config.keys() & set(SEED_KEYS)
     for flag, low in {
-        seed: 0,
+        "seed_everything": 0,
         "data.val_size": 0,
         "data.split_seed": 0,
         "data.fold": 0,
@@ -228,7 +221,6 @@ def _check(config: dict[str, Any]) -> Config:
     if blend and not config["data"]["val_size"]:
         raise InputError("--data.val_size 0: a blend is weighted by validation images, so it needs some")
     config["data"]["root"] = str(config["data"]["root"])
-    config["seed"] = config.pop(seed)
     return Config(**config | {"name": str(config["name"]), "logs": str(config["logs"])})
 
 

@@ -48,8 +48,8 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
     fitting.intelex_version(config.engine)  # refuses an engine that is not installed
     steps: list[BaseEstimator] = []  # a blend has none
     if config.estimator is not None:
-        steps = build_transformers(config.features, config.seed)
-        steps.append(build_classifier(config.estimator, config.seed))
+        steps = build_transformers(config.features, config.seed_everything)
+        steps.append(build_classifier(config.estimator, config.seed_everything))
         if config.data["copies"] and (held_out := [*filter(None, map(validating_argument, steps))]):
             raise InputError(
                 f"--data.copies {config.data['copies']}: {held_out[0]} validates on some of the images to "
@@ -57,7 +57,7 @@ def fit_baseline(config: Config, command: str, load_model: Callable[[Path], Imag
             )
     arguments = {name: value for name, value in config.data.items() if name != "copies"}
     arguments["augmentation"] = Augmentation(**arguments["augmentation"] or {})
-    data = FashionMNISTDataModule(**arguments, seed=config.seed)
+    data = FashionMNISTDataModule(**arguments, seed=config.seed_everything)
     data.prepare_data()
     data.setup()
     _check(config, steps, members, data)
@@ -117,7 +117,7 @@ def _create_run(config: Config, command: str, data: FashionMNISTDataModule) -> R
         config.name,
         kind="scikit-learn",
         command=command,
-        seed=config.seed,
+        seed=config.seed_everything,
         **made_with,
         data_sha256=data.data.sha256,
         split=data.split,

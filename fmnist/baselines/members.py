@@ -9,7 +9,7 @@ from fmnist.baselines.config import Config
 from fmnist.baselines.features import EXTRACTORS, first_step
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.files import link_or_copy
-from fmnist.core.runs import Run
+from fmnist.core.runs import NETWORK_FILES, Run
 from fmnist.core.splits import keeps_apart
 
 
@@ -28,7 +28,7 @@ def find_members(config: Config) -> tuple[Config, list[Run]]:
                 raise InputError(
                     f"--blend {quoted(run.path)}: is a blend itself; name the runs of its config.yaml"
                 )
-        return dataclasses.replace(config, blend=[str(run.path) for run in members]), members
+        return dataclasses.replace(config, blend=[run.reference for run in members]), members
     name, path = first_step(config.features)
     if name != "embedding":
         return config, []
@@ -36,7 +36,7 @@ def find_members(config: Config) -> tuple[Config, list[Run]]:
     run = _find_member(path, "--features embedding")
     if run.kind != "lightning":
         raise InputError(f"--features embedding {quoted(path)}: is a {run.kind} run, a network is wanted")
-    return dataclasses.replace(config, features=[{"embedding": str(run.path)}, *config.features[1:]]), [run]
+    return dataclasses.replace(config, features=[{"embedding": run.reference}, *config.features[1:]]), [run]
 
 
 def _find_member(path: str, flag: str) -> Run:
@@ -74,7 +74,10 @@ def copy_model(run: Run, folder: Path) -> None:
 
     The new run then needs no other run's folder.
     """
-    ignored = shutil.ignore_patterns("last.ckpt*", "previous.ckpt*")
+
+    def ignored(directory: str, names: list[str]) -> list[str]:
+        return [name for name in names if name.endswith(".ckpt") and name != NETWORK_FILES[0].name]
+
     shutil.copytree(
         run.path / "checkpoints", folder / "checkpoints", ignore=ignored, copy_function=link_or_copy
     )

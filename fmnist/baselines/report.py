@@ -70,7 +70,7 @@ def draw_figures(run: Run, test: Predictions, images: np.ndarray) -> dict[str, A
 def write_tensorboard(run: Run, drawn: dict[str, Any], config: Config) -> None:
     """Write event files: the curves of ``metrics.csv``, the figures, and hyperparameters with accuracies."""
     estimator = config.estimator or {}
-    hparams = {"seed": config.seed, "features": str(config.features), "blend": str(config.blend)}
+    hparams = {"seed": config.seed_everything, "features": str(config.features), "blend": str(config.blend)}
     hparams |= {"estimator": str(estimator.get("class_path"))}
     hparams |= {name: str(value) for name, value in (estimator.get("init_args") or {}).items()}
     metrics = {f"final/{part}_accuracy": values["accuracy"] for part, values in run.record["metrics"].items()}

@@ -1,7 +1,7 @@
 """The table of metrics, each one number of the predictions.
 
-An entry of ``METRICS`` is all that a new metric needs. It then appears in ``metrics.json``, as a card of
-``report.html``, and in the results of a comparison, in the page as in CSV and Markdown.
+An entry of ``METRICS`` is all that a new metric needs. It then appears in ``metrics.json``, as a key figure
+of ``report.html``, and in the results of a comparison, in the page as in CSV and Markdown.
 """
 
 from collections.abc import Callable, Container
@@ -54,7 +54,7 @@ class Metric:
         note: Explains the heading, where it does not explain itself.
         format: How its values are printed.
         score_types: Of a metric of counts or logits: the runs that have it, by `Run.score_type`.
-        card: Whether the report shows it as a card.
+        key_figure: Whether the report begins with it, among other key figures.
         compared: Whether it is a column of the comparison in page and Markdown; the CSV always holds it.
         logged: Whether it is one of `logged_metrics`, which a training logs after each epoch.
         lower_is_better: Whether a search minimises it.
@@ -67,7 +67,7 @@ class Metric:
     note: str = ""
     format: str = "{:.4f}"
     score_types: tuple[str, ...] = ALL
-    card: bool = True
+    key_figure: bool = True
     compared: bool = True
     logged: bool = False
     lower_is_better: bool = False
@@ -129,15 +129,15 @@ METRICS = [
         "debiased_calibration_error", "debiased calibration error", "probabilities",
         lambda probabilities, labels: debiased_calibration_error(*confidences(probabilities, labels)),
         "ECE less what comes from the finite number of images (Kumar et al. 2019)",
-        card=False, compared=False, lower_is_better=True,
+        key_figure=False, compared=False, lower_is_better=True,
     ),
     Metric(
         "mean_confidence", "mean confidence", "probabilities",
         lambda probabilities, labels: probabilities.max(1).mean(), "mean of the highest probability",
-        card=False, compared=False,  # neither high nor low is better
+        key_figure=False, compared=False,  # neither high nor low is better
     ),
 ]  # fmt: skip
-"""The metrics, in the order of their cards and columns. Comparisons order models by ``accuracy``."""
+"""The metrics, in the order of key figures and columns. Comparisons order models by ``accuracy``."""
 
 
 def of_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -128,6 +128,11 @@ class Run:
         return is_shipped(self.path)
 
     @property
+    def reference(self) -> str:
+        """What names it in a configuration: a shipped network's name, whose folder depends on the machine."""
+        return self.path.name if self.is_shipped else str(self.path)
+
+    @property
     def version(self) -> int:
         """The number in the folder's name, or -1."""
         match = _VERSION.fullmatch(self.path.name)
@@ -257,7 +262,7 @@ class Run:
     def split(self) -> dict[str, Any]:
         """The split of the data in numbers; empty where none is recorded."""
         split = self.record.get("split")
-        return {"fold": 0, **split} if isinstance(split, dict) else {}  # older runs name no fold
+        return split if isinstance(split, dict) else {}
 
     @property
     def score_type(self) -> str:

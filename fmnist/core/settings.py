@@ -8,7 +8,7 @@ INCIDENTAL = frozenset(
         *("name", "logs", "resume", "config", "test", "checkpoint_minutes"),
         *("data.root", "data.eval_batch_size"),
         *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
-        *("trainer.plugins", "trainer.default_root_dir", "trainer.logger", "trainer.log_every_n_steps"),
+        *("trainer.plugins", "trainer.logger", "trainer.log_every_n_steps"),
         *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.enable_checkpointing"),
         *("trainer.profiler", "trainer.detect_anomaly", "trainer.num_sanity_val_steps"),
         *("trainer.deterministic", "trainer.benchmark", "trainer.inference_mode", "trainer.max_time"),
@@ -18,29 +18,25 @@ INCIDENTAL = frozenset(
 """Settings that say where files are, what is shown, which device computes: none changes what is learned, so
 they may differ between the seeds of one model, and change when a run is resumed. Only the number of processes
 has a small effect: each draws its own dropout."""
-DEFAULTS_OF_NEWER: dict[str, Any] = {"data.fold": 0, "model.init_args.residual": False}
-"""Settings that older configurations lack, with the value that their runs had, where that is not null.
-``settings_of`` leaves them out at that value, so that an older configuration equals a newer one."""
 INCIDENTAL_CALLBACK = re.compile(r"(ProgressBar|Summary|Monitor|ModelCheckpoint)$")
 
 
 def settings_of(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the settings of a configuration by dotted name.
 
-    Those that change nothing learned are left out; those that are null, as an older configuration does not
-    name a flag that was added later; and those of ``DEFAULTS_OF_NEWER`` at their value there.
+    Those that change nothing learned are left out, and those that are null or empty.
     """
     settings: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
-        if name in INCIDENTAL or (name in DEFAULTS_OF_NEWER and value == DEFAULTS_OF_NEWER[name]):
+        if name in INCIDENTAL:
             continue
         if name == "trainer.callbacks":
             callbacks = value if isinstance(value, list) else [value]
             value = [each for each in callbacks if each and not _only_shows(each)] or None
         if isinstance(value, dict) and value:
             settings |= settings_of(value, f"{name}.")
-        elif value is not None:
+        elif value not in (None, {}):
             settings[name] = value
     return settings
 

@@ -1,6 +1,7 @@
 """Statistics of predictions: softmax, confusion counts, bootstrap intervals, paired tests."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -16,6 +17,22 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     scaled = logits.astype(np.float64) / temperature
     exponentials = np.exp(scaled - scaled.max(1, keepdims=True))
     return exponentials / exponentials.sum(1, keepdims=True)
+
+
+def most_confident(rows: np.ndarray, confidence: np.ndarray, most: int) -> np.ndarray:
+    """Return at most ``most`` of the rows, int (n,), by falling confidence, (N,) of all rows."""
+    return rows[np.argsort(-confidence[rows], kind="stable")][:most]
+
+
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that there are; None where there are none."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def sd_of(values: Sequence[float]) -> float | None:
+    """Return the standard deviation of a sample; None of a single value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def scores_fault(scores: np.ndarray, images: int) -> str | None:

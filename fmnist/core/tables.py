@@ -6,12 +6,20 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fmnist.core.files import write_file
 
 Row = dict[str, Any]
 NOTHING = "–"
+
+
+class KeyFigure(NamedTuple):
+    """One of the few numbers that a page begins with."""
+
+    heading: str
+    value: str
+    detail: str
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,6 @@ def serve(runs: Sequence[Run], host: str, port: int, share: bool, threshold: flo
             not installed.
     """
     check_address(host, port)
-    if not 0 <= threshold <= 1:
-        raise InputError(f"--threshold {threshold:g}: must lie between 0 and 1")
     with exits_on_sigterm(), tempfile.TemporaryDirectory(prefix="fmnist-demo-") as folder:
         drawn, uploads = (Path(folder, name) for name in ("examples", "uploads"))
         drawn.mkdir()

@@ -245,14 +245,18 @@ def _by_epoch(traces: list[dict[str, Any]], title: str, single: bool = False, **
     """Return a chart by epoch; Plotly shows no legend for one line of ``single`` unless it is told to."""
     shown = {"showlegend": True} if single else {}
     last = max((max(trace["x"], default=0) for trace in traces), default=0)
-    whole = {"dtick": 1} if last <= 12 else {}  # of few epochs Plotly would mark halves, too
-    axes = {"xaxis": axis("epoch", **whole), "yaxis": axis(title, **yaxis)}
+    axes = {"xaxis": epoch_axis(last), "yaxis": axis(title, **yaxis)}
     return chart(traces, height=460 + _legend_height(traces), hovermode="closest", **axes, **shown)
 
 
 def _legend_height(traces: Sequence[dict[str, Any]]) -> int:
     """Return the pixels that the legend takes from a chart beyond its first lines, of about eight names."""
     return 20 * (sum(trace.get("showlegend", True) for trace in traces) // 8)
+
+
+def epoch_axis(last: int) -> dict[str, Any]:
+    """Return the axis of the epochs up to ``last``; of few epochs Plotly would mark halves, too."""
+    return axis("epoch", **({"dtick": 1} if last <= 12 else {}))
 
 
 def axis(title: str, **rest: Any) -> dict[str, Any]:

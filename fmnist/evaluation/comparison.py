@@ -113,10 +113,11 @@ def write_comparison(
 
 
 def _remove_stale(output: Path) -> None:
-    """Remove the tables of an earlier comparison that not every comparison has."""
-    for path in (*output.glob("shifts.csv"), *output.glob("photographs-*.csv")):
-        path.with_suffix(".md").unlink(missing_ok=True)
-        path.unlink()
+    """Remove the tables of an earlier comparison that not every comparison has, each CSV and Markdown."""
+    for path in (*output.glob("shifts.md"), *output.glob("photographs-*.md")):
+        if (table := path.with_suffix(".csv")).exists():  # else it is somebody else's
+            table.unlink()
+            path.unlink()
 
 
 def _read_shifts(groups: Sequence[SeedGroup]) -> tuple[dict[str, dict[str, Any]], str, list[str]]:

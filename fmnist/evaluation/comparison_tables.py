@@ -1,14 +1,14 @@
 """The tables of a comparison, each from groups of runs."""
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from fmnist.core import statistics, tables
 from fmnist.core.constants import CLASSES
 from fmnist.core.metrics import METRICS, Metric
+from fmnist.core.statistics import mean_of, sd_of
 from fmnist.core.tables import Column, Row, Table
 from fmnist.evaluation import published
 from fmnist.evaluation.groups import SeedGroup, is_of_part
@@ -73,16 +73,16 @@ def _result_row(group: SeedGroup) -> Row:
         "runs": len(results),
         "seeds": ", ".join(str(result.seed) for result in results),
         "accuracy": group.accuracy,
-        "accuracy_sd": float(np.std(accuracies, ddof=1)) if len(results) > 1 else None,
+        "accuracy_sd": sd_of(accuracies),
         "accuracy_low": accuracy["low"],
         "accuracy_high": accuracy["high"],
         **{metric.name: _mean_of(metric, group) for metric in METRICS if metric.name != "accuracy"},
         "parameters": first.run.record.get("parameters"),
         "multiply_adds": first.run.record.get("multiply_adds"),
-        "training_multiply_adds": _mean(
+        "training_multiply_adds": mean_of(
             result.run.record.get("training_multiply_adds") for result in results
         ),
-        "train_seconds": _mean(result.run.record.get("train_seconds") for result in results),
+        "train_seconds": mean_of(result.run.record.get("train_seconds") for result in results),
         "ms_per_image": next((time for time in times if time is not None), None),
         "size_bytes": first.size_bytes,
     }
@@ -92,12 +92,7 @@ def _mean_of(metric: Metric, group: SeedGroup) -> float | None:
     """Return the mean of a metric over the seeds; None where the type of scores does not allow it."""
     if not metric.applies_to(group.first_seed.run.score_type):
         return None
-    return _mean(metric.value(result.test.logits, result.test.labels) for result in group.results)
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return math.fsum(known) / len(known) if known else None
+    return mean_of(metric.value(result.test.logits, result.test.labels) for result in group.results)
 
 
 def class_f1_table(groups: Sequence[SeedGroup]) -> Table:

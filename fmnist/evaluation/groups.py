@@ -16,7 +16,7 @@ from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import UNTESTED, Run, no_such_run
 from fmnist.core.shipped import COPIES, find_shipped
 from fmnist.core.splits import validation_images
-from fmnist.evaluation.results import RunResult, data_defaults
+from fmnist.evaluation.results import RunResult
 
 NAMED_SETTINGS = 3  # of those that differ, in the label of a model
 
@@ -232,15 +232,11 @@ def _differing(result: RunResult, others: Sequence[RunResult]) -> list[str]:
     keys = [
         key
         for key in dict.fromkeys(key for other in others for key in other.settings)
-        if any(_setting(other, key) != _setting(result, key) for other in others)
+        if any(other.settings.get(key) != result.settings.get(key) for other in others)
     ]
     lasts = [key.rpartition(".")[2] for key in keys]
     texts = []
     for key, last in zip(keys, lasts, strict=True):
-        value = json.dumps(_setting(result, key), default=str).replace('"', "")
+        value = json.dumps(result.settings.get(key), default=str).replace('"', "")
         texts.append(f"{last if lasts.count(last) == 1 else key}={value}")
     return texts if len(texts) <= NAMED_SETTINGS else [*texts[:NAMED_SETTINGS], "…"]
-
-
-def _setting(result: RunResult, key: str) -> Any:
-    return result.settings.get(key, data_defaults().get(key))

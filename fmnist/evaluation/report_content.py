@@ -1,4 +1,4 @@
-"""The sentences, cards and tables of one run's page, each from the content of ``metrics.json``."""
+"""The sentences, key figures and tables of one run's page, each from the content of ``metrics.json``."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,8 @@ from fmnist.core import tables
 from fmnist.core.constants import CLASSES
 from fmnist.core.metrics import METRICS, Metric
 from fmnist.core.predictions import Predictions
-from fmnist.core.tables import Column, Row, Table, counted, percent, rounded_down
+from fmnist.core.statistics import most_confident
+from fmnist.core.tables import Column, KeyFigure, Row, Table, counted, percent, rounded_down
 
 ERRORS = 32  # shown at most
 
@@ -42,31 +43,31 @@ def opening(name: str, summary: Summary) -> list[str]:
     return sentences
 
 
-def cards(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the main numbers of ``run.json`` and ``metrics.json``: each a heading, a value and a detail."""
+def key_figures(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[KeyFigure]:
+    """Return the key figures of ``run.json`` and ``metrics.json``."""
     summary, speed = metrics["test"], metrics["speed"]
-    contents = []
+    found = []
     for metric in METRICS:
-        if metric.card and (value_and_detail := _card(metric, summary)):
-            contents.append((metric.heading, *value_and_detail))
+        if metric.key_figure and (value_and_detail := _value_and_detail(metric, summary)):
+            found.append(KeyFigure(metric.heading, *value_and_detail))
     if record.get("parameters") is not None:
         adds = record.get("multiply_adds")
         detail = f"{adds / 1e6:,.2f} M multiply-adds an image" if adds else ""
-        contents.append(("parameters", f"{record['parameters']:,}", detail))
+        found.append(KeyFigure("parameters", f"{record['parameters']:,}", detail))
     if record.get("train_seconds") is not None:
         details = [counted(record["epochs"], "epoch")] if record.get("epochs") else []
         if cost := record.get("training_multiply_adds"):
             details.append(f"{cost / 1e12:,.3g} T multiply-adds")
-        contents.append(("training", tables.time_text(record["train_seconds"]), ", ".join(details)))
+        found.append(KeyFigure("training", tables.time_text(record["train_seconds"]), ", ".join(details)))
     if speed:
         threads, images = counted(speed["threads"], "thread"), counted(speed["images"], "image")
         detail = f"on the {speed['device'].upper()}, {threads}, {images} in a row"
-        contents.append(("time per image", f"{speed['ms_per_image']:.3f} ms", detail))
-    return [dict(zip(("heading", "value", "detail"), content, strict=True)) for content in contents]
+        found.append(KeyFigure("time per image", f"{speed['ms_per_image']:.3f} ms", detail))
+    return found
 
 
-def _card(metric: Metric, summary: Summary) -> tuple[str, str] | None:
-    """Return the value and the detail of a metric's card; None where the run does not have the metric."""
+def _value_and_detail(metric: Metric, summary: Summary) -> tuple[str, str] | None:
+    """Return the value and the detail of a key figure; None where the run does not have the metric."""
     if metric.takes == "probabilities":
         texts = [
             (metric.text(summary[part][metric.name]), name)
@@ -174,7 +175,7 @@ def calibration_table(summary: Summary) -> Table:
 def worst_errors(test: Predictions, probabilities: np.ndarray) -> np.ndarray:
     """Return the rows of the most confident errors, the most confident first."""
     wrong = np.flatnonzero(test.predicted != test.labels)
-    return wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:ERRORS]
+    return most_confident(wrong, probabilities.max(1), ERRORS)
 
 
 def errors_table(test: Predictions, probabilities: np.ndarray, has_probabilities: bool) -> Table:

@@ -1,11 +1,10 @@
 """A finished run with what reports and comparisons need of it, and the table of how runs were made."""
 
 import hashlib
-import inspect
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from functools import cache, cached_property
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ FAMILIES = {
     "LitMLP": DENSE,
     "MLPClassifier": DENSE,
 }
-OF_REPETITIONS = {"seed", "seed_everything", "engine", "backend"}
+OF_REPETITIONS = {"seed_everything", "engine"}
 """Settings in which repetitions of one training may differ, beside those that change nothing learned."""
 
 
@@ -68,16 +67,9 @@ class RunResult:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The settings that repetitions of one training share, by dotted name.
-
-        Those of ``data`` at their defaults are left out: a run that is older than a flag does not name it.
-        """
-        defaults = data_defaults()
-        return {
-            name: value
-            for name, value in settings_of(self.run.config).items()
-            if name not in OF_REPETITIONS and value not in ({}, defaults.get(name))
-        }
+        """The settings that repetitions of one training share, by dotted name."""
+        found = settings_of(self.run.config).items()
+        return {name: value for name, value in found if name not in OF_REPETITIONS}
 
     @cached_property
     def recipe(self) -> str:
@@ -123,17 +115,6 @@ class RunResult:
             return float(json.loads((self.run.path / "metrics.json").read_bytes())["speed"]["ms_per_image"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-
-
-@cache
-def data_defaults() -> dict[str, Any]:
-    """Return the defaults of the settings of ``data``, by dotted name."""
-    from fmnist.data.augmentation import Augmentation
-    from fmnist.data.datamodule import FashionMNISTDataModule  # imports Lightning
-
-    parameters = inspect.signature(FashionMNISTDataModule).parameters
-    of_data = {f"data.{name}": parameter.default for name, parameter in parameters.items()}
-    return of_data | {f"data.augmentation.{field.name}": field.default for field in fields(Augmentation)}
 
 
 def runs_table(results: Iterable[tuple[str, RunResult]]) -> Table:

@@ -52,11 +52,13 @@ def ship(run: Run, name: str, output: Path, root: str = "data") -> str:
         A line on what was written.
 
     Raises:
-        InputError: The run holds no finished network; float16 weights change too many answers; a file is
-            too large or cannot be written.
+        InputError: The run holds no finished network; something else has the name; float16 weights change
+            too many answers; a file is too large or cannot be written.
     """
     if network_file(run.path).suffix == weights.SUFFIX:
         raise InputError(f"{quoted(run.path)}: is cut down already; name the run that was trained")
+    if (output / name).exists() and not (output / name / RECORD).exists():
+        raise InputError(f"--name {name}: {quoted(output / name)} is no shipped network; take another name")
     predictor, data = Predictor(run), data_of(run, root)
     classifier = predictor.classifier
     with reports_unwritable(f"--output {quoted(output)}"), contextlib.ExitStack() as stack:

@@ -12,7 +12,7 @@ from fmnist.core.constants import CLASSES
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.predictions import Predictions
 from fmnist.core.runs import Run
-from fmnist.core.statistics import softmax
+from fmnist.core.statistics import most_confident, softmax
 from fmnist.data.of_run import data_of
 from fmnist.pictures import find_pictures, prepare_files, printable
 
@@ -100,9 +100,9 @@ def most_confident_mistakes(
     if not wrong.any():
         where = f"between {CLASSES[pair[0]]} and {CLASSES[pair[1]]}" if pair else "on the test set"
         raise InputError(f"--{'pair' if pair else 'worst'}: this run makes no mistake {where}")
-    confidence = np.where(wrong, softmax(predictions.logits, temperature).max(1), -1)
-    order = np.argsort(-confidence, kind="stable")[: min(number or WORST, wrong.sum())]
-    return by_index(test, predictions.indices[order].tolist())
+    confidence = softmax(predictions.logits, temperature).max(1)
+    worst = most_confident(np.flatnonzero(wrong), confidence, number or WORST)
+    return by_index(test, predictions.indices[worst].tolist())
 
 
 def read_pictures(folder: str | Path) -> tuple[Selection, list[str]]:

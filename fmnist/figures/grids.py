@@ -15,6 +15,7 @@ from matplotlib.textpath import TextPath
 from numpy.typing import ArrayLike, NDArray
 
 from fmnist.core.constants import IMAGE_SIZE
+from fmnist.core.statistics import most_confident
 from fmnist.core.tables import counted, rounded_down
 from fmnist.figures.canvas import DPI, STYLE, as_levels, paste, pixel_page
 
@@ -76,7 +77,7 @@ def worst_errors(
     ``written=False`` the probabilities only give the order. At most ``WORST`` errors are drawn.
     """
     wrong = np.flatnonzero(true != predicted)
-    worst = wrong[np.argsort(-probability[wrong], kind="stable")][:WORST]
+    worst = most_confident(wrong, probability, WORST)
     numbers = [f" {rounded_down(probability[i])}" if written else "" for i in worst]
     titles = [
         f"{classes[true[i]]} →\n{classes[predicted[i]]}{n}" for i, n in zip(worst, numbers, strict=True)

@@ -8,7 +8,8 @@ from itertools import islice
 import numpy as np
 
 from fmnist.core.calibration import find_temperature
-from fmnist.core.constants import CLASSES, IMAGE_SIZE
+from fmnist.core.constants import CLASSES, IMAGE_SIZE, LEAST_PROBABILITY
+from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.core.statistics import softmax
 from fmnist.core.tables import counted
@@ -20,7 +21,6 @@ from fmnist.pictures.preparation import LOW_CONTRAST, SEVERAL_OBJECTS, TOO_LARGE
 BATCH = 64
 """Images in a batch. Batches are always full, because in one of another size the last bits would differ."""
 TOP = 3
-LEAST_PROBABILITY = 0.6
 UNLIKE = "unlike anything it was trained on"
 CLOSE_CALL = "close call"  # followed by the two classes
 DOUBTFUL_FLAGS = (LOW_CONTRAST, SEVERAL_OBJECTS, TOO_LARGE)
@@ -61,8 +61,10 @@ def picture_classifier(
     ``threshold``.
 
     Raises:
-        InputError: The run's model cannot be loaded.
+        InputError: The run's model cannot be loaded, or the threshold is no probability.
     """
+    if not 0 <= threshold <= 1:
+        raise InputError(f"--threshold {threshold:g}: must lie between 0 and 1")
     temperature, detector = find_temperature(predictor.run), find_detector(predictor, root)
     classifier = partial(
         classify, predictor, temperature=temperature or 1.0, detector=detector, threshold=threshold

@@ -4,8 +4,7 @@ import copy
 import importlib.util
 import json
 import timeit
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from torch.export import Dim, ExportedProgram
 from fmnist.core.calibration import find_temperature
 from fmnist.core.constants import IMAGE_SIZE
 from fmnist.core.errors import InputError, one_line, quoted, reports_unwritable
-from fmnist.core.files import replacing
+from fmnist.core.files import check_output, write_file
 from fmnist.core.images import to_float
 from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Table, counted
@@ -77,30 +76,34 @@ def export_run(
     path = output or run.path / "export" / f"model{form.suffix}"
     if with_map and name != "onnx":
         raise InputError(f"--with-map: needs --format onnx, not {name}")
-    _check(run, name, form, path)
+    _check(run, name, form)
+    if output is not None:
+        with reports_unwritable(f"--output {quoted(output)}"):
+            output.parent.mkdir(parents=True, exist_ok=True)
+        check_output(f"--output {quoted(output)} --format {name}", output, (form.suffix,))
     predictor = Predictor(run)
-    with _replacing(path) as temporary:
-        images, described = _comparison_images(root, COMPARED_WITH_MAP if with_map else None)
-        classifier, details = predictor.classifier, metadata(run)
-        if with_map:
-            details["map"] = with_map.description
-        content = form.write(with_map.capture(classifier) if with_map else capture(classifier), details)
-        exported = form.read(content)
-        logits = predictor.logits(images)
-        difference = compare(exported, images, logits, name)
-        if with_map:
-            maps = from_onnx(content, "map")
-            expected = with_map.maps(classifier, images[:MAPS], logits[:MAPS])
-            apart = compare_maps(maps, images[:MAPS], expected)
-            milliseconds = _milliseconds(maps, as_input(images[:1]), MAP_CALLS)
-            lines = [
-                f"same map as explain.py on {len(expected)} of them, within {apart:.1e}; "
-                f"an image with its map takes {milliseconds:.0f} ms"
-            ]
-        else:
-            functions = {"PyTorch": on_arrays(classifier.evaluation_logits), form.runtime: exported}
-            lines = _speeds(functions, images)
-        temporary.write_bytes(content)
+    images, described = _comparison_images(root, COMPARED_WITH_MAP if with_map else None)
+    classifier, details = predictor.classifier, metadata(run)
+    if with_map:
+        details["map"] = with_map.description
+    content = form.write(with_map.capture(classifier) if with_map else capture(classifier), details)
+    exported = form.read(content)
+    logits = predictor.logits(images)
+    difference = compare(exported, images, logits, name)
+    if with_map:
+        maps = from_onnx(content, "map")
+        expected = with_map.maps(classifier, images[:MAPS], logits[:MAPS])
+        apart = compare_maps(maps, images[:MAPS], expected)
+        milliseconds = _milliseconds(maps, as_input(images[:1]), MAP_CALLS)
+        lines = [
+            f"same map as explain.py on {len(expected)} of them, within {apart:.1e}; "
+            f"an image with its map takes {milliseconds:.0f} ms"
+        ]
+    else:
+        functions = {"PyTorch": on_arrays(classifier.evaluation_logits), form.runtime: exported}
+        lines = _speeds(functions, images)
+    with reports_unwritable(f"--output {quoted(path)}"):
+        write_file(path, content)
     sizes = ", ".join(map(str, sorted(COMPARED)))
     return [
         f"{quoted(path)}: {len(content) / 1e6:.2f} MB",
@@ -109,15 +112,13 @@ def export_run(
     ]
 
 
-def _check(run: Run, name: str, form: Format, path: Path) -> None:
+def _check(run: Run, name: str, form: Format) -> None:
     """Refuse before any work what cannot be exported."""
     if run.kind != "lightning":
         raise InputError(
             f"{quoted(run.path)}: is a {run.kind} run, and only networks are exported; from Python, "
             "fmnist.inference.predictor.Predictor(run).logits(images) asks it"
         )
-    if path.suffix != form.suffix:
-        raise InputError(f"--output {quoted(path)}: must end in {form.suffix} with --format {name}")
     if missing := [package for package in form.packages if importlib.util.find_spec(package) is None]:
         others = " or ".join(f"--format {other}" for other in FORMATS if not FORMATS[other].packages)
         raise InputError(
@@ -126,19 +127,8 @@ def _check(run: Run, name: str, form: Format, path: Path) -> None:
         )
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary file that replaces ``path`` at the end; refuse at once what cannot be written."""
-    with reports_unwritable(f"--output {quoted(path)}"):
-        if path.is_dir():
-            raise IsADirectoryError(0, "is a folder")
-        with replacing(path) as temporary:
-            temporary.touch()
-            yield temporary
-
-
 def _comparison_images(root: str, number: int | None) -> tuple[np.ndarray, str]:
-    """Return so many images uint8 (N, 28, 28) to compare on, None for all, and what they are.
+    """Return the first ``number`` images uint8 (N, 28, 28) to compare on, None for all, and what they are.
 
     Nothing is downloaded for that.
     """

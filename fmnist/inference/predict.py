@@ -7,11 +7,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fmnist.core.constants import LEAST_PROBABILITY
 from fmnist.core.errors import InputError, exits_on_sigterm, quoted, reports_unwritable
 from fmnist.core.files import check_output, to_json, write_file
 from fmnist.core.runs import Run
 from fmnist.core.tables import Column, Row, Table, counted, rounded_down
-from fmnist.inference.answers import LEAST_PROBABILITY, Answer, picture_classifier
+from fmnist.inference.answers import Answer, picture_classifier
 from fmnist.inference.predictor import Predictor
 from fmnist.pictures import find_other_files, find_pictures, prepare_files, printable
 from fmnist.pictures.parallel import OK
@@ -43,7 +44,7 @@ def predict(
             no picture could be prepared.
     """
     paths = find_pictures([Path(path) for path in pictures])
-    _check_flags(threshold, output, sheet, stages, paths)
+    _check_flags(output, sheet, stages, paths)
     classifier, notes = picture_classifier(Predictor(run), root, threshold)
     for note in others_note(find_other_files([Path(path) for path in pictures])) + notes:
         print(f"note: {note}", file=sys.stderr)
@@ -75,12 +76,8 @@ def run_name(run: Run) -> str:
     return str(run.record.get("name")) + ("" if run.is_shipped else f"/{run.path.resolve().name}")
 
 
-def _check_flags(
-    threshold: float, output: str | None, sheet: str | None, stages: str | None, pictures: Sequence[Path]
-) -> None:
+def _check_flags(output: str | None, sheet: str | None, stages: str | None, pictures: Sequence[Path]) -> None:
     """Refuse before any work what would fail after it."""
-    if not 0 <= threshold <= 1:
-        raise InputError(f"--threshold {threshold:g}: must lie between 0 and 1")
     if output:
         check_output(f"--output {quoted(output)}", Path(output), OUTPUTS)
     if sheet:

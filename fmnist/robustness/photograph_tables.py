@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from fmnist.core.tables import Column, Row, Table, counted, percent
+from fmnist.core.statistics import mean_of, sd_of
+from fmnist.core.tables import Column, KeyFigure, Row, Table, counted, percent
 from fmnist.robustness.labelled_answers import PREDICTIONS
 
 Measured = Mapping[str, Any]
@@ -80,8 +79,8 @@ def confusion(measured: Measured) -> dict[str, Any]:
     }
 
 
-def cards(measured: Measured) -> list[dict[str, str]]:
-    """Return the main figures: each a heading, a value and a detail."""
+def key_figures(measured: Measured) -> list[KeyFigure]:
+    """Return the key figures."""
     known, foreign = measured["known"], measured["foreign"]
     probability, distance = (measured["foreign_detection"][name] for name in ("probability", "distance"))
     contents = [
@@ -91,18 +90,17 @@ def cards(measured: Measured) -> list[dict[str, str]]:
         ("foreign refused", foreign["refused"], f"of {foreign['photographs']:,} foreign garments"),
     ]
     result = [
-        {
-            "heading": heading,
-            "value": _short(share["value"]),
-            "detail": f"{detail}; {100 * share['low']:.1f} to {100 * share['high']:.1f} %",
-        }
+        KeyFigure(
+            heading,
+            _short(share["value"]),
+            f"{detail}; {100 * share['low']:.1f} to {100 * share['high']:.1f} %",
+        )
         for heading, share, detail in contents
         if share
     ]
     if probability:
         detail = "by probability" + (f"; {distance['auroc']:.3f} by distance" if distance else "")
-        value = f"{probability['auroc']:.3f}"
-        result.append({"heading": "AUROC of foreign", "value": value, "detail": detail})
+        result.append(KeyFigure("AUROC of foreign", f"{probability['auroc']:.3f}", detail))
     return result
 
 
@@ -198,12 +196,8 @@ def _mean_and_sd(row: Row) -> str:
 
 
 def _comparison_row(model: str, contents: Sequence[Measured]) -> Row:
-    def mean(values: Sequence[float | None]) -> float | None:
-        present = [value for value in values if value is not None]
-        return float(np.mean(present)) if present else None
-
     def share(figures: Sequence[Mapping[str, Any]], key: str) -> float | None:
-        return mean([each[key] and each[key]["value"] for each in figures])
+        return mean_of([each[key] and each[key]["value"] for each in figures])
 
     known = [measured["known"] for measured in contents]
     accuracies = [each["accuracy"]["value"] for each in known if each["accuracy"]]
@@ -211,8 +205,8 @@ def _comparison_row(model: str, contents: Sequence[Measured]) -> Row:
     detections = [measured["foreign_detection"]["probability"] for measured in contents]
     return {
         "model": model,
-        "accuracy": mean(accuracies),
-        "accuracy_sd": float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None,
+        "accuracy": mean_of(accuracies),
+        "accuracy_sd": sd_of(accuracies),
         **{
             f"folder {rows[0]['folder']}": share(rows, "accuracy" if rows[0]["classes"] else "refused")
             for rows in by_folder
@@ -220,6 +214,6 @@ def _comparison_row(model: str, contents: Sequence[Measured]) -> Row:
         "refused": share(known, "refused"),
         "sure_accuracy": share(known, "sure_accuracy"),
         "foreign_refused": share([measured["foreign"] for measured in contents], "refused"),
-        "auroc": mean([detection and detection["auroc"] for detection in detections]),
+        "auroc": mean_of([detection and detection["auroc"] for detection in detections]),
         "seeds": len(contents),
     }

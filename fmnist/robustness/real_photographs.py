@@ -165,7 +165,7 @@ def read_photographs(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
                 *photograph_tables.comparison_tables({"": [content]}),
             ]:
                 table.text()  # these use all that must be there
-            photograph_tables.summary(content), photograph_tables.cards(content), content["confusion"]
+            photograph_tables.summary(content), photograph_tables.key_figures(content), content["confusion"]
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             again = shell_command("evaluate", str(run.path), "--photographs", "FOLDER")
             damaged.append(

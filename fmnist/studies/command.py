@@ -62,7 +62,7 @@ def run(options: argparse.Namespace, paths: Sequence[str], flags: list[str], arg
     if options.folds:
         _check_folds(options, paths, flags)
     if options.seeds:
-        _check_free((SEED, "seed"), flags, f"--seeds {options.seeds}")
+        _check_free((SEED,), flags, f"--seeds {options.seeds}")
     if options.split_seeds:
         _check_free((SPLIT_SEED,), flags, f"--split-seeds {options.split_seeds}")
     if options.compare and str(_value_of("--test", flags)).lower() == "false":

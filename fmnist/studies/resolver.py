@@ -132,8 +132,8 @@ def _baseline(args: list[str]) -> Resolved:
     config, _ = find_members(configure(args))
     metrics = _validation_metrics()
     if config.estimator is not None:
-        build_transformers(config.features, config.seed)
-        classifier = build_classifier(config.estimator, config.seed)
+        build_transformers(config.features, config.seed_everything)
+        classifier = build_classifier(config.estimator, config.seed_everything)
         # stacking has what its final estimator has, once it is fitted
         if not hasattr(classifier, "predict_proba") and not hasattr(classifier, "final_estimator"):
             lacking = {

@@ -76,16 +76,20 @@ def open_study(plan: Plan) -> tuple[optuna.Study, BaseStorage]:
             name with another plan.
     """
     database = None if plan.storage is None else open_database(plan.storage)  # before there is a folder
+    rule = pruner(plan.prune, plan.epochs)
     with reports_unwritable(f"--logs {quoted(plan.folder.parents[1])}"):
         (plan.folder / "trials").mkdir(parents=True, exist_ok=True)
-    storage = database or open_journal(plan.folder)
-    rule = pruner(plan.prune, plan.epochs)
-    with locked(plan.folder / ".lock", wait=True):
-        study = optuna.create_study(
-            storage=storage, study_name=plan.name, direction=plan.direction, pruner=rule, load_if_exists=True
-        )
-        if "asked" not in study.user_attrs:
-            study.set_user_attr("asked", plan.asked)
+        storage = database or open_journal(plan.folder)
+        with locked(plan.folder / ".lock", wait=True):
+            study = optuna.create_study(
+                storage=storage,
+                study_name=plan.name,
+                direction=plan.direction,
+                pruner=rule,
+                load_if_exists=True,
+            )
+            if "asked" not in study.user_attrs:
+                study.set_user_attr("asked", plan.asked)
     before = study.user_attrs["asked"]
     for key in dict.fromkeys([*before, *plan.asked]):
         values = before.get(key), plan.asked.get(key)

@@ -20,7 +20,6 @@ NOT_SEARCHED = {
     "name": "is given by the study",
     "logs": "is given by the study",
     "test": "is given by the study",
-    "seed": "is not a setting to choose; --seeds and --finish repeat runs over seeds",
     "seed_everything": "is not a setting to choose; --seeds and --finish repeat runs over seeds",
     "data.split_seed": "would compare trials on different validation images",
     "data.val_size": "would compare trials on different validation images",

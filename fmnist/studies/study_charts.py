@@ -8,7 +8,18 @@ import numpy as np
 
 from fmnist.core.statistics import spread_of
 from fmnist.core.tables import short
-from fmnist.evaluation.charts import BY_CLASS, COLOURS, GREY, Chart, axis, chart, escaped, rounded, scatter
+from fmnist.evaluation.charts import (
+    BY_CLASS,
+    COLOURS,
+    GREY,
+    Chart,
+    axis,
+    chart,
+    epoch_axis,
+    escaped,
+    rounded,
+    scatter,
+)
 from fmnist.studies.entries import Entry, Repetition, last_part
 
 BLUES = [[0, "#BFD9EE"], [1, "#1A5A96"]]
@@ -230,7 +241,7 @@ def learning_curves(entries: Sequence[Entry], metric: str, best: int | None) -> 
         height=400,
         showlegend=False,
         hovermode="closest",
-        xaxis=axis("epoch", dtick=1),
+        xaxis=epoch_axis(1 + max((max(entry.curve, default=0) for entry in entries), default=0)),
         yaxis=axis(metric, tickformat=".3~f"),
     )
 

@@ -6,20 +6,12 @@ from typing import Any, NamedTuple
 
 from fmnist.core.errors import quoted, reports_unwritable
 from fmnist.core.files import write_file
-from fmnist.core.tables import counted, short, time_text
+from fmnist.core.tables import KeyFigure, counted, short, time_text
 from fmnist.evaluation import page
 from fmnist.studies import study_charts
 from fmnist.studies.entries import OVER_SEEDS, Entry, Repetition, groups_of, trials_table
 
 PAGE = "study.html"
-
-
-class Card(NamedTuple):
-    """A figure of the summary."""
-
-    heading: str
-    value: str
-    detail: str
 
 
 class Searched(NamedTuple):
@@ -93,7 +85,7 @@ def write_page(
         kicker=f"{'Search' if searched else 'Study'} of {counted(len(entries), 'run')} on Fashion-MNIST",
         warnings=[],
         opening=_opening(entries, best, metric, searched is not None, sentences),
-        cards=_cards(entries, best, metric),
+        key_figures=_key_figures(entries, best, metric),
         command=command,
         groups=groups,
         over=over,
@@ -124,7 +116,8 @@ def _opening(
     kind = "trial" if is_search else "run"
     if best is not None:
         values = ", ".join(f"{flag} {short(value)}" for flag, value in best.values.items())
-        lines = [f"The best {kind} is number {best.number}, with a {metric} of {best.result:.4f}: {values}."]
+        found = f"with a {metric} of {best.result:.4f}{': ' if values else ''}{values}"
+        lines = [f"The best {kind} is number {best.number}, {found}."]
     elif any(entry.result is not None for entry in entries):
         lines = list(sentences)
     else:
@@ -136,7 +129,7 @@ def _opening(
     return lines
 
 
-def _cards(entries: Sequence[Entry], best: Entry | None, metric: str) -> list[Card]:
+def _key_figures(entries: Sequence[Entry], best: Entry | None, metric: str) -> list[KeyFigure]:
     states = [entry.state for entry in entries]
     seconds = sum((entry.run.record.get("train_seconds") or 0.0) if entry.run else 0.0 for entry in entries)
     others = [
@@ -144,7 +137,7 @@ def _cards(entries: Sequence[Entry], best: Entry | None, metric: str) -> list[Ca
         for state in ("pruned", "failed", "running", "waiting")
         if state in states
     ]
-    cards = [Card("finished", f"{states.count('finished')}", ", ".join(others) or "no other")]
+    figures = [KeyFigure("finished", f"{states.count('finished')}", ", ".join(others) or "no other")]
     if best is not None:
-        cards.insert(0, Card(metric, f"{best.result:.4f}", f"of number {best.number}, the best"))
-    return [*cards, Card("training time", time_text(seconds), "of all runs")]
+        figures.insert(0, KeyFigure(metric, f"{best.result:.4f}", f"of number {best.number}, the best"))
+    return [*figures, KeyFigure("training time", time_text(seconds), "of all runs")]

@@ -197,7 +197,7 @@ class EpochClock(Callback):
         return {"epochs": self.epochs, "images": self.images, "seconds": seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.epochs, self.images = state_dict["epochs"], state_dict.get("images", 0)
+        self.epochs, self.images = state_dict["epochs"], state_dict["images"]
         self.seconds = state_dict["seconds"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -127,12 +127,12 @@ def _parse(args: list[str]) -> Command:
     config = cli.config
     _check(config)
     root = config.trainer.default_root_dir
-    if root is not None and resumed is None:  # older runs were recorded with it
+    if root is not None:
         raise InputError(f"--trainer.default_root_dir {root}: a run's folder lies in --logs; take that")
     precision_reason = "as asked" if resumed is None else "as when the run was started"
     is_in_plugins = any(plugin.class_path.endswith("Precision") for plugin in _plugins(config))
     if config.trainer.precision is None and not is_in_plugins:
-        config.trainer.precision, precision_reason = choose_precision(_device_type(config.trainer))
+        config.trainer.precision, precision_reason = choose_precision(device_type(config.trainer))
     resolve_classes(config.trainer)
     cli.build()
     check_logits(cli.model.network)
@@ -296,16 +296,17 @@ def _check(config: Any) -> None:
             raise InputError(f"--trainer.{flag} {refused}: a run must leave checkpoints and metrics")
     if re.fullmatch(r"0|-(?!1$)\d+", str(trainer.devices)):
         raise InputError(f"--trainer.devices {trainer.devices}: must be at least 1, or auto for all")
-    if trainer.accelerator == "gpu" and _device_type(trainer) == "cpu":
+    if trainer.accelerator == "gpu" and device_type(trainer) == "cpu":
         raise InputError(
             "--trainer.accelerator gpu: there is no GPU here that PyTorch can use; take cpu or auto"
         )
 
 
-def _device_type(trainer: Any) -> str:
+def device_type(trainer: Any) -> str:
     """Return ``cuda``, ``mps`` or ``cpu`` for what ``--trainer.accelerator`` holds."""
     if trainer.accelerator in ("auto", "gpu"):
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
-    return str(trainer.accelerator)
+    name = str(trainer.accelerator).lower()  # or that of a class, such as CPUAccelerator
+    return next((kind for kind in ("cuda", "mps", "cpu") if kind in name), name)

@@ -8,7 +8,7 @@ from typing import Any
 
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
-from fmnist.core.settings import DEFAULTS_OF_NEWER, settings_of
+from fmnist.core.settings import settings_of
 from fmnist.core.tables import counted
 from fmnist.training.checkpoints import LAST
 from fmnist.training.signals import job_id
@@ -73,7 +73,7 @@ def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, An
 
     Args:
         run: The run that is resumed.
-        before: Its configuration, with defaults for flags that did not exist then.
+        before: Its configuration, as the command line reads it.
         now: The configuration of the command line.
 
     Returns:
@@ -82,7 +82,7 @@ def check_same_configuration(run: Run, before: dict[str, Any], now: dict[str, An
     Raises:
         InputError: A value that affects the result differs; both values are named.
     """
-    old, new = (DEFAULTS_OF_NEWER | settings_of(config) for config in (before, now))
+    old, new = (settings_of(config) for config in (before, now))
     may_move = END_FLAGS.values() if run.status == "finished" else ()
     moved = {key: old.get(key) for key in may_move if old.get(key) != new.get(key)}
     for key in dict.fromkeys([*old, *new]):

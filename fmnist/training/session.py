@@ -304,8 +304,10 @@ class Session:
     def _record_failure(self, run: Run, error: BaseException) -> None:
         """Record in the run that it stopped or failed, if the disk allows, and print how to continue."""
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        # none yet, where a resumed run fails before Lightning has restored its checkpoint
+        progress = self._progress() if self.clock.images else {}
         with contextlib.suppress(OSError):
-            run.finish("stopped" if stopped else "failed", self._for_user(error), **self._progress())
+            run.finish("stopped" if stopped else "failed", self._for_user(error), **progress)
         queued_again = self.signals.requeue is not None and self.signals.requeue.granted
         can_continue = (stopped or is_unwritable(error)) and (run.path / "checkpoints" / LAST).exists()
         if can_continue and not queued_again:

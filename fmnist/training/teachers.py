@@ -38,8 +38,7 @@ def learn_from_teachers(model: Classifier, config: Any, resumed: Run | None) -> 
     if len(paths) == 1 and "," in paths[0]:
         raise InputError(f'--teachers {quoted(paths[0])}: several teachers go in brackets: "[A, B]"')
     found = [finished_network("--teachers", path, config) for path in paths]
-    # the folder of a shipped network depends on the machine
-    folders = [path if run.is_shipped else str(run.path) for path, (run, _) in zip(paths, found, strict=True)]
+    folders = [run.reference for run, _ in found]
     records = [_record(run, classifier) for run, classifier in found]
     if resumed is not None:
         _check_same(resumed, folders, records)

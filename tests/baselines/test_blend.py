@@ -11,7 +11,8 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from fmnist.baselines.blend import Blend, fit_weights, load_blend
-from fmnist.baselines.members import check_member, copy_model
+from fmnist.baselines.config import configure
+from fmnist.baselines.members import check_member, copy_model, find_members
 from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.inference.predictor import load_logits
@@ -94,6 +95,13 @@ def test_a_run_that_was_trained_on_validation_images_or_other_files_is_refused(n
         check_member(network, "--blend", {"train-images-idx3-ubyte": "0"}, trained)
 
 
+def test_a_shipped_network_keeps_its_name_whose_folder_is_elsewhere_on_another_machine() -> None:
+    blend = configure(["--blend", "[cnn, lenet5]"])
+    embedding = configure(["--estimator", "sklearn.svm.SVC", "--features", "[embedding: cnn]"])
+    assert find_members(blend)[0].blend == ["cnn", "lenet5"]
+    assert find_members(embedding)[0].features == [{"embedding": "cnn"}]
+
+
 @pytest.mark.parametrize("has_links", [True, False])
 def test_a_copied_model_needs_nothing_of_its_run(
     network: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
@@ -104,6 +112,8 @@ def test_a_copied_model_needs_nothing_of_its_run(
     if not has_links:
         monkeypatch.setattr(os, "link", refuse)
     copy = tmp_path / "copy"
+    for name in ("last.ckpt", "best_before_end.ckpt", "epoch=3.ckpt"):
+        (network.path / "checkpoints" / name).write_bytes(b"of no use to a blend")
     expected = load_logits(network.path)(IMAGES)
     copy_model(network, copy)
     checkpoint = Path("checkpoints", "best.ckpt")

@@ -21,9 +21,17 @@ def path(tmp_path: Path) -> str:
 
 
 def test_flags_win_over_the_file_and_the_file_over_defaults(path: str) -> None:
-    flags = ["--seed=3", "--data.val_size", "0", "--features", "[hog, {pca: 80}]", "--engine", "stock"]
+    flags = [
+        "--seed_everything=3",
+        "--data.val_size",
+        "0",
+        "--features",
+        "[hog, {pca: 80}]",
+        "--engine",
+        "stock",
+    ]
     config = configure(["--config", path, *flags])
-    assert (config.name, config.seed, config.engine, config.logs) == ("svm", 3, "stock", "logs")
+    assert (config.name, config.seed_everything, config.engine, config.logs) == ("svm", 3, "stock", "logs")
     assert config.features == ["hog", {"pca": 80}]
     assert config.estimator == SVM
     assert config.data == {**DEFAULTS["data"], "val_size": 0}
@@ -45,23 +53,6 @@ def test_arguments_are_flags_and_do_not_outlive_their_class(
     path: str, flags: list[str], estimator: dict[str, Any]
 ) -> None:
     assert configure(["--config", path, *flags]).estimator == estimator
-
-
-@pytest.mark.parametrize(
-    ("flags", "seed"),
-    [
-        (["--seed_everything", "3"], 3),
-        (["--seed", "2", "--seed_everything=3"], 3),  # the later one
-        (["--seed_everything", "3", "--seed", "2"], 2),
-    ],
-)
-def test_the_seed_has_the_name_that_it_has_in_train_py_too(path: str, flags: list[str], seed: int) -> None:
-    config = configure(["--config", path, *flags])
-    assert config.seed == seed
-    assert f"seed: {seed}" in config.dump()
-    Path(path).write_text(Path(path).read_text() + "seed_everything: 7\n")
-    assert configure(["--config", path]).seed == 7
-    assert configure(["--config", path, *flags]).seed == seed
 
 
 def test_hints_name_runs_as_they_are_on_the_disk() -> None:
@@ -87,7 +78,8 @@ def test_files_stack(path: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "flags", [["--estimator", "sklearn.svm.SVC", "--features", "[hog]", "--seed", "4"], ["--blend", "[a, b]"]]
+    "flags",
+    [["--estimator", "sklearn.svm.SVC", "--features", "[hog]", "--data.fold", "1"], ["--blend", "[a, b]"]],
 )
 def test_what_is_dumped_is_read_again(tmp_path: Path, flags: list[str]) -> None:
     config = configure(flags)
@@ -129,7 +121,8 @@ def test_what_is_dumped_is_read_again(tmp_path: Path, flags: list[str]) -> None:
         (["--blend", "[a, b]", "--data.copies", "1"], "--data.copies 1: a blend is not fitted to images"),
         (["--name", "a/b"], "--name 'a/b': must be letters"),
         (["--engine", "slow"], "--engine slow: must be one of auto, fast, stock"),
-        (["--seed", "-1"], "--seed -1: must be a whole number, 0 or more"),
+        (["--seed", "1"], "--seed: no such key; did you mean --seed_everything?"),
+        (["--seed_everything", "-1"], "--seed_everything -1: must be a whole number, 0 or more"),
         (["--seed_everything", "true"], "--seed_everything True: must be a whole number, 0 or more"),
         (["--data.val_size", "1.5"], "--data.val_size 1.5: must be a whole number"),
         (["--data.fold", "-1"], "--data.fold -1: must be a whole number, 0 or more"),
@@ -164,3 +157,12 @@ def test_wrong_files_are_named(path: str, text: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         configure(["--config", path])
     assert str(error.value).startswith(f"--config {path}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("text", "flag"), [("name:", "name"), ("logs: null", "logs"), ("data: {root: null}", "data.root")]
+)
+def test_a_name_and_folders_are_needed(path: str, text: str, flag: str) -> None:
+    Path(path).write_text(f"estimator: sklearn.naive_bayes.GaussianNB\n{text}\n")
+    with pytest.raises(InputError, match=f"^--{flag} null: a value is needed$"):
+        configure(["--config", path])

@@ -58,7 +58,7 @@ def test_its_folder_is_locked_until_its_end(fit: Fit, monkeypatch: pytest.Monkey
 
 
 def test_the_folder_holds_what_is_promised(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
-    run = fit(*MLP, "--seed", "4")
+    run = fit(*MLP, "--seed_everything", "4")
     files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
     named = {".lock", "config.yaml", "run.json", "metrics.csv", "checkpoints/estimator.skops"}
     assert files == {*named, "predictions/val.npz", "predictions/test.npz"}  # figures: see below

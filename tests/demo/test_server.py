@@ -227,6 +227,7 @@ def test_a_wrong_flag_is_refused(flags: list[str], said: str, refused: Callable[
 def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "fmnist.demo.page", raising=False)
+    monkeypatch.delattr("fmnist.demo.page", raising=False)
     monkeypatch.setattr(os, "environ", os.environ.copy())
     with pytest.raises(InputError, match=r"the demo needs gradio, which is not installed: pip install -e"):
         serve([], "127.0.0.1", free_port(), False, 0.6, "data")

@@ -51,7 +51,7 @@ def make_run(
         "versions": {"python": "3.11.7", "torch": "2.15.0"},
         "hardware": {"processor": "Some Processor", "cores": 2},
         "data_sha256": {"t10k-images-idx3-ubyte": "5b41"},
-        "split": {"split_seed": 0, "train": 600 - val, "val": val, "test": len(test.labels)},
+        "split": {"split_seed": 0, "fold": 0, "train": 600 - val, "val": val, "test": len(test.labels)},
         "parameters": 61706,
         "multiply_adds": 423400,
         "train_seconds": 125.0,

@@ -128,7 +128,8 @@ INCIDENTAL: tuple[dict[str, Any], ...] = (
     {"trainer": {"log_every_n_steps": 1}},
     {"trainer": {"accelerator": "gpu", "devices": 2}},
     {"trainer": {"profiler": "simple"}},
-    {"early_stopping": None},  # a flag that older runs lack
+    {"early_stopping": None},
+    {"data": {"augmentation": {}}},
     {"data": {"eval_batch_size": 1000}},
 )
 LEARNED = {
@@ -158,43 +159,12 @@ def test_models_of_one_name_are_told_apart_by_what_differs(
 
 def test_a_learning_curve_over_train_size_is_no_mixture(tmp_path: Path) -> None:
     for seed, size in enumerate((100, 200, None)):
-        split = {"split_seed": 0, "train": size or 540, "val": 60, "test": 300}
+        split = {"split_seed": 0, "fold": 0, "train": size or 540, "val": 60, "test": 300}
         config = {"data": {"train_size": size}}
         (make_run(tmp_path, seed=seed, split=split).path / "config.yaml").write_text(yaml.safe_dump(config))
     groups, _, warnings = collect([tmp_path])
     assert warnings == []
     assert seeds(groups) == {f"cnn train_size={size}": [n] for n, size in enumerate((100, 200, "null"))}
-
-
-@pytest.mark.parametrize(
-    ("same", "other", "kept", "changed"),
-    [
-        (
-            ({"val_size": 60}, {"val_size": 60, "train_size": None}),
-            {"val_size": 60, "batch_size": 100},
-            "batch_size=500",
-            "batch_size=100",
-        ),
-        (
-            ({}, {"augmentation": None}, {"augmentation": {"flip": False}}),
-            {"augmentation": {"flip": True}},
-            "flip=false",
-            "flip=true",
-        ),
-    ],
-    ids=["data", "augmentation"],
-)
-def test_a_group_has_one_configuration_defaults_named_or_not(
-    tmp_path: Path, same: tuple[dict[str, Any], ...], other: dict[str, Any], kept: str, changed: str
-) -> None:
-    for seed, data in enumerate((*same, other)):
-        config = {"seed_everything": seed, "data": {"root": f"data{seed}", **data}}
-        (make_run(tmp_path, seed=seed).path / "config.yaml").write_text(yaml.safe_dump(config))
-    last = len(same)
-    assert seeds(collect([tmp_path])[0]) == {
-        f"cnn {kept}": [*range(last)],
-        f"cnn {changed}": [last],
-    }
 
 
 def test_labels_are_unique_across_folders(tmp_path: Path) -> None:
@@ -211,7 +181,7 @@ def test_labels_are_unique_across_folders(tmp_path: Path) -> None:
         ("different test images", {"test": predictions(0, size=200)}, ""),
         (
             "(60 images, split seed 1, fold 0)",
-            {"split": {"split_seed": 1, "train": 540, "val": 60}},
+            {"split": {"split_seed": 1, "fold": 0, "train": 540, "val": 60}},
             "",
         ),
         (
@@ -221,7 +191,7 @@ def test_labels_are_unique_across_folders(tmp_path: Path) -> None:
         ),
         (
             "(0 images, split seed 0",
-            {"val": 0, "split": {"split_seed": 0, "train": 100, "val": 0}},
+            {"val": 0, "split": {"split_seed": 0, "fold": 0, "train": 100, "val": 0}},
             "data: {train_size: 100}",
         ),
     ],
@@ -239,16 +209,14 @@ def test_runs_that_differ_are_compared_only_with_a_warning(
     assert all(str(run.path) in warning for run in runs)
 
 
-def test_a_run_older_than_folds_has_the_split_of_fold_0(tmp_path: Path) -> None:
-    make_run(tmp_path)
-    newer = make_run(tmp_path, "mlp")
-    newer.update(split={"fold": 0, **newer.record["split"]})
-    assert collect([tmp_path])[2] == []
-
-
 def test_runs_trained_on_all_images_go_with_any_split(tmp_path: Path) -> None:
     make_run(tmp_path)
     make_run(tmp_path, "published-cnn", val=0)
-    make_run(tmp_path, "published-mlp", val=0, split={"split_seed": 9, "train": 600, "val": 0, "test": 300})
+    make_run(
+        tmp_path,
+        "published-mlp",
+        val=0,
+        split={"split_seed": 9, "fold": 0, "train": 600, "val": 0, "test": 300},
+    )
     groups, _, warnings = collect([tmp_path])
     assert (len(groups), warnings) == (3, [])

@@ -1,4 +1,4 @@
-"""The report of one run: every number recomputed from the predictions; its sentences, cards and tables."""
+"""The report of one run: every number recomputed from the predictions; sentences and tables."""
 
 import json
 from pathlib import Path
@@ -172,17 +172,19 @@ def test_the_opening_says_how_good_it_is_and_where_it_errs(
     assert f"Of its {round(400 * (1 - test.accuracy))} errors" in sentences[1]
 
 
-def test_cards_hold_what_is_known(tmp_path: Path, test: Predictions, summary: dict[str, Any]) -> None:
+def test_key_figures_hold_what_is_known(tmp_path: Path, test: Predictions, summary: dict[str, Any]) -> None:
     speed = {"ms_per_image": 0.1234, "threads": 1, "images": 1000, "device": "cpu"}
     record = make_run(tmp_path).record
-    cards = {card["heading"]: card for card in content.cards(record, {"test": summary, "speed": speed})}
-    assert cards["accuracy"]["value"] == f"{test.accuracy:.4f}"
-    assert cards["training"] == {"heading": "training", "value": "2.1 min", "detail": "3 epochs"}
-    assert cards["time per image"]["value"] == "0.123 ms"
-    assert "1 thread," in cards["time per image"]["detail"]
-    assert "temperature-scaled" in cards["log loss"]["detail"]
-    unscaled = content.cards({}, {"test": summarise(test), "speed": None})
-    assert [(card["heading"], card["detail"]) for card in unscaled][4:] == [
+    figures = {
+        figure.heading: figure for figure in content.key_figures(record, {"test": summary, "speed": speed})
+    }
+    assert figures["accuracy"].value == f"{test.accuracy:.4f}"
+    assert figures["training"] == ("training", "2.1 min", "3 epochs")
+    assert figures["time per image"].value == "0.123 ms"
+    assert "1 thread," in figures["time per image"].detail
+    assert "temperature-scaled" in figures["log loss"].detail
+    unscaled = content.key_figures({}, {"test": summarise(test), "speed": None})
+    assert [(figure.heading, figure.detail) for figure in unscaled][4:] == [
         ("log loss", "as stated"), ("Brier score", "as stated"), ("calibration error", "as stated"),
     ]  # fmt: skip
 

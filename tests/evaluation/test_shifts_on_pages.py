@@ -41,10 +41,12 @@ def test_a_comparison_keeps_no_tables_of_an_earlier_one(tmp_path: Path) -> None:
     output = tmp_path / "out"
     write_comparison([run.path for run in runs], output, str(tmp_path))
     assert (output / "shifts.csv").exists()
+    (output / "photographs-of-mine.csv").write_text("not of a comparison")
     measured.unlink()
     write_comparison([run.path for run in runs], output, str(tmp_path))
     assert (output / "results.csv").exists()
     assert not list(output.glob("shifts*"))
+    assert (output / "photographs-of-mine.csv").exists()
 
 
 def test_a_damaged_file_of_one_run_leaves_the_others_compared(tmp_path: Path) -> None:

@@ -100,6 +100,17 @@ def test_a_network_can_be_called_otherwise_than_its_run(
     assert error.startswith("error: --name 'a/b': must be letters")
 
 
+def test_only_a_shipped_network_is_replaced(
+    trained: Run, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    page = tmp_path / "docs" / "page.md"
+    page.parent.mkdir()
+    page.write_text("a page")
+    said = refused(ship.main, trained.path, "--name", "docs", "--output", tmp_path)
+    assert said == f"error: --name docs: {tmp_path / 'docs'} is no shipped network; take another name\n"
+    assert page.read_text() == "a page"
+
+
 def test_a_name_is_looked_up_after_paths(package: Path, trained: Run) -> None:
     assert Run.find("small").path == package / "small"
     assert [run.path for run in find_runs(["small"])[0]] == [package / "small"]

@@ -75,7 +75,7 @@ def images(pixels: np.ndarray) -> Tensor:
 def make_run(synthetic_root: Path, tmp_path: Path) -> MakeRun:
     """Return a function that makes a finished run of an untrained CNN or MLP."""
     data = source.load(synthetic_root)
-    split = {"split_seed": 0, "train": 540, "val": 60, "test": 200}
+    split = {"split_seed": 0, "fold": 0, "train": 540, "val": 60, "test": 200}
 
     def make(model_class: type[Classifier] = LitCNN, name: str = "cnn", **record: Any) -> Run:
         widths = [8, 16] if model_class is LitCNN else [16]

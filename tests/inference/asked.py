@@ -11,7 +11,7 @@ from fmnist.inference.predictor import Predictor
 from fmnist.models.mlp import LitMLP
 from tests.inference.networks import make_run
 
-SPLIT = {"split_seed": 0, "train": 400, "val": 100}
+SPLIT = {"split_seed": 0, "fold": 0, "train": 400, "val": 100}
 
 
 def make_asked(logs: Path, root: Path) -> Run:

@@ -13,8 +13,9 @@ from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
 from fmnist.figures import contact_sheet
 from fmnist.inference import predict as module
-from fmnist.inference.answers import Answer
+from fmnist.inference.answers import Answer, picture_classifier
 from fmnist.inference.predict import KEYS, predict, table_of, write_answers, write_sheet
+from fmnist.inference.predictor import Predictor
 from fmnist.pictures import PreparedFile
 
 CHOICES = (("Bag", 0.91234567), ("Dress", 0.05), ("Coat", 0.01))
@@ -79,8 +80,6 @@ def test_a_file_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: P
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
-        ("threshold", 1.5, "--threshold 1.5: must lie between 0 and 1"),
-        ("threshold", np.nan, "--threshold nan: must lie between 0 and 1"),
         ("output", "a.xlsx", "--output .*a.xlsx: must end in .csv or .json"),
         ("output", "none/a.csv", "none/a.csv: .*none is not a folder that can be written"),
         ("sheet", "folder.png", "--sheet .*folder.png: is a folder"),
@@ -89,13 +88,20 @@ def test_a_file_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: P
     ],
 )
 def test_a_wrong_flag_is_refused_before_any_work(
-    flag: str, value: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    flag: str, value: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "picture_classifier", None)
     (tmp_path / "folder.png").mkdir()
     for name in ("file", "picture.png"):
         (tmp_path / name).touch()
-    value = f"{tmp_path}/{value}" if isinstance(value, str) else value
+    flags: Any = {flag: f"{tmp_path}/{value}"}
     with pytest.raises(InputError, match=message):
-        predict(Run.create(tmp_path, "run"), [str(tmp_path / "picture.png")], **{flag: value})
+        predict(Run.create(tmp_path, "run"), [str(tmp_path / "picture.png")], **flags)
     assert (tmp_path / "picture.png").read_bytes() == b""
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, np.nan])
+def test_a_threshold_is_a_probability(threshold: float, tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "run", status="finished")  # without a model
+    with pytest.raises(InputError, match=f"^--threshold {threshold:g}: must lie between 0 and 1$"):
+        picture_classifier(Predictor(run), threshold=threshold)

@@ -48,10 +48,10 @@ def test_what_cannot_be_exported_is_refused_at_once(
     )
     assert "invalid choice: 'tflite'" in refusal(run.path, "--format", "tflite")
     pt2 = refusal(run.path, "--format", "torch", "--output", tmp_path / "model.onnx")
-    assert "model.onnx: must end in .pt2 with --format torch" in pt2
+    assert "model.onnx --format torch: must end in .pt2" in pt2
     (tmp_path / "folder.pt2").mkdir()
     taken = refusal(run.path, "--format", "torch", "--output", tmp_path / "folder.pt2")
-    assert "folder.pt2: cannot be written (is a folder)" in taken
+    assert "folder.pt2 --format torch: is a folder" in taken
     (tmp_path / "file").touch()
     inside = refusal(run.path, "--format", "torch", "--output", tmp_path / "file" / "model.pt2")
     assert "model.pt2: cannot be written (" in inside

@@ -13,6 +13,7 @@ from fmnist.core.runs import Run
 from fmnist.studies import finish as finishing
 from fmnist.studies.entries import Entry, groups_of, spreads_of
 from fmnist.studies.search import Search
+from fmnist.studies.study_charts import learning_curves
 from fmnist.studies.study_page import Searched, write_page
 from tests.browser import drawn, new_page
 from tests.evaluation.made import make_run, on_data
@@ -92,6 +93,18 @@ def test_the_mean_of_seeds_leads_and_one_seed_alone_is_named(tmp_path: Path) -> 
         text = write_page(tmp_path, "again", few, repeated=few, sentences=sentences).read_text()
         assert text.count("Test accuracy 0.9050") == len(sentences) == len(few) - 1
         assert ("The best run is number 0" in text) == (not sentences)
+
+
+def test_a_run_without_values_of_its_own_leads_with_its_accuracy(tmp_path: Path) -> None:
+    text = write_page(tmp_path, "again", [Entry(0, {}, "finished", 0.9)]).read_text()
+    assert "The best run is number 0, with a test accuracy of 0.9000.<" in text
+
+
+@pytest.mark.parametrize(("epochs", "marks_each"), [(12, True), (40, False)])
+def test_few_epochs_are_marked_one_by_one(epochs: int, marks_each: bool) -> None:
+    entry = Entry(0, {}, "finished", 0.9, curve=dict.fromkeys(range(epochs), 0.5))
+    layout = learning_curves([entry], "val/accuracy", 0)["layout"]
+    assert ("dtick" in layout["xaxis"]) == marks_each
 
 
 def test_one_seed_has_no_interval() -> None:

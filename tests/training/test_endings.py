@@ -228,6 +228,24 @@ def test_a_resumed_run_whose_disk_fills_up_names_its_own_folder(
     assert f"error: --resume {moved}: cannot be written (" in capsys.readouterr().err
 
 
+def test_a_resumed_run_that_fails_before_its_checkpoint_is_loaded_keeps_its_figures(
+    interrupted: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = interrupted("training_step", 7, signal.SIGTERM)
+    before = {key: cut.record[key] for key in ("epochs", "steps", "train_seconds", "training_multiply_adds")}
+
+    def fail(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session.Session, "_open_loggers", fail)
+    with pytest.raises(SystemExit):
+        main(["--resume", str(cut.path)])
+    after = Run(cut.path).record
+    assert after["resumed"] == 1
+    assert before["training_multiply_adds"] > 0
+    assert {key: after[key] for key in before} == before
+
+
 @pytest.mark.parametrize(
     "flags",
     [

@@ -2,14 +2,14 @@
 
 import signal
 from collections.abc import Callable
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from fmnist.core.runs import Run
-from fmnist.training import outputs, precision
+from fmnist.training import command_line, outputs, precision
 from fmnist.training.precision import LARGEST_ERROR, bf16_error, choose_precision
 from fmnist.training.train import main
 from tests.training.folder import checkpoint, equal
@@ -119,3 +119,17 @@ def test_every_precision_trains_to_the_end_and_is_resumed(
     main(["--resume", str(cut.path)])
     for name in ("best", "last"):
         assert equal(checkpoint(Run(cut.path), name), checkpoint(whole, name))
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "device"),
+    [
+        ("cpu", "cpu"),
+        ("CPUAccelerator", "cpu"),
+        ("cuda", "cuda"),
+        ("CUDAAccelerator", "cuda"),
+        ("tpu", "tpu"),
+    ],
+)
+def test_an_accelerator_may_be_named_by_its_class(accelerator: str, device: str) -> None:
+    assert command_line.device_type(SimpleNamespace(accelerator=accelerator)) == device

@@ -181,22 +181,6 @@ def test_a_run_may_be_tested_after_all_and_says_so(
     assert_same_end(run, whole())
 
 
-def test_an_older_run_goes_on_in_fold_0_alone_and_with_what_new_runs_are_refused(
-    whole: Callable[..., Run], interrupted: Callable[..., Run], refusal: Callable[..., str]
-) -> None:
-    cut = interrupted("training_step", 12, signal.SIGTERM)
-    del cut.record["multiply_adds"], cut.record["split"]["fold"]
-    cut.update()
-    config = cut.config
-    del config["data"]["fold"]
-    config["trainer"]["default_root_dir"] = "elsewhere"
-    (cut.path / "config.yaml").write_text(yaml.safe_dump(config))
-    refused = refusal("--resume", cut.path, "--data.fold", "1")
-    assert f"error: --data.fold 1: {cut.path} was started with 0; " in refused
-    main(["--resume", str(cut.path)])
-    assert_same_end(Run(cut.path), whole())
-
-
 def test_a_run_killed_in_the_validation_of_its_end_validates_it_again(
     whole: Callable[..., Run], interrupted: Callable[..., Run]
 ) -> None:
