@@ -265,6 +265,7 @@ def test_what_is_public_is_documented(module: str) -> None:
                 assert inspect.getdoc(getattr(thing, member)), f"{module}.{public}.{member}"
 
 
+@pytest.mark.slow  # renders all pages
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     """Strictly: every page is in the navigation, every link and reference leads somewhere."""
     pytest.importorskip("mkdocs", reason="needs the extra docs: pip install -e '.[docs]'")

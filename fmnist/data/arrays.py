@@ -37,9 +37,9 @@ def images_of(data: FashionMNISTDataModule, part: Part) -> Images:
 
 
 def training_images_of(data: FashionMNISTDataModule, copies: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return the training images, and after them so many augmented copies of all.
+    """Return the training images, followed by ``copies`` augmented copies of all of them.
 
-    Copy k is augmented as a network sees the images in epoch k, counted from 1; without mixup and CutMix.
+    Copy k = 1, 2, ... is augmented as in epoch k of a network, counted from 0; without mixup and CutMix.
 
     Returns:
         uint8 ((1 + copies) * N, 28, 28), and their labels, int64.

@@ -18,7 +18,7 @@ class Augmenter:
         settings: Which augmentation.
         partners: int64 (n,), indices of the images that may be mixed into others: the training set's.
         seed: Of the random numbers.
-        photographs: So many of the last images are photographs: they are not mixed with others.
+        photographs: Number of the last images that are photographs: they are not mixed with others.
         copies: Indices of each photograph. The first is its position; from N on, indices go through all
             photographs again, and each gives them other random numbers.
     """

@@ -64,7 +64,7 @@ class TrainLoader:
         seed: Of the order.
         rank: Number of this process.
         world_size: Number of processes.
-        photographs: So many images of each batch, its last ones, are photographs.
+        photographs: Number of photographs in each batch, its last images.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 SIDE = 320
-FINE = 3  # drawn so many times as large, so that edges are smooth
+FINE = 3  # drawn this many times as large, so that edges are smooth
 Shape = list[tuple[float, float]]
 
 GARMENTS: dict[str, tuple[str, str, list[Shape]]] = {

@@ -30,7 +30,7 @@ def evaluate(
     Args:
         paths: Run folders, ``logs/NAME``, or names of shipped networks.
         root: Folder of the data set.
-        shifts: Also measure on so many shifted test images, or on ``all``.
+        shifts: Also measure on this many shifted test images, or on ``all``.
         photographs: Also measure on the labelled photographs of this folder.
         classes: YAML file that maps its subfolders to classes.
 

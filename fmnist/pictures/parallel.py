@@ -22,7 +22,7 @@ from fmnist.pictures.reading import printable, read_first_page
 OK = "ok"
 THUMBNAIL = 140  # pixels of the longest side
 CHUNK = 8  # files that a worker takes at once
-FEW = 16  # so many files are done before workers have started
+FEW = 16  # this many files are done before workers have started
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _prepare_file(task: tuple[int, Path], stages: Path | None, thumbnail: bool) 
 def prepare_file(path: Path, stages: dict[str, np.ndarray], thumbnail: int) -> PreparedFile:
     """Prepare a picture file; one that cannot be read gets a status that says why.
 
-    See ``prepare`` for ``stages``. The longest side of the thumbnail has so many pixels; 0 for none.
+    See ``prepare`` for ``stages``. ``thumbnail`` is the longest side of the thumbnail in pixels, 0 for none.
     """
     file = printable(path)
     try:

@@ -95,7 +95,7 @@ class LabelledAnswers:
         return rows
 
     def sample(self, size: int) -> list[int]:
-        """Return about so many photographs with an answer, evenly spaced in each subfolder."""
+        """Return about ``size`` photographs with an answer, evenly spaced in each subfolder."""
         each = -(-size // len(self.labelled.answers))
         chosen: list[int] = []
         for folder in self.labelled.answers:

@@ -20,9 +20,9 @@ from fmnist.inference.detection import ACCEPTED, references_of, run_model, score
 from fmnist.inference.predictor import Predictor
 from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS, corrupt, severities_of
 from fmnist.robustness.ood_images import OOD_IMAGES
-from fmnist.robustness.photographs import POLARITIES, Photographs, prepared_photographs
+from fmnist.robustness.rendered import POLARITIES, Photographs, prepared_photographs
 
-PHOTOGRAPHED = 4  # one image of so many, in all kinds: preparing a photograph takes a hundred times as long
+PHOTOGRAPHED = 4  # one image of this many, in all kinds: preparing a photograph takes a hundred times as long
 SEED = 0  # of the choice of images and of the corruptions
 PHOTOGRAPH_SEED = 1_000_000  # test image i has this + i; smaller ones were used to choose the method
 OOD_COUNT = 2_000  # OOD images of each kind
@@ -38,7 +38,7 @@ class ShiftedTestSet:
         progress: Show bars.
 
     Raises:
-        InputError: There are not so many images, or fewer are wanted than there are classes.
+        InputError: There are fewer images, or fewer are wanted than there are classes.
     """
 
     def __init__(self, test: Images, count: int | None, progress: bool = False) -> None:

@@ -9,7 +9,7 @@ from fmnist.core.errors import InputError, quoted
 from fmnist.core.tables import Column, Row, Table, percent
 from fmnist.robustness.backgrounds import BACKGROUNDS
 from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS, SEVERITIES
-from fmnist.robustness.photographs import NEGATIVE, PRODUCT
+from fmnist.robustness.rendered import NEGATIVE, PRODUCT
 
 Shifts = Mapping[str, Any]
 """The content of a run's ``shifts.json``."""

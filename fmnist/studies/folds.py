@@ -17,10 +17,10 @@ FILE = "out_of_fold.npz"
 
 
 def with_fold_size(job: Job, folds: int, config: dict[str, Any]) -> Job:
-    """Return a job with so many folds of the training images; ``config`` is what it resolves to as it is.
+    """Return a job with this many folds of the training images; ``config`` is what it resolves to as it is.
 
     Raises:
-        InputError: The images cannot be divided into so many folds of one size, the runs would begin with
+        InputError: The images cannot be divided into this many folds of one size, the runs would begin with
             what was learned from images that they validate on, or they would not predict all of those.
     """
     if needs_runs(config):

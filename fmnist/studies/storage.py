@@ -102,7 +102,7 @@ def sampler(seed: int, number: int, flag: str = "") -> TPESampler:
 
 
 def pruner(name: str, epochs: int | None) -> BasePruner:
-    """Return the pruner ``median``, ``hyperband`` or ``none`` for trainings of so many epochs.
+    """Return the pruner ``median``, ``hyperband`` or ``none`` for trainings of this many epochs.
 
     Trials whose number of epochs is not known (None) are not pruned.
     """

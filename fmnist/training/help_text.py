@@ -58,7 +58,7 @@ RUN_FLAGS = (
     ),
     Flag(
         "early_stopping",
-        "Stop after so many validations without a better val/accuracy; null never does.",
+        "Stop after this many validations without a better val/accuracy; null never does.",
         None,
         int | None,
     ),

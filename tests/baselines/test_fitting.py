@@ -27,7 +27,10 @@ from sklearn.svm import SVC
 from fmnist.baselines import fitting
 from fmnist.baselines.estimator import svc_decision_scores
 from fmnist.core.errors import InputError
+from tests.faults import processes  # noqa: F401  sets what is imported first, see FORKS
 
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.faults.trainings", __name__])  # the forks of tests.faults share it
 X = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
 Y = np.arange(60) % 10
 
@@ -51,6 +54,12 @@ class Sleeper(ClassifierMixin, BaseEstimator):
         )
 
 
+@pytest.fixture
+def _forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start processes, which import nothing any more, in milliseconds instead of seconds."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: FORKS)
+
+
 def test_a_subprocess_fits_the_same() -> None:
     pipeline = make_pipeline(StandardScaler(), RandomForestClassifier(3, random_state=0))
     fit = fitting.fit_in_subprocess(pipeline, X, Y, "stock")
@@ -61,6 +70,7 @@ def test_a_subprocess_fits_the_same() -> None:
     assert fit.seconds > 0
 
 
+@pytest.mark.usefixtures("_forks")
 @pytest.mark.parametrize(
     ("does", "error", "message"),
     [
@@ -87,12 +97,28 @@ def _kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.usefixtures("_forks")
 def test_a_process_that_dies_while_it_receives_the_images_is_reported() -> None:
     images = np.zeros((60_000, 100), np.float32)  # more than a pipe holds
     with pytest.raises(InputError, match=r"^--estimator: the fit was killed"):
         fitting.fit_in_subprocess(Deadly(), images, Y, "stock")  # type: ignore[arg-type]
 
 
+def _die(*_: Any) -> None:
+    _kill()
+
+
+@pytest.mark.usefixtures("_forks")
+def test_a_process_that_dies_before_it_receives_the_images_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fitting, "_work", _die)
+    images = np.zeros((60_000, 100), np.float32)
+    with pytest.raises(InputError, match=r"^--estimator: the fit was killed"):
+        fitting.fit_in_subprocess(make_pipeline(Sleeper("value")), images, Y, "stock")
+
+
+@pytest.mark.usefixtures("_forks")
 def test_progress_is_printed_and_an_interrupt_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(line: str, flush: bool) -> None:
         if re.fullmatch(r" +\d+ s  epoch 7", line):

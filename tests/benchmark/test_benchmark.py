@@ -67,6 +67,7 @@ def test_a_part_gives_a_row_for_each_way(settings: Settings, part: str) -> None:
     assert all(row["value"] > 0 and row["ratio_low"] <= row["ratio"] <= row["ratio_high"] for row in rows)
 
 
+@pytest.mark.slow  # a process that trains
 def test_three_ways_to_train_take_their_time(settings: Settings, tmp_path: Path) -> None:
     network = settings.networks[0]
     loops.torchvision_folder(source.load(settings.root), str(tmp_path))

@@ -43,7 +43,13 @@ def _run(installed: Path, folder: Path, name: str, *args: str) -> subprocess.Com
     )
 
 
-@pytest.mark.parametrize(("name", "yaml"), [("train", "mlp"), ("baseline", "baselines/knn")])
+@pytest.mark.parametrize(
+    ("name", "yaml"),
+    [
+        pytest.param("train", "mlp", marks=pytest.mark.slow),  # compiles and imports Lightning
+        ("baseline", "baselines/knn"),
+    ],
+)
 def test_installed_programs_know_the_shipped_configurations(
     installed: Path, tmp_path: Path, name: str, yaml: str
 ) -> None:

@@ -13,8 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
@@ -60,39 +61,41 @@ def published(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-class Mirror(NamedTuple):
+@dataclass
+class Mirror:
     """A server of the published set.
 
     Attributes:
         url: Its address.
+        seconds: How long each answer stops within.
         requested: The paths requested so far.
         goes_on: Not set, all answers but the first stop within.
     """
 
-    url: str
-    requested: list[str]
-    goes_on: threading.Event
+    url: str = ""
+    seconds: float = 0.0
+    requested: list[str] = field(default_factory=list)
+    goes_on: threading.Event = field(default_factory=threading.Event)
 
 
 @pytest.fixture
 def mirror(published: Path) -> Iterator[Mirror]:
-    """Serve the published set slowly."""
-    requested: list[str] = []
-    goes_on = threading.Event()
-    goes_on.set()
+    """Serve the published set."""
+    served = Mirror()
+    served.goes_on.set()
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args, directory=str(published))
 
         def copyfile(self, source: Any, outputfile: Any) -> None:
-            requested.append(self.path)
+            served.requested.append(self.path)
             data = source.read()
             outputfile.write(data[:20])
             outputfile.flush()
-            time.sleep(0.3)
-            if len(requested) > 1:
-                goes_on.wait()
+            time.sleep(served.seconds)
+            if len(served.requested) > 1:
+                served.goes_on.wait()
             outputfile.write(data[20:])
 
         def log_message(self, *args: Any) -> None:
@@ -100,8 +103,9 @@ def mirror(published: Path) -> Iterator[Mirror]:
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Mirror(f"http://127.0.0.1:{server.server_port}/", requested, goes_on)
-        goes_on.set()
+        served.url = f"http://127.0.0.1:{server.server_port}/"
+        yield served
+        served.goes_on.set()
         server.shutdown()
 
 
@@ -223,6 +227,7 @@ def test_a_set_of_ones_own_must_hold_images_and_labels(folder: Path, content: by
 
 
 def test_four_starts_make_one_download(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.seconds = 0.3  # so that the others come while one downloads
     processes = [start(mirror.url, tmp_path / "data") for _ in range(4)]
     for process in processes:
         output, errors = process.communicate(timeout=300)

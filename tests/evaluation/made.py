@@ -11,7 +11,7 @@ from fmnist.core.predictions import Predictions
 from fmnist.core.runs import Run
 from fmnist.data import source
 from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS
-from fmnist.robustness.photographs import KINDS, POLARITIES
+from fmnist.robustness.rendered import KINDS, POLARITIES
 
 CURVES = """epoch,step,train/loss,train/accuracy,val/loss,val/accuracy
 0,9,2.0,0.30,1.9,0.40

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fmnist.evaluation.comparison import write_comparison
 from fmnist.evaluation.report import write_report
-from fmnist.robustness.photographs import KINDS
+from fmnist.robustness.rendered import KINDS
 from tests.evaluation.made import make_run, on_data, shifted
 from tests.evaluation.reading import Page, report
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.evaluation import ship
 from fmnist.evaluation.groups import find_runs
 from fmnist.inference.predictor import Predictor
+from fmnist.robustness.measure import measure_detection
 from scripts import evaluate, explain, export, predict
 from tests.baselines.network import write_network
 
@@ -42,6 +44,7 @@ def folder(trained: Run, tmp_path_factory: pytest.TempPathFactory, synthetic_roo
     output = tmp_path_factory.mktemp("pretrained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ship, "SHIPPED_REFERENCES", 50)
+        patch.setattr(ship, "measure_detection", partial(measure_detection, count=60))
         ship.main([str(trained.path), "--output", str(output), "--data.root", str(synthetic_root)])
     return output
 
@@ -89,8 +92,13 @@ def test_nothing_that_is_shipped_names_a_folder_of_the_machine(folder: Path) -> 
 
 
 def test_a_network_can_be_called_otherwise_than_its_run(
-    trained: Run, tmp_path: Path, synthetic_root: Path, refused: Callable[..., str]
+    trained: Run,
+    tmp_path: Path,
+    synthetic_root: Path,
+    refused: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(ship, "measure_detection", partial(measure_detection, count=60))
     flags = ["--output", str(tmp_path), "--data.root", str(synthetic_root)]
     ship.main([str(trained.path), "--name", "tiny", *flags])
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]

@@ -18,6 +18,7 @@ from fmnist.inference.predictor import Predictor
 from fmnist.models.cnn import CNN
 from scripts.explain import main
 from tests.explanation.conftest import MakeRun
+from tests.explanation.test_results import make_up
 
 Explain = Callable[..., set[str]]
 Refusal = Callable[..., str]
@@ -71,8 +72,9 @@ def test_a_layer_chooses_a_method_that_reads_one(explain: Explain) -> None:
 
 
 def test_what_was_measured_is_said_with_the_drawing(
-    explain: Explain, capsys: pytest.CaptureFixture[str]
+    explain: Explain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    make_up(monkeypatch)
     explain("--faithfulness", "4", "--method", "gradcam")
     capsys.readouterr()
     explain("--indices", "1", "--method", "gradcam")
@@ -85,8 +87,14 @@ def test_what_was_measured_is_said_with_the_drawing(
 
 
 def test_only_what_was_measured_of_the_run_is_said(
-    explain: Explain, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    explain: Explain,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    make_up(monkeypatch)
+
     def said(*flags: str) -> str:
         explain("--indices", "1", "--method", "gradcam", "--output", str(elsewhere), *flags)
         return capsys.readouterr().out.splitlines()[-2]

@@ -13,7 +13,7 @@ from fmnist.inference.predictor import Predictor
 from fmnist.robustness import measure
 from fmnist.robustness.corruptions import CORRUPTIONS, FAMILIES, FLIPS, corrupt, severities_of
 from fmnist.robustness.measure import ShiftedTestSet
-from fmnist.robustness.photographs import KINDS, Photographs
+from fmnist.robustness.rendered import KINDS, Photographs
 from tests.inference.asked import make_asked
 
 

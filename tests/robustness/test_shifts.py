@@ -13,7 +13,7 @@ from fmnist.data.arrays import images_of
 from fmnist.data.of_run import data_of
 from fmnist.robustness import measure, shift_tables, shifts
 from fmnist.robustness.corruptions import CORRUPTIONS, FLIPS
-from fmnist.robustness.photographs import KINDS, Photographs
+from fmnist.robustness.rendered import KINDS, Photographs
 from fmnist.robustness.shifts import read_shifts, write_shifts
 from tests.evaluation.made import make_run, on_data, shifted
 from tests.inference.asked import make_asked

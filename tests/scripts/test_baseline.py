@@ -1,4 +1,4 @@
-"""``scripts/baseline.py`` as a process: help, signals, bad input."""
+"""``scripts/baseline.py`` from its command line to a run: a configuration, signals, bad input."""
 
 import json
 import os
@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from fmnist.baselines import report
 from scripts.baseline import main
 from tests.machine import heed_signals
+from tests.quick import leave_out_figures
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
@@ -18,18 +20,19 @@ CONFIG = "configs/baselines/hog_svm.yaml"
 SCRIPT = [sys.executable, str(ROOT / "scripts" / "baseline.py")]
 
 
-def test_a_configuration_becomes_a_run(synthetic_root: Path, tmp_path: Path) -> None:
+def test_a_configuration_becomes_a_run(
+    synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave_out_figures(monkeypatch, report)
+    monkeypatch.chdir(ROOT)
     args = ["--config", CONFIG, "--features", "[hog, {pca: 20}]", "--data.val_size", "100"]
-    done = subprocess.run(
-        [*SCRIPT, *args, "--data.root", str(synthetic_root), "--logs", str(tmp_path)],
-        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    main([*args, "--data.root", str(synthetic_root), "--logs", str(tmp_path)])
     record = json.loads((tmp_path / "hog-svm" / "version_0" / "run.json").read_text())
     assert record["status"] == "finished"
     assert record["command"].startswith(f"python scripts/baseline.py --config {CONFIG} ")
-    assert done.stdout.splitlines()[0] == "SVC(C=10, cache_size=2000) on [hog, {pca: 20}]"
-    assert f"test accuracy {record['metrics']['test']['accuracy']:.4f}" in done.stdout.splitlines()[-1]
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first == "SVC(C=10, cache_size=2000) on [hog, {pca: 20}]"
+    assert f"test accuracy {record['metrics']['test']['accuracy']:.4f}" in last
 
 
 @pytest.mark.parametrize(

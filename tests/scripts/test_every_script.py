@@ -1,6 +1,7 @@
 """What the scripts have in common: help that comes at once, and the refusal of a folder that is no run."""
 
 import importlib
+import runpy
 import shlex
 import subprocess
 import sys
@@ -55,12 +56,15 @@ MODULES = [
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_module_with_a_main_runs_by_itself(module: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("usage: ")
+def test_a_module_with_a_main_runs_by_itself(
+    module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [module, "--help"])
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_module(module, run_name="__main__")
+    assert not stop.value.code
+    assert capsys.readouterr().out.startswith("usage: ")
 
 
 @pytest.mark.parametrize("words", ["evaluate", "explain", "export", "predict a.png"])

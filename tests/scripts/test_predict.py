@@ -20,7 +20,7 @@ from fmnist.data import source
 from fmnist.inference.answers import UNLIKE
 from fmnist.pictures.file_types import READ
 from fmnist.robustness.ood_images import noise_images
-from fmnist.robustness.photographs import PRODUCT, render
+from fmnist.robustness.rendered import PRODUCT, render
 from scripts import predict
 from tests.inference.asked import make_asked
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from lightning.pytorch import Trainer
 
-from fmnist.baselines import fit
+from fmnist.baselines import fit, fitting
 from fmnist.core.runs import UNTESTED, Run
 from fmnist.data.arrays import images_of
 from fmnist.training.train import main as train
@@ -26,6 +26,7 @@ def untested(synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise AssertionError("the test set was looked at")
 
     monkeypatch.setattr("sys.argv", ["train.py"])
+    monkeypatch.setattr(fitting, "fit_in_subprocess", fitting.fit)  # whose start would take seconds
     monkeypatch.setattr(Trainer, "test", refuses)
     monkeypatch.setattr(
         fit, "images_of", lambda data, part: refuses() if part == "test" else images_of(data, part)

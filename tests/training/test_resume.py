@@ -47,6 +47,20 @@ def whole(
     return find
 
 
+@pytest.fixture(scope="module")
+def cuts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of what ``cut_at_17`` has made."""
+    return tmp_path_factory.mktemp("cuts") / "version_0"
+
+
+@pytest.fixture
+def cut_at_17(interrupted: Callable[..., Run], cuts: Path, tmp_path: Path) -> Run:
+    """A copy of a run that SIGTERM stopped three steps before its end; tests share the training."""
+    if not cuts.exists():
+        shutil.move(interrupted("training_step", 17, signal.SIGTERM).path, cuts)
+    return Run(shutil.copytree(cuts, tmp_path / "logs" / "cut" / "version_0"))
+
+
 @pytest.fixture
 def _a_step_takes_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the clock of ``max_time`` go on by a second as a step begins."""
@@ -258,13 +272,11 @@ def test_a_run_folder_may_be_moved(
     shutil.move(cut.path, moved)
     main(["--resume", str(moved)])
     assert_same_end(Run(moved), wanted)
-    assert not cut.path.exists()
+    assert not cut.path.exists()  # to which the run's own files still point
 
 
-def test_another_configuration_is_refused(
-    interrupted: Callable[..., Run], refusal: Callable[..., str]
-) -> None:
-    cut = interrupted("training_step", 17, signal.SIGTERM)
+def test_another_configuration_is_refused(cut_at_17: Run, refusal: Callable[..., str]) -> None:
+    cut = cut_at_17
     path, before = cut.path / "config.yaml", cut.record
     config = yaml.safe_load(path.read_text())  # of a version without these flags
     del config["data"]["augmentation"]["shear"], config["model"]["init_args"]["label_smoothing"]
@@ -316,9 +328,9 @@ def test_what_cannot_be_resumed_is_refused(
 
 
 def test_other_versions_are_reported_and_the_configuration_is_kept(
-    interrupted: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+    cut_at_17: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cut = interrupted("training_step", 17, signal.SIGTERM)
+    cut = cut_at_17
     cut.update(versions={**cut.record["versions"], "torch": "1.0"})
     before = (cut.path / "config.yaml").read_bytes()
     shown = ["--trainer.callbacks", "TQDMProgressBar", "--trainer.log_every_n_steps", "4"]
@@ -329,14 +341,13 @@ def test_other_versions_are_reported_and_the_configuration_is_kept(
 
 
 def test_a_damaged_last_checkpoint_costs_one_interval(
-    whole: Callable[..., Run], interrupted: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+    whole: Callable[..., Run], cut_at_17: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wanted = whole()
-    cut = interrupted("training_step", 17, signal.SIGTERM)
-    os.truncate(cut.path / "checkpoints" / "last.ckpt", 5_000)
-    main(["--resume", str(cut.path)])
+    os.truncate(cut_at_17.path / "checkpoints" / "last.ckpt", 5_000)
+    main(["--resume", str(cut_at_17.path)])
     assert "continuing from previous.ckpt" in capsys.readouterr().out
-    assert_same_end(Run(cut.path), wanted)
+    assert_same_end(Run(cut_at_17.path), wanted)
 
 
 def test_a_run_that_stopped_early_stays_stopped(

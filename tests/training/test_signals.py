@@ -2,9 +2,9 @@
 
 import os
 import signal
-import subprocess
-import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from fmnist.training.callbacks import Ending
 from fmnist.training.checkpoints import LastCheckpoint
 from fmnist.training.signals import StopConsensus, StopSignals
+from tests.faults import processes
 
 
 @pytest.fixture
@@ -48,22 +49,19 @@ def test_a_signal_ends_at_once_or_in_training_after_a_step(
         stops.stop(stops.received)
 
 
-def test_the_second_ends_the_process_at_once() -> None:
-    code = (
-        "import os, time\n"
-        "from fmnist.training.signals import StopSignals\n"
-        f"for number in ({int(signal.SIGTERM)}, {int(signal.SIGINT)}):\n"
-        "    if child := os.fork():\n"
-        "        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
-        "        continue\n"
-        "    with StopSignals() as stops:\n"
-        "        stops.defer_signals()\n"
-        "        for _ in range(2): os.kill(os.getpid(), number)\n"
-        "        time.sleep(30)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
-    assert done.stdout.split() == [str(-signal.SIGTERM), str(-signal.SIGINT)]
-    assert done.stderr.count("stopping soon, after a step") == 2
+def send_twice(number: int) -> None:
+    with StopSignals() as stops:
+        stops.defer_signals()
+        for _ in range(2):
+            os.kill(os.getpid(), number)
+        time.sleep(30)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_second_ends_the_process_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    log = tmp_path / "log"
+    assert processes.run(log, send_twice, number) == 128 + number
+    assert log.read_text().count("stopping soon, after a step") == 1
 
 
 @pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGINT])

@@ -13,7 +13,7 @@ from fmnist.models.loading import load_classifier
 from fmnist.training.finished import validation_warnings
 from fmnist.training.train import main
 from tests.synthetic import write_photographs
-from tests.training.folder import assert_same_checkpoints, checkpoint, equal, rows
+from tests.training.folder import assert_same_checkpoints, checkpoint, equal, interruption, rows
 
 MLP_COST = 784 * 16 + 16 * 10  # multiply-adds of an image
 
@@ -112,13 +112,11 @@ def test_a_run_does_not_teach_the_next_one_of_its_name(
         assert train(*flags, "--trainer.max_epochs", "1").config["teachers"] == [str(first.path)]
 
 
-@pytest.mark.parametrize("by", [None, signal.SIGTERM])
 def test_a_resumed_training_has_the_same_teachers(
     train: Callable[..., Run],
     interrupted: Callable[..., Run],
     tmp_path: Path,
     refusal: Callable[..., str],
-    by: int | None,
 ) -> None:
     first = train("--name", "first", "--trainer.max_epochs", "1")
     other = train("--name", "other", "--trainer.max_epochs", "1", "--seed_everything", "1")
@@ -126,17 +124,16 @@ def test_a_resumed_training_has_the_same_teachers(
     flags = ["--teachers", f"[{first.path.parent}, {other.path}]", "--teacher_temperature", "3"]
     flags += ["--ema", "0.8", "--data.augmentation.mixup", "0.5", "--data.photographs", str(photographs)]
     whole = train("--name", "whole", *flags)
-    cut = interrupted("training_step", 11, by, *flags, *["--checkpoint_minutes", "1e-9"] * (by is None))
+    cut = interrupted("training_step", 4, None, *flags, "--checkpoint_minutes", "1e-9")
     train("--name", "first", "--trainer.max_epochs", "1", "--seed_everything", "2")  # newer, and no teacher
-    if by is None:
-        main(["--resume", str(cut.path)])
-    else:
-        moved = Path(shutil.move(first.path, tmp_path / "moved"))
-        resume = ["--resume", str(cut.path)]
-        assert f"--teachers {first.path}: is no run folder" in refusal(*resume)
-        changed = refusal(*resume, "--teachers", f"[{other.path}, {other.path}]")
-        assert f"--teachers {other.path} {other.path}: {cut.path} was started with other weights" in changed
-        main([*resume, "--teachers", f"[{moved}, {other.path}]"])
+    resume = ["--resume", str(cut.path)]
+    with interruption("training_step", 11, signal.SIGTERM):
+        main(resume)
+    moved = Path(shutil.move(first.path, tmp_path / "moved"))
+    assert f"--teachers {first.path}: is no run folder" in refusal(*resume)
+    changed = refusal(*resume, "--teachers", f"[{other.path}, {other.path}]")
+    assert f"--teachers {other.path} {other.path}: {cut.path} was started with other weights" in changed
+    main([*resume, "--teachers", f"[{moved}, {other.path}]"])
     found = Run(cut.path)
     assert found.record["metrics"] == whole.record["metrics"]
     assert found.record["training_multiply_adds"] == whole.record["training_multiply_adds"]

@@ -12,8 +12,12 @@ import yaml
 from lightning.pytorch import Trainer, accelerators, callbacks, loggers, plugins, profilers, strategies
 from lightning.pytorch.strategies import StrategyRegistry
 
+from fmnist.core.errors import InputError
 from fmnist.core.runs import Run
+from fmnist.training import outputs
 from fmnist.training.train import main
+from fmnist.training.trainer_parts import check_launch
+from tests.quick import leave_out_figures
 
 pytestmark = pytest.mark.filterwarnings("ignore:Trying to infer the `batch_size`")
 NO_GPU = not torch.cuda.is_available()
@@ -188,10 +192,12 @@ def test_what_lacks_a_package_or_device_is_refused_by_its_name(
     tiny: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     flag: str,
     name: str,
     arguments: dict[str, Any],
 ) -> None:
+    leave_out_figures(monkeypatch, outputs)  # of what is here and trains
     logs = tmp_path / "logs"
     flags = configured(tmp_path, flag, name, arguments)
     short = ["--trainer.fast_dev_run", "true", "--trainer.precision", "null"]
@@ -206,12 +212,13 @@ def test_what_lacks_a_package_or_device_is_refused_by_its_name(
         assert not logs.exists()
 
 
-@pytest.mark.parametrize("name", ["ddp_spawn", "ddp_fork", "ddp_notebook", *StrategyRegistry])
+STRATEGIES = [name for name in StrategyRegistry if not name.startswith("ddp")]
+
+
+@pytest.mark.parametrize("name", ["ddp_spawn", "ddp_fork", *STRATEGIES])  # one of each way to start
 def test_every_strategy_by_name(
     tiny: list[str], tmp_path: Path, refusal: Callable[..., str], name: str
 ) -> None:
-    if name.startswith("ddp") and StrategyRegistry[name]["init_params"].get("start_method") == "popen":
-        pytest.skip("trains in processes of their own, see tests/scripts and tests/faults")
     if name in ("single_device", "fsdp", "fsdp_cpu_offload") or (
         name.startswith("deepspeed") and name != "deepspeed"
     ):
@@ -219,6 +226,16 @@ def test_every_strategy_by_name(
     said = refusal(*tiny, "--logs", tmp_path / "logs", "--trainer.strategy", name)
     assert f"error: --trainer.strategy {name}: " in said
     assert not (tmp_path / "logs").exists()
+
+
+def test_every_ddp_strategy_that_cannot_start_its_processes_is_refused() -> None:
+    names = set(StrategyRegistry) - set(STRATEGIES)
+    # the others train in processes of their own, see tests/scripts and tests/faults
+    started = {name for name in names if StrategyRegistry[name]["init_params"]["start_method"] == "popen"}
+    assert names - started >= {"ddp_spawn", "ddp_fork", "ddp_notebook"}
+    for name in names - started:
+        with pytest.raises(InputError, match=f"^--trainer.strategy {name}: starts its processes by "):
+            check_launch(Trainer(accelerator="cpu", logger=False), name)
 
 
 def test_every_working_callback_together(

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from fmnist.core.errors import InputError
-from fmnist.robustness import photographs
+from fmnist.robustness import rendered
 from fmnist.robustness.backgrounds import BACKGROUNDS
-from fmnist.robustness.photographs import (
+from fmnist.robustness.rendered import (
     KINDS,
     POLARITIES,
     prepared_photograph,
@@ -102,9 +102,9 @@ def test_unknown_kinds_are_refused(bag: np.ndarray) -> None:
 
 def test_other_processes_prepare_the_same_photographs_as_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = ("product", "cluttered")
-    monkeypatch.setattr(photographs, "KINDS", kinds)
+    monkeypatch.setattr(rendered, "KINDS", kinds)
     images = draw(np.array([0, 8]), np.random.default_rng(0))
-    by_kind = photographs.prepared_photographs(images, np.array([3, 4]))
+    by_kind = rendered.prepared_photographs(images, np.array([3, 4]))
     assert tuple(by_kind) == kinds
     for kind, prepared in by_kind.items():
         for place, seed in enumerate((3, 4)):
