@@ -33,6 +33,7 @@ Visit = Callable[..., Any]
 def visit(browser: Any, pages: dict[str, str]) -> Iterator[Visit]:
     """Return a function that opens a page; no page may complain or ask for anything outside itself."""
     complaints: list[str] = []
+    opened = []
 
     def requested(request: Any) -> None:
         if not request.url.startswith(("file:", "data:", "blob:")):
@@ -41,22 +42,23 @@ def visit(browser: Any, pages: dict[str, str]) -> Iterator[Visit]:
     def call(name: str = "compare", **context: Any) -> Any:
         page = new_page(browser, complaints, **context)
         page.on("request", requested)
+        opened.append(page)
         page.goto(pages[name])
         return page
 
     yield call
+    for page in opened:  # else the browser goes on with what it shows
+        page.close()
     assert complaints == []
 
 
 @pytest.mark.parametrize("name", ["compare", "report"])
 def test_charts_are_drawn_in_light_and_dark_and_on_a_phone(visit: Visit, name: str) -> None:
-    for scheme in ("light", "dark"):
-        page = visit(name, color_scheme=scheme)
+    for scheme, width in (("light", 1366), ("dark", 390)):
+        page = visit(name, color_scheme=scheme, viewport={"width": width, "height": 850})
         assert drawn(page) >= 4
         assert page.locator("html").get_attribute("data-theme") == scheme
-    phone = visit(name, viewport={"width": 390, "height": 844})
-    drawn(phone)
-    assert phone.evaluate("document.documentElement.scrollWidth") == 390
+        assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def test_the_theme_changes_by_click(visit: Visit) -> None:
