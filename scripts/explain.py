@@ -20,9 +20,9 @@ def main(args: Sequence[str] | None = None) -> None:
     add("--method", nargs="+", metavar="METHOD", help=methods)
     add("--target", default="predicted", help="explain the class predicted (default), true, NAME, or A-vs-B")
     add("--layer", help="of the CAM methods, as dotted name; a wrong one lists all with their map sizes")
-    worst = "the most confident mistakes (default: %(const)s)"
-    faithfulness = "measure on test images (default: %(const)s)"
-    sanity = "randomise layers, compare maps (default: %(const)s)"
+    worst = "the N most confident mistakes (%(const)s if N is left out)"
+    faithfulness = "measure on N test images (%(const)s if N is left out)"
+    sanity = "randomise layers, compare N maps (%(const)s if N is left out)"
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--indices", nargs="+", type=int, metavar="N", help="test images by number")
     which.add_argument("--worst", nargs="?", const=16, type=int, metavar="N", help=worst)

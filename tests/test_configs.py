@@ -1,4 +1,4 @@
-"""Every configuration trains or fits; every debug preset stacks on every network."""
+"""Every configuration trains or fits; debug presets stack on networks."""
 
 import re
 import shlex
@@ -31,13 +31,13 @@ BASELINES = sorted(path for path in RUNS if path.read_text().startswith("# pytho
 MODELS = sorted(set(RUNS) - set(BASELINES))
 MAPPINGS = sorted((ROOT / "configs" / "photographs").glob("*.yaml"))
 PRESETS = sorted((ROOT / "configs" / "debug").glob("*.yaml"))
-DIFFERENT = ("robust.yaml", "record/cnn.yaml", "record/lenet5.yaml", "published/resnet.yaml")
-STACKS = [
-    (path, preset)
-    for path in MODELS
-    for preset in PRESETS
-    # the one that removes keys on every network, the others on networks of different settings
-    if preset.stem == "overfit" or str(path.relative_to(ROOT / "configs")) in DIFFERENT
+DIFFERENT = [
+    ROOT / "configs" / path
+    for path in ("robust.yaml", "record/cnn.yaml", "record/lenet5.yaml", "published/resnet.yaml")
+]
+"""Networks of different settings."""
+STACKS = [  # the preset that removes keys, on every network
+    (path, preset) for preset in PRESETS for path in (MODELS if preset.stem == "overfit" else DIFFERENT)
 ]
 
 

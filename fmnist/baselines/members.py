@@ -14,7 +14,7 @@ from fmnist.core.splits import keeps_apart
 
 
 def find_members(config: Config) -> tuple[Config, list[Run]]:
-    """Find the runs that a configuration names, and return it with their folders in place of names.
+    """Find the runs that a configuration names, and return it with what names them exactly.
 
     Raises:
         InputError: One is missing, not finished, or of the wrong kind.

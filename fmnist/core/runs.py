@@ -130,7 +130,7 @@ class Run:
     @property
     def reference(self) -> str:
         """What names it in a configuration: a shipped network's name, whose folder depends on the machine."""
-        return self.path.name if self.is_shipped else str(self.path)
+        return self.path.resolve().name if self.is_shipped else str(self.path)
 
     @property
     def version(self) -> int:
@@ -262,7 +262,7 @@ class Run:
     def split(self) -> dict[str, Any]:
         """The split of the data in numbers; empty where none is recorded."""
         split = self.record.get("split")
-        return split if isinstance(split, dict) else {}
+        return {"fold": 0, **split} if isinstance(split, dict) else {}  # version 0.1.0 had no folds
 
     @property
     def score_type(self) -> str:

@@ -24,7 +24,7 @@ INCIDENTAL_CALLBACK = re.compile(r"(ProgressBar|Summary|Monitor|ModelCheckpoint)
 def settings_of(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the settings of a configuration by dotted name.
 
-    Those that change nothing learned are left out, and those that are null or empty.
+    Those that change nothing learned, those that are null, and empty mappings are left out.
     """
     settings: dict[str, Any] = {}
     for key, value in config.items():
@@ -34,9 +34,9 @@ def settings_of(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         if name == "trainer.callbacks":
             callbacks = value if isinstance(value, list) else [value]
             value = [each for each in callbacks if each and not _only_shows(each)] or None
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict):
             settings |= settings_of(value, f"{name}.")
-        elif value not in (None, {}):
+        elif value is not None:
             settings[name] = value
     return settings
 

@@ -17,7 +17,7 @@ def data_of(run: Run, root: str, download: bool = False) -> FashionMNISTDataModu
     if not download and source.find(root) is None:
         raise InputError(f"--data.root {quoted(root)}: holds no data set")
     split = run.split
-    if not {"split_seed", "fold", "train", "val"} <= split.keys():
+    if not {"split_seed", "train", "val"} <= split.keys():
         raise InputError(f"{quoted(run.path / 'run.json')}: names no split of the data")
     data = FashionMNISTDataModule(
         root,

@@ -3,12 +3,12 @@
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from fmnist.core.commands import shipped_path
 from fmnist.core.errors import InputError, quoted
 from fmnist.core.runs import Run
 from fmnist.data.arrays import images_of
-from fmnist.data.datamodule import FashionMNISTDataModule
 from fmnist.data.of_run import data_of
 from fmnist.evaluation.report import check_tested, write_report
 from fmnist.robustness import photograph_tables
@@ -41,27 +41,26 @@ def evaluate(
         InputError: ``shifts``, ``photographs`` or ``classes`` is wrong.
     """
     failed: list[str] = []
-    runs: dict[str, Run] = {}
-    data: dict[str, FashionMNISTDataModule] = {}
-    for path in paths:  # before anything is measured
+    runs: dict[Path, tuple[str, Run]] = {}
+    data = None
+    for path in dict.fromkeys(paths):  # before anything is measured
         with _going_on(path, failed):
             run = Run.find(path, writes=True)
             check_tested(run)
             if shifts is not None:
-                data[path] = data_of(run, root)
-            runs[path] = run
-    # data_of refuses runs with other data, so one test set serves all of them
+                data = data_of(run, root)  # refuses other data, so one test set serves all runs
+            runs.setdefault(run.path.resolve(), (path, run))
     test_set = None
-    if data:
+    if data is not None:
         count = shifts if isinstance(shifts, int) else None
-        test_set = ShiftedTestSet(images_of(next(iter(data.values())), "test"), count, progress=True)
+        test_set = ShiftedTestSet(images_of(data, "test"), count, progress=True)
     prepared = None
     if photographs is not None and runs:
         prepared = prepare_photographs(photographs, classes and shipped_path(classes))
-    for path, run in runs.items():
+    for path, run in runs.values():
         with _going_on(path, failed):
             if test_set is not None:
-                print(*summary(write_shifts(run, data[path], test_set)), "", sep="\n")
+                print(*summary(write_shifts(run, data_of(run, root), test_set)), "", sep="\n")
             if prepared is not None:
                 measured = write_photographs(run, prepared, root)
                 print(photograph_tables.folder_table(measured).text(), "", sep="\n")
@@ -73,7 +72,7 @@ def evaluate(
                 f"test accuracy {accuracy['value']:.4f} (95 % {accuracy['low']:.4f} to "
                 f"{accuracy['high']:.4f}); {quoted(run.path / 'report.html')}"
             )
-    return failed
+    return [path for path in dict.fromkeys(paths) if path in failed]
 
 
 @contextlib.contextmanager

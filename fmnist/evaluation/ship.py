@@ -57,7 +57,7 @@ def ship(run: Run, name: str, output: Path, root: str = "data") -> str:
     """
     if network_file(run.path).suffix == weights.SUFFIX:
         raise InputError(f"{quoted(run.path)}: is cut down already; name the run that was trained")
-    if (output / name).exists() and not (output / name / RECORD).exists():
+    if (output / name).exists() and network_file(output / name).suffix != weights.SUFFIX:
         raise InputError(f"--name {name}: {quoted(output / name)} is no shipped network; take another name")
     predictor, data = Predictor(run), data_of(run, root)
     classifier = predictor.classifier

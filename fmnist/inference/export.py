@@ -77,11 +77,12 @@ def export_run(
     if with_map and name != "onnx":
         raise InputError(f"--with-map: needs --format onnx, not {name}")
     _check(run, name, form)
-    if output is not None:
-        with reports_unwritable(f"--output {quoted(output)}"):
-            output.parent.mkdir(parents=True, exist_ok=True)
-        check_output(f"--output {quoted(output)} --format {name}", output, (form.suffix,))
     predictor = Predictor(run)
+    flag = f"--output {quoted(path)}"
+    if path.suffix == form.suffix:  # else it is refused, and needs no folder
+        with reports_unwritable(flag):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    check_output(f"{flag} --format {name}", path, (form.suffix,))
     images, described = _comparison_images(root, COMPARED_WITH_MAP if with_map else None)
     classifier, details = predictor.classifier, metadata(run)
     if with_map:
@@ -102,7 +103,7 @@ def export_run(
     else:
         functions = {"PyTorch": on_arrays(classifier.evaluation_logits), form.runtime: exported}
         lines = _speeds(functions, images)
-    with reports_unwritable(f"--output {quoted(path)}"):
+    with reports_unwritable(flag):
         write_file(path, content)
     sizes = ", ".join(map(str, sorted(COMPARED)))
     return [

@@ -241,7 +241,7 @@ def learning_curves(entries: Sequence[Entry], metric: str, best: int | None) -> 
         height=400,
         showlegend=False,
         hovermode="closest",
-        xaxis=epoch_axis(1 + max((max(entry.curve, default=0) for entry in entries), default=0)),
+        xaxis=epoch_axis(max((trace["x"][-1] for trace in traces), default=0)),
         yaxis=axis(metric, tickformat=".3~f"),
     )
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def restore_last(folder: Path, end_moved: bool = False) -> None:
         raise InputError(f"{'; '.join(damages) or none}; train anew")
     name, checkpoint = checkpoints.popitem()
     for damage in damages:
-        print(f"warning: {damage}; continuing from {name}")
+        print(f"warning: {damage}; continuing from {name}", file=sys.stderr)
     if name == PREVIOUS:
         write_file(folder / LAST, (folder / name).read_bytes())  # a copy: damage to one spares the other
     state = _state_of(checkpoint)

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import io
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -64,7 +65,7 @@ def optional(what: str) -> Iterator[None]:
     except Exception as error:
         if is_unwritable(error):
             raise
-        print(f"warning: {what} left out ({describe(error):.300})")
+        print(f"warning: {what} left out ({describe(error):.300})", file=sys.stderr)
 
 
 def augmented_images(

@@ -278,7 +278,7 @@ class Session:
             print(teacher_line(teachers, run.config))
         built_on = [each for each in [*teachers, initial] if each]
         for warning in validation_warnings(built_on, self.command.data.data.sha256, split):
-            print(warning)
+            print(warning, file=sys.stderr)
         print(
             f"{type(network).__name__}, {counted(parameter_count(network), 'parameter')}, on "
             f"{self.trainer.world_size} x {self.trainer.strategy.root_device.type}, "
@@ -305,7 +305,7 @@ class Session:
         """Record in the run that it stopped or failed, if the disk allows, and print how to continue."""
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         # none yet, where a resumed run fails before Lightning has restored its checkpoint
-        progress = self._progress() if self.clock.images else {}
+        progress = self._progress() if self.trainer.global_step else {}
         with contextlib.suppress(OSError):
             run.finish("stopped" if stopped else "failed", self._for_user(error), **progress)
         queued_again = self.signals.requeue is not None and self.signals.requeue.granted

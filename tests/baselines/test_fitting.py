@@ -27,10 +27,8 @@ from sklearn.svm import SVC
 from fmnist.baselines import fitting
 from fmnist.baselines.estimator import svc_decision_scores
 from fmnist.core.errors import InputError
-from tests.faults import processes  # noqa: F401  sets what is imported first, see FORKS
+from tests.faults.processes import FORKS
 
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.faults.trainings", __name__])  # the forks of tests.faults share it
 X = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
 Y = np.arange(60) % 10
 
@@ -57,7 +55,7 @@ class Sleeper(ClassifierMixin, BaseEstimator):
 @pytest.fixture
 def _forks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start processes, which import nothing any more, in milliseconds instead of seconds."""
-    monkeypatch.setattr(multiprocessing, "get_context", lambda _: FORKS)
+    monkeypatch.setattr(multiprocessing, "get_context", {"spawn": FORKS}.__getitem__)
 
 
 def test_a_subprocess_fits_the_same() -> None:

@@ -21,6 +21,7 @@ from fmnist.inference.predictor import Predictor
 from fmnist.robustness.measure import measure_detection
 from scripts import evaluate, explain, export, predict
 from tests.baselines.network import write_network
+from tests.evaluation.made import make_run
 
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "examples" / "t-shirt.jpg"
@@ -117,6 +118,10 @@ def test_only_a_shipped_network_is_replaced(
     said = refused(ship.main, trained.path, "--name", "docs", "--output", tmp_path)
     assert said == f"error: --name docs: {tmp_path / 'docs'} is no shipped network; take another name\n"
     assert page.read_text() == "a page"
+    run = make_run(tmp_path, "trained")
+    said = refused(ship.main, trained.path, "--name", "version_0", "--output", run.path.parent)
+    assert "is no shipped network" in said
+    assert (run.path / "checkpoints" / "best.ckpt").exists()
 
 
 def test_a_name_is_looked_up_after_paths(package: Path, trained: Run) -> None:

@@ -42,7 +42,7 @@ def damaged(folder: Path, times: int) -> Outcome:
             continue
         except InputError:
             pass
-        with (folder / "output").open("w") as output, contextlib.redirect_stdout(output):
+        with (folder / "output").open("w") as output, contextlib.redirect_stderr(output):
             restore_last(checkpoints)
         reported = "last.ckpt: is damaged" in (folder / "output").read_text()
         fell_back += reported and path.read_bytes() == (checkpoints / PREVIOUS).read_bytes()

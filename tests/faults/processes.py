@@ -12,8 +12,8 @@ from typing import Any
 PATIENCE = 240  # seconds until a process is given up
 PROMPT = 10  # seconds that a stop or a refusal may take
 
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.faults.trainings"])
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.faults.trainings", "fmnist.baselines.fitting"])  # for all tests
 
 
 class Child:
@@ -27,7 +27,7 @@ class Child:
 
     def __init__(self, log: Path, function: Callable[..., Any], *args: Any) -> None:
         self.log = log
-        self._process: Any = _FORKS.Process(target=_call, args=(log, function, args), daemon=True)
+        self._process: Any = FORKS.Process(target=_call, args=(log, function, args), daemon=True)
         self._process.start()
 
     def __enter__(self) -> "Child":

@@ -63,12 +63,12 @@ def test_shifts_are_measured_on_as_many_images_as_are_named(
 def test_a_wrong_number_of_shifted_images_is_refused(
     tmp_path: Path, synthetic_root: Path, refused: Callable[..., str]
 ) -> None:
-    run = make_run(tmp_path, **on_data(synthetic_root))
+    run, second = (make_run(tmp_path, name, **on_data(synthetic_root)) for name in ("cnn", "mlp"))
     message = refused(evaluate.main, "--shifts", run.path)
     assert f"argument --shifts: {str(run.path)!r} must be a number of test images, or 'all'" in message
     for count, flag in (("0", "0"), ("5", "5"), ("201", "201"), ("-1", "-1"), ("2000", None)):
         arguments = ["--shifts", flag] if flag else ["--shifts"]  # 2,000 is the default
-        message = refused(evaluate.main, run.path, run.path, *arguments, "--data.root", synthetic_root)
+        message = refused(evaluate.main, run.path, second.path, *arguments, "--data.root", synthetic_root)
         assert message.count(f"--shifts {count}: must lie between 10 and 200, or be 'all'") == 1
     assert not (run.path / "shifts.json").exists()
     other = make_run(tmp_path).path
@@ -85,13 +85,13 @@ def test_one_bad_run_stops_no_other(
     other_data = make_run(logs, "other")
     damaged = make_run(logs, "damaged", **on_data(synthetic_root))
     (damaged.path / "predictions" / "test.npz").write_bytes(b"no archive")
-    bad = [logs / "nowhere", other_data.path, damaged.path]
-    paths = [*bad, good.path]
+    bad = [damaged.path, logs / "nowhere", other_data.path]
+    paths = [*bad, good.path, good.path.parent]
     with pytest.raises(SystemExit) as stop:
         evaluate.main([*map(str, paths), "--shifts", "50", "--data.root", str(synthetic_root)])
     assert stop.value.code == 2
     printed = capsys.readouterr()
-    assert printed.out.count("test accuracy") == 1
+    assert printed.out.count("test accuracy") == 1  # of the run that two paths name
     assert f"'{good.path / 'report.html'}'" in printed.out
     assert (good.path / "shifts.json").exists()
     assert printed.err.count("error: ") == 3

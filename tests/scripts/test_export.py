@@ -47,8 +47,9 @@ def test_what_cannot_be_exported_is_refused_at_once(
         half, "--format", "torch"
     )
     assert "invalid choice: 'tflite'" in refusal(run.path, "--format", "tflite")
-    pt2 = refusal(run.path, "--format", "torch", "--output", tmp_path / "model.onnx")
+    pt2 = refusal(run.path, "--format", "torch", "--output", tmp_path / "new" / "model.onnx")
     assert "model.onnx --format torch: must end in .pt2" in pt2
+    assert not (tmp_path / "new").exists()
     (tmp_path / "folder.pt2").mkdir()
     taken = refusal(run.path, "--format", "torch", "--output", tmp_path / "folder.pt2")
     assert "folder.pt2 --format torch: is a folder" in taken

@@ -95,7 +95,7 @@ def test_a_truncated_checkpoint_is_reported_and_the_one_before_is_taken(
     os.truncate(folder / "last.ckpt", 700)
     restore_last(folder)
     assert value(folder / "last.ckpt") == 1
-    output = capsys.readouterr().out
+    output = capsys.readouterr().err
     assert "last.ckpt: is damaged" in output
     assert "continuing from previous.ckpt" in output
     os.truncate(folder / "last.ckpt", 0)  # damage to the one spares the other
@@ -122,7 +122,7 @@ def test_a_damaged_one_before_is_no_reason_to_refuse_the_last(
     (folder / "previous.ckpt").write_bytes(b"")
     restore_last(folder)
     assert value(folder / "last.ckpt") == 2
-    warning = capsys.readouterr().out
+    warning = capsys.readouterr().err
     assert "previous.ckpt: is damaged" in warning
     assert "continuing from last.ckpt" in warning
     keep(folder, LAST, PREVIOUS)

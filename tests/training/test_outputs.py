@@ -121,9 +121,9 @@ def test_a_network_needs_nothing_but_forward(
     built = model(optimizer="muon")
     run = Run.create(tmp_path, "plain", metrics={})
     outputs.write_tensorboard(run, {}, built, data)
-    *printed, last = capsys.readouterr().out.splitlines()
-    assert printed == warnings
-    assert last.startswith("no projector: ")
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == warnings
+    assert printed.out.startswith("no projector: ")
     (run.path / "checkpoints").mkdir()
     (run.path / "checkpoints" / "best.ckpt").touch()
     monkeypatch.setattr("fmnist.models.loading.load_classifier", lambda _: built.eval())
@@ -147,4 +147,4 @@ def test_what_comes_after_the_test_fails_no_training(
     monkeypatch.setattr(Session, "log_results", fail)
     run = train()
     assert run.status == "finished"
-    assert capsys.readouterr().out.count("left out (ValueError: no such font)") == 5
+    assert capsys.readouterr().err.count("left out (ValueError: no such font)") == 5

@@ -346,7 +346,7 @@ def test_a_damaged_last_checkpoint_costs_one_interval(
     wanted = whole()
     os.truncate(cut_at_17.path / "checkpoints" / "last.ckpt", 5_000)
     main(["--resume", str(cut_at_17.path)])
-    assert "continuing from previous.ckpt" in capsys.readouterr().out
+    assert "continuing from previous.ckpt" in capsys.readouterr().err
     assert_same_end(Run(cut_at_17.path), wanted)
 
 

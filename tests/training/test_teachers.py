@@ -95,7 +95,7 @@ def test_a_training_warns_of_the_runs_that_it_builds_on(
     first = train("--name", "first", "--trainer.max_epochs", "1", "--data.fold", "1")
     capsys.readouterr()
     train(flag, str(first.path), "--trainer.max_epochs", "1")
-    assert f"warning: first, version 0 was trained {OTHER_SPLIT}, so " in capsys.readouterr().out
+    assert f"warning: first, version 0 was trained {OTHER_SPLIT}, so " in capsys.readouterr().err
 
 
 def test_a_run_does_not_teach_the_next_one_of_its_name(
