@@ -11,6 +11,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from fmnist.core.errors import SIGTERM_STATUS
 from fmnist.core.runs import Run
 from fmnist.studies import search as searching
 from fmnist.studies import storage
@@ -157,18 +158,14 @@ def test_ctrl_c_leaves_a_study_that_goes_on(quick: QuickStudy) -> None:
     assert [trial.state.name for trial in quick.trials()] == ["COMPLETE", "COMPLETE"]
 
 
-def test_a_closed_terminal_says_how_to_go_on(
+def test_sigterm_and_a_closed_terminal_say_how_to_go_on(
     quick: QuickStudy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def hang_up(_: Search) -> None:
-        os.kill(os.getpid(), signal.SIGHUP)
+    def stop(_: Search) -> None:  # as the handler of both signals does, see tests/core/test_errors.py
+        raise SystemExit(SIGTERM_STATUS)
 
-    monkeypatch.setattr(Search, "run", hang_up)
-    before = signal.signal(signal.SIGHUP, lambda *_: pytest.fail("the study does not heed the signal"))
-    try:
-        assert search(quick, "--trials", 1) == 143
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    monkeypatch.setattr(Search, "run", stop)
+    assert search(quick, "--trials", 1) == SIGTERM_STATUS
     assert f"to continue: python scripts/study.py --resume {quick.folder}\n" in capsys.readouterr().err
 
 
