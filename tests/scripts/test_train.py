@@ -58,9 +58,10 @@ def test_a_signal_leaves_a_usable_run(
     assert (run / "metrics.csv").read_text().startswith("epoch,")
 
 
-def test_two_processes_make_one_run(synthetic_root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("val_size", [100, 1])  # of one image, one process has none
+def test_two_processes_make_one_run(synthetic_root: Path, tmp_path: Path, val_size: int) -> None:
     together = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.max_epochs", "1"]
-    together += ["--data.val_size", "1"]  # so one process has no validation image
+    together += ["--data.val_size", str(val_size)]
     done = subprocess.run(
         command(synthetic_root, tmp_path / "logs", *together, "--data.eval_batch_size", "64"),
         cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300,
@@ -77,7 +78,7 @@ def test_two_processes_make_one_run(synthetic_root: Path, tmp_path: Path) -> Non
     assert np.array_equal(found, labels)
     confusion = confusion_matrix(labels, logits.argmax(1), labels=range(10))
     assert record["metrics"]["test"]["confusion_matrix"] == confusion.tolist()
-    assert sum(map(sum, record["metrics"]["val"]["confusion_matrix"])) == 1
+    assert sum(map(sum, record["metrics"]["val"]["confusion_matrix"])) == val_size
 
 
 @pytest.mark.gpu
